@@ -1,0 +1,5 @@
+"""``python -m shopbell`` is the command ``shopbell``."""
+
+from shopbell.cli import main
+
+main()

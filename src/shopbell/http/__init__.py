@@ -1,0 +1,1 @@
+"""The edge: what arrives over HTTP, cut by who calls."""

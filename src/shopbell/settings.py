@@ -1,0 +1,201 @@
+"""Every setting of Shopbell, once: its name, unit, range and one sentence.
+
+A setting comes from the environment (``SHOPBELL_…``) or from a TOML file (``shopbell.toml`` in the working folder, or the
+file that ``SHOPBELL_CONFIG`` names; keys without the prefix, in lower case). The environment wins. ``docs/settings.md`` is made
+from this file.
+"""
+
+import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from shopbell.errors import SettingsError
+
+PREFIX = "SHOPBELL_"
+SECRET_KEY_MIN_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """The settings of one process, read once at its start and never changed after."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    database_url: str = Field(
+        "sqlite:///data/shopbell.db",
+        description="Where everything is kept, in SQLAlchemy's form: `sqlite:////absolute/path` or "
+        "`postgresql://user:password@host/name`.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Any string of at least 32 bytes from which all keys are derived; with SQLite it is made and kept "
+        "beside the database when absent, with PostgreSQL it is required.",
+    )
+    secret_key_old: SecretStr | None = Field(
+        None, description="The former secret key, while changing it: what was made with it goes on working."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Server processes that share the port; more than one needs PostgreSQL."
+    )
+    public_url: AnyHttpUrl | None = Field(
+        None, description="Address under which people reach this server; without it the request's own is used."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Comma-separated addresses or networks (CIDR) of proxies whose `X-Forwarded-*` headers count."
+    )
+    rate_limit_per_s: int = Field(
+        100, ge=1, le=1_000_000, description="Requests per second that one token may sustain, per server process."
+    )
+    rate_limit_burst: int = Field(
+        200, ge=1, le=1_000_000, description="Requests that one token may send at once, per server process."
+    )
+    body_limit_bytes: int = Field(
+        262_144, ge=1_024, le=67_108_864, description="Largest request body; above it the answer is 413."
+    )
+    header_limit_bytes: int = Field(
+        16_384, ge=1_024, le=1_048_576, description="Largest request line and headers together; above it the answer is 431."
+    )
+    header_count_limit: int = Field(100, ge=10, le=1_000, description="Most header fields of a request; above it 431.")
+    header_timeout_s: float = Field(
+        10, gt=0, le=300, description="Seconds within which the headers of a request must have arrived."
+    )
+    body_timeout_s: float = Field(
+        20, gt=0, le=300, description="Seconds within which the body of a request must have arrived; later it is a 408."
+    )
+    keep_alive_timeout_s: int = Field(
+        75, ge=1, le=3_600, description="Seconds after which an idle connection is closed."
+    )
+    connection_limit: int = Field(
+        10_000, ge=16, le=1_000_000, description="Most open connections of one process; above it the answer is 503."
+    )
+    queue_limit: int = Field(
+        4_096, ge=1, le=1_000_000, description="Most messages that wait for their commit; above it the answer is 503."
+    )
+    batch_limit: int = Field(512, ge=1, le=4_096, description="Most messages that share one commit.")
+    write_timeout_s: float = Field(
+        8, gt=0, le=60, description="Seconds that a write may take, its wait included, before the answer is 503."
+    )
+    shutdown_timeout_s: int = Field(
+        8, ge=1, le=300, description="Seconds that requests under way have to finish after SIGTERM."
+    )
+    drain_delay_s: float = Field(
+        0,
+        ge=0,
+        le=300,
+        description="Seconds between SIGTERM and the end of accepting, in which `/readyz` already answers 503, for a "
+        "load balancer to notice.",
+    )
+    log_format: Literal["console", "json"] = Field("console", description="How log lines look on standard error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe lines to log.")
+    log_requests: bool = Field(
+        True, description="Whether each request is a log line; answers of 500 and above are logged in any case."
+    )
+
+    @property
+    def url(self) -> URL:
+        """The database's address, with the driver that Shopbell uses."""
+        url = make_url(self.database_url)
+        return url.set(drivername="postgresql+psycopg") if url.drivername.startswith("postgresql") else url
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded engine is used."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The absolute path of the SQLite file."""
+        return Path(self.url.database or "").absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_known_engine(cls, value: str) -> str:
+        try:
+            url = make_url(value)
+        except ArgumentError:
+            raise ValueError("must look like sqlite:////absolute/path or postgresql://user@host/name") from None
+        if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
+            raise ValueError("must begin with sqlite: or postgresql:")
+        if url.drivername == "sqlite" and (url.database or ":memory:") == ":memory:":
+            raise ValueError("must name a file: what is kept in memory is lost")
+        return value
+
+    @field_validator("secret_key", "secret_key_old")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SECRET_KEY_MIN_BYTES:
+            raise ValueError(f"must have at least {SECRET_KEY_MIN_BYTES} bytes; `openssl rand -hex 32` makes one")
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)):
+            raise TypeError("must be addresses or networks, separated by commas")
+        try:
+            return tuple(ip_network(str(name).strip()) for name in names if str(name).strip())
+        except ValueError:
+            raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
+
+    @model_validator(mode="after")
+    def _what_postgresql_needs(self) -> Self:
+        if self.is_sqlite and self.workers > 1:
+            raise ValueError("SHOPBELL_WORKERS: more than one worker needs PostgreSQL")
+        if not self.is_sqlite and self.secret_key is None:
+            raise ValueError("SHOPBELL_SECRET_KEY is required with PostgreSQL; `openssl rand -hex 32` makes one")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the names are pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was passed wins over the environment, and the environment over the file."""
+        file = Path(os.environ.get(f"{PREFIX}CONFIG", "shopbell.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+
+def load(**given: object) -> Settings:
+    """Read the settings.
+
+    Args:
+        given: settings from the command line, by field name; they win over all other sources.
+
+    Returns:
+        The settings of this process.
+
+    Raises:
+        SettingsError: a value is wrong; one line per fault says which and how to mend it, never the value itself.
+    """
+    config = os.environ.get(f"{PREFIX}CONFIG")
+    if config and not Path(config).is_file():
+        raise SettingsError(f"{PREFIX}CONFIG: there is no file of that name")
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+    except ValueError as error:  # the TOML file cannot be parsed
+        raise SettingsError(f"{config or 'shopbell.toml'}: {error}") from None
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text

@@ -1,0 +1,97 @@
+"""The one way to the database: what both engines promise, and the choice between them."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+
+from shopbell.errors import StorageError
+from shopbell.storage.rowset import Program
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LOST_RACE_TRIES = 5
+"""How often a transaction is run that lost a race against another process, before it counts as a failure of storage."""
+
+
+class Database(ABC):
+    """A database of one of the two engines.
+
+    A transaction is a plain synchronous function ``fn(tx, …)`` that touches nothing but ``tx`` and may be run again. ``write`` is
+    the only commit in the program beside the hot path's ``run``.
+
+    Args:
+        engine: SQLAlchemy's engine for ordinary transactions.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def write_now(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn`` in one transaction and commit it, in this thread.
+
+        Raises:
+            StorageError: the database failed; nothing of the transaction is there, or (a commit cut off) nothing is known.
+        """
+        for attempt in range(1, LOST_RACE_TRIES + 1):
+            try:
+                with self.engine.begin() as tx:
+                    return fn(tx, *args, **kwargs)
+            except DBAPIError as error:
+                if self.is_lost_race(error.orig) and attempt < LOST_RACE_TRIES:
+                    continue
+                raise _as_storage_error(error) from error
+        raise AssertionError
+
+    def read_now(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn`` in one transaction that only reads, in this thread.
+
+        Raises:
+            StorageError: the database failed.
+        """
+        try:
+            with self.engine.connect().execution_options(reads_only=True) as tx:
+                return fn(tx, *args, **kwargs)
+        except DBAPIError as error:
+            raise _as_storage_error(error) from error
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``write_now``, in a thread beside the event loop."""
+        return await asyncio.to_thread(self.write_now, fn, *args, **kwargs)
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``read_now``, in a thread beside the event loop."""
+        return await asyncio.to_thread(self.read_now, fn, *args, **kwargs)
+
+    @abstractmethod
+    async def run(self, program: Callable[[], Program[T]]) -> T:
+        """Run a program of the hot path as one transaction, at driver level.
+
+        Args:
+            program: begins the program; called again when the transaction lost a race.
+
+        Returns:
+            The program's result, after the commit is on disk.
+
+        Raises:
+            StorageError: the database failed; what was written is not confirmed.
+        """
+
+    @abstractmethod
+    def is_lost_race(self, error: BaseException | None) -> bool:
+        """Whether running the transaction again is all that it takes."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of all connections."""
+
+
+def _as_storage_error(error: DBAPIError) -> Exception:
+    """What the database's own failures are to the rest of the program; a mistake of ours stays what it is."""
+    ours = isinstance(error, IntegrityError) or not isinstance(error, (OperationalError, InterfaceError, InternalError))
+    # The driver's text may hold values of the statement: it is not passed on.
+    return error if ours else StorageError(f"the database failed ({type(error.orig).__name__})")

@@ -1,0 +1,114 @@
+"""Group commit: what waits together is written together.
+
+While one batch is being committed, the next one gathers; nobody waits for a batch to fill. A list of one is the plain case.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from shopbell.errors import StorageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RunBatch = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
+
+
+class GroupCommit(Generic[Item, Result]):
+    """A bounded queue in front of a function that writes a list of items in one transaction.
+
+    Args:
+        run_batch: writes all items in one transaction and returns, in their order, the result of each or the error that it alone
+            gets; when it raises, nothing of the batch was written (or, for a StorageError, nothing is known).
+        queue_limit: most items that may wait.
+        batch_limit: most items of one transaction.
+        timeout_s: longest wait of one item, its commit included.
+    """
+
+    def __init__(self, run_batch: RunBatch[Item, Result], *, queue_limit: int, batch_limit: int, timeout_s: float) -> None:
+        self._run_batch = run_batch
+        self._queue_limit = queue_limit
+        self._batch_limit = batch_limit
+        self._timeout_s = timeout_s
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many items wait for their batch."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin to write; needs a running event loop."""
+        self._task = asyncio.create_task(self._write_batches(), name="group commit")
+
+    async def close(self) -> None:
+        """Write what waits, then end."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        self._arrived.set()
+        await task
+
+    async def submit(self, item: Item) -> Result:
+        """Write one item together with whatever else waits.
+
+        Returns:
+            Its result, after the commit.
+
+        Raises:
+            StorageError: the queue is full, the commit failed or took too long (503).
+        """
+        if self._task is None or len(self._waiting) >= self._queue_limit:
+            raise StorageError("too much waits to be written")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._arrived.set()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await future
+        except TimeoutError:
+            raise StorageError("the write took too long") from None
+
+    async def _write_batches(self) -> None:
+        while self._waiting or self._task is not None:
+            if not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            # Whoever timed out or went away while still waiting is not written.
+            batch = [entry for entry in self._take() if not entry[1].done()]
+            if batch:
+                await self._write(batch)
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        return [self._waiting.popleft() for _ in range(min(self._batch_limit, len(self._waiting)))]
+
+    async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._run_batch([item for item, _ in batch])
+        except StorageError as error:
+            for _, future in batch:
+                _settle(future, StorageError(*error.args))
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the senders, and the queue must go on
+            if len(batch) == 1:
+                _settle(batch[0][1], error)
+                return
+            # One item that the database refuses must not take its neighbours along: each has a try alone.
+            for entry in batch:
+                await self._write([entry])
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                _settle(future, result)
+
+
+def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:
+    if future.done():  # the sender timed out or hung up
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

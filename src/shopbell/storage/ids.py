@@ -1,0 +1,32 @@
+"""Ids: one counter for the whole installation, so that no two objects share one."""
+
+from sqlalchemy import Connection, text
+
+from shopbell.storage.rowset import Part, Statement
+
+TAKE_IDS = Statement(
+    rowsets=(),
+    sqlite=(
+        Part("UPDATE ids SET next_id = next_id + :count"),
+        Part(
+            "WITH RECURSIVE step(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM step WHERE i < :count) "
+            "SELECT next_id - i FROM ids, step ORDER BY i DESC"
+        ),
+    ),
+    # A sequence hands out numbers outside of transactions: processes never wait for each other here.
+    postgresql="SELECT nextval('ids') FROM generate_series(1, %(count)s)",
+)
+"""``count`` ids in ascending order, one a row."""
+
+
+def take_id(tx: Connection) -> int:
+    """Take the next id inside an ordinary transaction.
+
+    Returns:
+        An id between 12344 and 2**53 that nothing else in this installation has.
+    """
+    if tx.dialect.name == "sqlite":
+        taken: int = tx.execute(text("UPDATE ids SET next_id = next_id + 1 RETURNING next_id - 1")).scalar_one()
+    else:
+        taken = tx.execute(text("SELECT nextval('ids')")).scalar_one()
+    return taken

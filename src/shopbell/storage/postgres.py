@@ -1,0 +1,105 @@
+"""PostgreSQL: the engine for many processes and many machines."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+from psycopg import errors as pg_errors
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+
+from shopbell.errors import StorageError
+from shopbell.storage.database import LOST_RACE_TRIES, Database
+from shopbell.storage.rowset import Program, Row
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_MS = 7_000
+
+_ORDINARY = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
+# The hot statements find every row by its key. Prepared while a table was small, a plan could read all of it for ever after.
+_HOT = f"{_ORDINARY} -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+
+# Another process was quicker: it made the same customer, thread or key, or both waited for each other.
+_LOST_RACES = (
+    pg_errors.UniqueViolation,
+    pg_errors.DeadlockDetected,
+    pg_errors.SerializationFailure,
+    pg_errors.LockNotAvailable,
+)
+_FAILURES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
+
+
+class PostgresDatabase(Database):
+    """A PostgreSQL database.
+
+    Args:
+        url: its address, with the driver ``postgresql+psycopg``.
+    """
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(
+            create_engine(
+                url,
+                pool_pre_ping=True,
+                pool_size=4,
+                max_overflow=4,
+                pool_timeout=CONNECT_TIMEOUT_S,
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": _ORDINARY},
+            )
+        )
+        self.conninfo = make_conninfo(
+            url.set(drivername="postgresql").render_as_string(hide_password=False),
+            connect_timeout=CONNECT_TIMEOUT_S,
+        )
+        self._connection: psycopg.AsyncConnection[Row] | None = None
+        self._turn = asyncio.Lock()
+
+    async def run(self, program: Callable[[], Program[T]]) -> T:
+        async with self._turn:
+            for _ in range(LOST_RACE_TRIES):
+                try:
+                    return await self._run(program())
+                except _LOST_RACES:
+                    continue
+                except _FAILURES as error:
+                    await self._disconnect()
+                    raise StorageError(f"the database failed ({type(error).__name__})") from error
+                except asyncio.CancelledError:
+                    await self._disconnect()  # an answer may still be on its way
+                    raise
+            raise StorageError("the transaction lost too many races")
+
+    async def _run(self, program: Program[T]) -> T:
+        if self._connection is None or self._connection.closed:
+            # Each statement is a transaction by itself: a program reads, then writes with one statement, so BEGIN and COMMIT
+            # would only cost two more round trips.
+            self._connection = await psycopg.AsyncConnection.connect(
+                make_conninfo(self.conninfo, options=_HOT), autocommit=True, prepare_threshold=0
+            )
+        cursor = self._connection.cursor()
+        rows: list[Row] | None = None
+        while True:
+            try:
+                # The first step of a generator takes no value.
+                statement, arguments = program.send(rows)  # type: ignore[arg-type]
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            await cursor.execute(statement.postgresql, statement.arguments_for_postgresql(arguments))
+            rows = await cursor.fetchall() if cursor.description else []
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def is_lost_race(self, error: BaseException | None) -> bool:
+        return isinstance(error, pg_errors.DeadlockDetected | pg_errors.SerializationFailure)
+
+    async def close(self) -> None:
+        await self._disconnect()
+        self.engine.dispose()
