@@ -1,25 +1,25 @@
 """The errors of Shopbell, each with its HTTP status.
 
-    ShopbellError
-    ├── SettingsError                 a setting is wrong (command line)
-    ├── CommandError                  a command cannot do what was asked (command line)
-    ├── StorageError                  the database failed; nothing was confirmed
-    └── Problem                       what a client is told, as RFC 9457 problem details
-        ├── Invalid                   400 validation-error
-        ├── BadRequest                400 bad-request
-        ├── Unauthorized              401 unauthorized
-        ├── BusinessNotInOrganization 403 business-not-in-organization
-        ├── Forbidden                 403 forbidden
-        ├── NotFound                  404 not-found
-        ├── MethodNotAllowed          405 method-not-allowed
-        ├── RequestTimeout            408 request-timeout
-        ├── Conflict                  409 conflict
-        ├── ContentTooLarge           413 content-too-large
-        ├── IdempotencyKeyReused      422 idempotency-key-reused
-        ├── QuotaExceeded             429 quota-exceeded
-        ├── HeaderFieldsTooLarge      431 header-fields-too-large
-        ├── InternalError             500 internal-error
-        └── TemporarilyUnavailable    503 temporarily-unavailable
+ShopbellError
+├── SettingsError                 a setting is wrong (command line)
+├── CommandError                  a command cannot do what was asked (command line)
+├── StorageError                  the database failed; nothing was confirmed
+└── Problem                       what a client is told, as RFC 9457 problem details
+    ├── Invalid                   400 validation-error
+    ├── BadRequest                400 bad-request
+    ├── Unauthorized              401 unauthorized
+    ├── BusinessNotInOrganization 403 business-not-in-organization
+    ├── Forbidden                 403 forbidden
+    ├── NotFound                  404 not-found
+    ├── MethodNotAllowed          405 method-not-allowed
+    ├── RequestTimeout            408 request-timeout
+    ├── Conflict                  409 conflict
+    ├── ContentTooLarge           413 content-too-large
+    ├── IdempotencyKeyReused      422 idempotency-key-reused
+    ├── QuotaExceeded             429 quota-exceeded
+    ├── HeaderFieldsTooLarge      431 header-fields-too-large
+    ├── InternalError             500 internal-error
+    └── TemporarilyUnavailable    503 temporarily-unavailable
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,8 +113,12 @@ class Invalid(Problem):
     status = 400
     name = "validation-error"
     title = "Request is not valid"
-    explanation = "One or more headers or fields do not follow the rules of the route. All faults of the request are listed."
-    remedy = "Read `errors`: each entry says where the fault is, a stable code, and what must be. Mend them and send again."
+    explanation = (
+        "One or more headers or fields do not follow the rules of the route. All faults of the request are listed."
+    )
+    remedy = (
+        "Read `errors`: each entry says where the fault is, a stable code, and what must be. Mend them and send again."
+    )
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         count = len(faults)
@@ -134,7 +138,9 @@ class BadRequest(Problem):
     status = 400
     name = "bad-request"
     title = "Not a valid HTTP request"
-    explanation = "The request breaks the rules of HTTP/1.1 itself: no or two Host headers, contradicting lengths, unknown bytes."
+    explanation = (
+        "The request breaks the rules of HTTP/1.1 itself: no or two Host headers, contradicting lengths, unknown bytes."
+    )
     remedy = "Use an ordinary HTTP client, and look at what stands between it and this server."
 
 
@@ -144,7 +150,9 @@ class Unauthorized(Problem):
     status = 401
     name = "unauthorized"
     title = "Not authorized"
-    explanation = "The `token` header is missing, or its value is not an API token that is valid now. Which of them is not said."
+    explanation = (
+        "The `token` header is missing, or its value is not an API token that is valid now. Which of them is not said."
+    )
     remedy = "Send a valid token in the `token` header. `shopbell token create` makes one, `shopbell token list` shows their state."
 
     def __init__(self) -> None:

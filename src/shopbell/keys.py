@@ -67,7 +67,9 @@ def _from_file(path: Path) -> bytes:
             made.unlink()
     secret = path.read_bytes().strip()
     if len(secret) < SECRET_KEY_MIN_BYTES:
-        raise SettingsError(f"{path} is damaged: it must hold at least {SECRET_KEY_MIN_BYTES} bytes; restore it from a backup")
+        raise SettingsError(
+            f"{path} is damaged: it must hold at least {SECRET_KEY_MIN_BYTES} bytes; restore it from a backup"
+        )
     return secret
 
 

@@ -66,7 +66,10 @@ class Settings(BaseSettings):
         262_144, ge=1_024, le=67_108_864, description="Largest request body; above it the answer is 413."
     )
     header_limit_bytes: int = Field(
-        16_384, ge=1_024, le=1_048_576, description="Largest request line and headers together; above it the answer is 431."
+        16_384,
+        ge=1_024,
+        le=1_048_576,
+        description="Largest request line and headers together; above it the answer is 431.",
     )
     header_count_limit: int = Field(100, ge=10, le=1_000, description="Most header fields of a request; above it 431.")
     header_timeout_s: float = Field(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from shopbell.errors import StorageError
 from shopbell.storage.rowset import Program
@@ -44,8 +44,8 @@ class Database(ABC):
             except DBAPIError as error:
                 if self.is_lost_race(error.orig) and attempt < LOST_RACE_TRIES:
                     continue
-                raise _as_storage_error(error) from error
-        raise AssertionError
+                raise self._as_storage_error(error) from error
+        raise AssertionError("the last try returns or raises")
 
     def read_now(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn`` in one transaction that only reads, in this thread.
@@ -57,7 +57,7 @@ class Database(ABC):
             with self.engine.connect().execution_options(reads_only=True) as tx:
                 return fn(tx, *args, **kwargs)
         except DBAPIError as error:
-            raise _as_storage_error(error) from error
+            raise self._as_storage_error(error) from error
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As ``write_now``, in a thread beside the event loop."""
@@ -83,15 +83,17 @@ class Database(ABC):
 
     @abstractmethod
     def is_lost_race(self, error: BaseException | None) -> bool:
-        """Whether running the transaction again is all that it takes."""
+        """Whether running the transaction again is all that this error of the driver takes."""
+
+    @abstractmethod
+    def is_failure(self, error: BaseException | None) -> bool:
+        """Whether this error of the driver says that the database failed, and not that a statement is wrong."""
 
     @abstractmethod
     async def close(self) -> None:
         """Let go of all connections."""
 
-
-def _as_storage_error(error: DBAPIError) -> Exception:
-    """What the database's own failures are to the rest of the program; a mistake of ours stays what it is."""
-    ours = isinstance(error, IntegrityError) or not isinstance(error, (OperationalError, InterfaceError, InternalError))
-    # The driver's text may hold values of the statement: it is not passed on.
-    return error if ours else StorageError(f"the database failed ({type(error.orig).__name__})")
+    def _as_storage_error(self, error: DBAPIError) -> Exception:
+        # The driver's text may hold values of the statement: it is not passed on.
+        failed = self.is_failure(error.orig)
+        return StorageError(f"the database failed ({type(error.orig).__name__})") if failed else error

@@ -27,7 +27,9 @@ class GroupCommit(Generic[Item, Result]):
         timeout_s: longest wait of one item, its commit included.
     """
 
-    def __init__(self, run_batch: RunBatch[Item, Result], *, queue_limit: int, batch_limit: int, timeout_s: float) -> None:
+    def __init__(
+        self, run_batch: RunBatch[Item, Result], *, queue_limit: int, batch_limit: int, timeout_s: float
+    ) -> None:
         self._run_batch = run_batch
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit

@@ -65,11 +65,10 @@ class PostgresDatabase(Database):
                     return await self._run(program())
                 except _LOST_RACES:
                     continue
-                except _FAILURES as error:
-                    await self._disconnect()
-                    raise StorageError(f"the database failed ({type(error).__name__})") from error
-                except asyncio.CancelledError:
-                    await self._disconnect()  # an answer may still be on its way
+                except BaseException as error:
+                    await self._disconnect()  # it may be broken, or an answer may still be on its way
+                    if self.is_failure(error):
+                        raise StorageError(f"the database failed ({type(error).__name__})") from error
                     raise
             raise StorageError("the transaction lost too many races")
 
@@ -99,6 +98,9 @@ class PostgresDatabase(Database):
 
     def is_lost_race(self, error: BaseException | None) -> bool:
         return isinstance(error, pg_errors.DeadlockDetected | pg_errors.SerializationFailure)
+
+    def is_failure(self, error: BaseException | None) -> bool:
+        return isinstance(error, _FAILURES)
 
     async def close(self) -> None:
         await self._disconnect()

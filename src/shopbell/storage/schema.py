@@ -42,9 +42,15 @@ metadata = MetaData(
 )
 
 
-def _table(name: str, *items: SchemaItem) -> Table:
-    # Without a rowid SQLite keeps the rows in their key's own order: one tree to write to instead of two.
-    return Table(name, metadata, *items, sqlite_with_rowid=False)
+def _table(name: str, *items: SchemaItem, **options: object) -> Table:
+    return Table(
+        name,
+        metadata,
+        *items,
+        # Without a rowid SQLite keeps the rows in their key's own order: one tree to write to instead of two.
+        sqlite_with_rowid=False,
+        **options,
+    )
 
 
 def _id(name: str) -> Column[int]:
@@ -186,6 +192,8 @@ threads = _table(
     _of("businesses", "business_id"),
     _one_of("status", THREAD_STATUSES),
     _one_of("channel", CHANNELS),
+    # Room in each page lets PostgreSQL change a row in place, without touching the indexes.
+    postgresql_with={"fillfactor": 80},
 )
 """One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its messages."""
 

@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, Concatenate
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -17,13 +16,17 @@ from shopbell.storage.rowset import Program, Row
 
 try:
     # A newer SQLite than most interpreters bring: before 3.51.3 resetting the write-ahead log could corrupt the file. One copy of
-    # SQLite per process, always: two on one file break each other's locks. So nothing else here imports `sqlite3` to open it.
+    # SQLite per process, always: two on one file break each other's locks. So nothing else here imports `sqlite3`.
     from pysqlite3 import dbapi2 as driver
 except ImportError:  # no wheel for this platform; `doctor` says so
-    driver = sqlite3
+    import sqlite3 as driver  # type: ignore[no-redef]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# Result codes of SQLite: a mistake in a statement, and a lock that another process holds.
+_SQLITE_ERROR = 1
+_SQLITE_BUSY = 5
 
 BUSY_TIMEOUT_S = 5.0
 BUSY_PAUSE_S = 0.002
@@ -61,13 +64,10 @@ class SqliteDatabase(Database):
         async with self._turn:
             try:
                 return await self._run(program())
-            except (driver.OperationalError, driver.DatabaseError) as error:
+            except BaseException as error:
                 self._roll_back()
-                if isinstance(error, driver.IntegrityError | driver.ProgrammingError | driver.DataError):
-                    raise
-                raise StorageError(f"the database failed ({error.__class__.__name__})") from error
-            except BaseException:
-                self._roll_back()
+                if self.is_failure(error):
+                    raise StorageError(f"the database failed ({type(error).__name__})") from error
                 raise
 
     async def _run(self, program: Program[T]) -> T:
@@ -99,7 +99,7 @@ class SqliteDatabase(Database):
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
             except driver.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                if error.sqlite_errorcode & 0xFF != _SQLITE_BUSY:
                     raise
                 await asyncio.sleep(BUSY_PAUSE_S)
             else:
@@ -114,6 +114,16 @@ class SqliteDatabase(Database):
 
     def is_lost_race(self, error: BaseException | None) -> bool:  # noqa: ARG002 - there is one writer, so there are no races
         return False
+
+    def is_failure(self, error: BaseException | None) -> bool:
+        # SQLITE_ERROR is a mistake in a statement; a full disk, a lock that is held, a file that is gone have codes of their own.
+        return (
+            (isinstance(error, driver.OperationalError)
+            and error.sqlite_errorcode != _SQLITE_ERROR)
+            or (
+                type(error) is driver.DatabaseError  # a damaged file
+            )
+        )
 
     async def close(self) -> None:
         self._roll_back()

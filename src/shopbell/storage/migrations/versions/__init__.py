@@ -1,0 +1,1 @@
+"""Alembic's migrations; each runs on both engines."""
