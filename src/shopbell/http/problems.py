@@ -1,0 +1,71 @@
+"""Errors as a client sees them: RFC 9457 problem details, in one shape for routes and server alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from starlette.types import Send
+
+from shopbell.errors import Problem
+
+CONTENT_TYPE = b"application/problem+json"
+REFERENCE = "/problems/"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, ready to be sent.
+
+    Args:
+        status: the HTTP status.
+        headers: names in lower case, with ``content-length``.
+        body: the bytes of the body.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def render(problem: Problem, request_id: str, more_headers: Sequence[tuple[bytes, bytes]] = ()) -> Answer:
+    """Turn a problem into the answer that tells it.
+
+    Args:
+        problem: what is wrong; its own headers (``Retry-After``, ``Allow``, …) are part of the answer.
+        request_id: the id of the request, a UUID as text.
+        more_headers: headers that the route adds, such as ``RateLimit``; names in lower case.
+
+    Returns:
+        The answer: JSON with ``type``, ``title``, ``status``, ``detail``, ``instance``, ``developerMessage``, and then
+        what the problem carries beside.
+    """
+    body = orjson.dumps(
+        {
+            "type": REFERENCE + problem.name,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+            "instance": "urn:uuid:" + request_id,
+            "developerMessage": problem.developer_message,
+            **problem.members(),
+        }
+    )
+    headers = [
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", str(len(body)).encode("ascii")),
+        (b"x-request-id", request_id.encode("ascii")),
+    ]
+    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in problem.headers().items()]
+    headers += more_headers
+    return Answer(problem.status, headers, body)
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send a whole answer.
+
+    Args:
+        send: the ASGI callable of the request.
+        answer: what to send.
+    """
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
