@@ -1,0 +1,256 @@
+"""Organizations and their businesses: make, change, list and deactivate them. Owns the tables of both."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict
+from unicodedata import category
+from zoneinfo import available_timezones
+
+from phonenumbers import SUPPORTED_REGIONS
+from sqlalchemy import Connection, insert, select, update
+
+from shopbell import identity
+from shopbell.errors import CommandError
+from shopbell.storage.ids import take_id
+from shopbell.storage.schema import businesses, organizations
+
+NAME_MAX_CHARACTERS = 200
+DEFAULT_LOCALE = "en"
+DEFAULT_TIME_ZONE = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A company whose customers write to its businesses."""
+
+    id: int
+    name: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Business:
+    """A store of an organization: what customers write to. Times are Unix ms; phone numbers are in E.164."""
+
+    organization_id: int
+    id: int
+    name: str
+    locale: str
+    default_region: str | None
+    time_zone: str
+    email: str | None
+    phone_number: str | None
+    voice_forward_number: str | None
+    created_at_ms: int
+    deactivated_at_ms: int | None
+
+    @property
+    def active(self) -> bool:
+        """Whether customers can write to it."""
+        return self.deactivated_at_ms is None
+
+
+class BusinessChanges(TypedDict, total=False):
+    """What to set of a business, as a person wrote it. An empty text takes an optional value away."""
+
+    name: str
+    locale: str
+    region: str
+    time_zone: str
+    email: str
+    phone: str
+    forward_phone: str
+
+
+def create(tx: Connection, name: str, *, now_ms: int) -> Organization:
+    """Make an organization.
+
+    Args:
+        tx: the transaction.
+        name: 1 to 200 characters.
+        now_ms: the time in Unix ms.
+
+    Raises:
+        CommandError: the name is blank, too long or holds what cannot be seen.
+    """
+    organization = Organization(id=take_id(tx), name=_name(name), created_at_ms=now_ms)
+    tx.execute(
+        insert(organizations).values(
+            id=organization.id, name=organization.name, created_at_ms=organization.created_at_ms
+        )
+    )
+    return organization
+
+
+def get(tx: Connection, organization_id: int) -> Organization:
+    """The organization with an id.
+
+    Raises:
+        CommandError: there is none.
+    """
+    row = tx.execute(select(organizations).where(organizations.c.id == organization_id)).mappings().first()
+    if row is None:
+        raise CommandError(f"there is no organization {organization_id}; `shopbell organization list` shows them")
+    return Organization(**row)
+
+
+def find_all(tx: Connection) -> list[Organization]:
+    """All organizations, the oldest first."""
+    rows = tx.execute(select(organizations).order_by(organizations.c.id)).mappings()
+    return [Organization(**row) for row in rows]
+
+
+def create_business(tx: Connection, organization_id: int, given: BusinessChanges, *, now_ms: int) -> Business:
+    """Make a business of an organization.
+
+    Args:
+        tx: the transaction.
+        organization_id: its organization.
+        given: at least its name; the locale is ``en`` and the time zone ``UTC`` unless given.
+        now_ms: the time in Unix ms.
+
+    Raises:
+        CommandError: there is no such organization, or values are wrong; one line for each.
+    """
+    get(tx, organization_id)
+    defaults: BusinessChanges = {"name": "", "locale": DEFAULT_LOCALE, "time_zone": DEFAULT_TIME_ZONE}
+    columns = _checked({**defaults, **given}, region=None)
+    business_id = take_id(tx)
+    tx.execute(
+        insert(businesses).values(organization_id=organization_id, id=business_id, created_at_ms=now_ms, **columns)
+    )
+    return get_business(tx, business_id)
+
+
+def find_business(tx: Connection, organization_id: int, business_id: int) -> Business | None:
+    """The business with an id if it is the organization's, active or not."""
+    query = select(businesses).where(businesses.c.organization_id == organization_id, businesses.c.id == business_id)
+    row = tx.execute(query).mappings().first()
+    return None if row is None else Business(**row)
+
+
+def get_business(tx: Connection, business_id: int) -> Business:
+    """The business with an id, of whichever organization.
+
+    Raises:
+        CommandError: there is none.
+    """
+    row = tx.execute(select(businesses).where(businesses.c.id == business_id)).mappings().first()
+    if row is None:
+        raise CommandError(f"there is no business {business_id}; `shopbell business list` shows them")
+    return Business(**row)
+
+
+def find_businesses(tx: Connection, organization_id: int | None = None) -> list[Business]:
+    """All businesses, or those of one organization, the oldest first, deactivated ones too."""
+    query = select(businesses).order_by(businesses.c.id)
+    if organization_id is not None:
+        query = query.where(businesses.c.organization_id == organization_id)
+    return [Business(**row) for row in tx.execute(query).mappings()]
+
+
+def update_business(tx: Connection, business_id: int, changes: BusinessChanges) -> Business:
+    """Change what is given of a business and nothing else.
+
+    Raises:
+        CommandError: there is no such business, nothing was given, or values are wrong; one line for each.
+    """
+    business = get_business(tx, business_id)
+    if not changes:
+        raise CommandError("nothing to change was given; `shopbell business update --help` lists what can be")
+    _set(tx, business, **_checked(changes, region=business.default_region))
+    return get_business(tx, business_id)
+
+
+def deactivate_business(tx: Connection, business_id: int, *, now_ms: int) -> Business:
+    """Close a business to its customers: to them it does not exist any more; its conversations stay.
+
+    Raises:
+        CommandError: there is no such business.
+    """
+    business = get_business(tx, business_id)
+    if business.active:
+        _set(tx, business, deactivated_at_ms=now_ms)
+    return get_business(tx, business_id)
+
+
+def _set(tx: Connection, business: Business, **columns: object) -> None:
+    c = businesses.c
+    tx.execute(
+        update(businesses).where(c.organization_id == business.organization_id, c.id == business.id).values(**columns)
+    )
+
+
+def _checked(given: BusinessChanges, *, region: str | None) -> dict[str, str | None]:
+    """The columns to set, in normal form; all faults are raised together, and none of them repeats a value."""
+    columns: dict[str, str | None] = {}
+    faults: list[str] = []
+
+    def check(field: str, column: str, normal: Callable[[str], str | None]) -> None:
+        text: str | None = given.get(field)  # type: ignore[assignment]  # all of its values are texts
+        if text is None:
+            return
+        try:
+            columns[column] = normal(text)
+        except CommandError as fault:
+            faults.append(str(fault))
+
+    check("name", "name", _name)
+    check("locale", "locale", _locale)
+    check("region", "default_region", _region)
+    check("time_zone", "time_zone", _time_zone)
+    check("email", "email", _email)
+    # Phone numbers without a + are of the region that the business will have.
+    phone = partial(_phone, region=columns.get("default_region", region))
+    check("phone", "phone_number", partial(phone, "phone"))
+    check("forward_phone", "voice_forward_number", partial(phone, "forward phone"))
+    if faults:
+        raise CommandError("\n".join(faults))
+    return columns
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not name or len(name) > NAME_MAX_CHARACTERS or any(category(character) in ("Cc", "Cs") for character in name):
+        raise CommandError(
+            f"the name must have 1 to {NAME_MAX_CHARACTERS} characters, none of them a control character"
+        )
+    return name
+
+
+def _locale(text: str) -> str:
+    locale = identity.normal_locale(text)
+    if locale is None:
+        raise CommandError("the locale must be a language tag such as en or fr-CA")
+    return locale
+
+
+def _region(text: str) -> str | None:
+    region = text.upper()
+    if region and region not in SUPPORTED_REGIONS:
+        raise CommandError("the region must be a country's two letters (ISO 3166) such as US or FR")
+    return region or None
+
+
+def _time_zone(text: str) -> str:
+    # UTC needs no time zone database; a machine without one knows no other.
+    if text != DEFAULT_TIME_ZONE and text not in available_timezones():
+        raise CommandError("the time zone must be a name of the IANA database such as Europe/Paris")
+    return text
+
+
+def _email(text: str) -> str | None:
+    if text and identity.normal_email(text) is None:
+        raise CommandError("the e-mail address is not one")
+    return text or None
+
+
+def _phone(kind: str, text: str, *, region: str | None) -> str | None:
+    if not text:
+        return None
+    number = identity.normal_phone(text, region)
+    if number is None:
+        hint = "" if region else "; without a region it must begin with + and the country's code"
+        raise CommandError(f"the {kind} number cannot be a phone number{hint}")
+    return number
