@@ -6,6 +6,8 @@ counter of the installation (``ids``) and stay below 2**53, so that JavaScript r
 impossible here: UNIQUE, CHECK and foreign keys, not code, say so.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -42,7 +44,7 @@ metadata = MetaData(
 )
 
 
-def _table(name: str, *items: SchemaItem, **options: object) -> Table:
+def _table(name: str, *items: SchemaItem, **options: Any) -> Table:
     return Table(
         name,
         metadata,

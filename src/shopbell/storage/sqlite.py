@@ -19,7 +19,7 @@ try:
     # SQLite per process, always: two on one file break each other's locks. So nothing else here imports `sqlite3`.
     from pysqlite3 import dbapi2 as driver
 except ImportError:  # no wheel for this platform; `doctor` says so
-    import sqlite3 as driver  # type: ignore[no-redef]
+    import sqlite3 as driver
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -117,12 +117,8 @@ class SqliteDatabase(Database):
 
     def is_failure(self, error: BaseException | None) -> bool:
         # SQLITE_ERROR is a mistake in a statement; a full disk, a lock that is held, a file that is gone have codes of their own.
-        return (
-            (isinstance(error, driver.OperationalError)
-            and error.sqlite_errorcode != _SQLITE_ERROR)
-            or (
-                type(error) is driver.DatabaseError  # a damaged file
-            )
+        return (isinstance(error, driver.OperationalError) and error.sqlite_errorcode != _SQLITE_ERROR) or (
+            type(error) is driver.DatabaseError  # a damaged file
         )
 
     async def close(self) -> None:

@@ -1,0 +1,187 @@
+"""The statements of the hot path, in both spellings side by side; ``messages.py`` says what they are for.
+
+They stand at driver level, because there SQLAlchemy costs four to ten times as much. Every one of them begins at its
+rowset and finds its rows by key, and each row names its organization.
+"""
+
+from shopbell.storage.rowset import Part, Rowset, Statement
+
+_WANTED = Rowset("wanted", organization_id=int, kind=str, value=str)
+_WANTED_KEYS = Rowset("wanted_keys", organization_id=int, token_id=int, route=str, key=str)
+
+FIND_KNOWN = Statement(
+    rowsets=(_WANTED, _WANTED_KEYS),
+    # CROSS JOIN is SQLite's way to say which table comes first.
+    sqlite=(
+        Part(f"""
+            SELECT (SELECT json_group_array(json_array(known.organization_id, kind, value, customer_id, locale))
+                    FROM {_WANTED.sqlite}
+                    CROSS JOIN customer_identities AS known USING (organization_id, kind, value)
+                    JOIN customers ON customers.organization_id = known.organization_id
+                                  AND customers.id = known.customer_id),
+                   (SELECT json_group_array(json_array(organization_id, token_id, route, key,
+                                                       body_hash, result_id, created_at_ms))
+                    FROM {_WANTED_KEYS.sqlite}
+                    CROSS JOIN idempotency_keys USING (organization_id, token_id, route, key))
+        """),
+    ),
+    postgresql=f"""
+        SELECT (SELECT coalesce(json_agg(json_build_array(known.organization_id, kind, value, customer_id,
+                                                          locale)), '[]')::text
+                FROM {_WANTED.postgresql}
+                JOIN customer_identities AS known USING (organization_id, kind, value)
+                JOIN customers ON customers.organization_id = known.organization_id
+                              AND customers.id = known.customer_id),
+               (SELECT coalesce(json_agg(json_build_array(organization_id, token_id, route, key,
+                                                          body_hash, result_id, created_at_ms)), '[]')::text
+                FROM {_WANTED_KEYS.postgresql}
+                JOIN idempotency_keys USING (organization_id, token_id, route, key))
+    """,
+)
+"""One row of two JSON arrays: the identities that are known, and the keys that were used before."""
+
+_FORGOTTEN = Rowset("forgotten", organization_id=int, token_id=int, route=str, key=str)
+
+FORGET_KEYS = Statement(
+    rowsets=(_FORGOTTEN,),
+    sqlite=(
+        Part(f"""
+            DELETE FROM idempotency_keys
+            WHERE (organization_id, token_id, route, key)
+               IN (SELECT organization_id, token_id, route, key FROM {_FORGOTTEN.sqlite})
+        """),
+    ),
+    postgresql=f"""
+        DELETE FROM idempotency_keys AS old USING {_FORGOTTEN.postgresql}
+        WHERE old.organization_id = forgotten.organization_id AND old.token_id = forgotten.token_id
+          AND old.route = forgotten.route AND old.key = forgotten.key
+    """,
+)
+"""Expired keys that are used again."""
+
+_NEW_CUSTOMERS = Rowset("new_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
+_NEW_IDENTITIES = Rowset(
+    "new_identities", organization_id=int, kind=str, value=str, customer_id=int, shown=str, created_at_ms=int
+)
+_NEW_LOCALES = Rowset("new_locales", organization_id=int, customer_id=int, locale=str)
+_PLACED = Rowset("placed", organization_id=int, customer_id=int, business_id=int, id=int, count=int, now_ms=int)
+_SENT = Rowset(
+    "sent",
+    organization_id=int,
+    customer_id=int,
+    business_id=int,
+    behind=int,
+    id=int,
+    event_id=int,
+    body=str,
+    created_at_ms=int,
+)
+_NEW_KEYS = Rowset(
+    "new_keys",
+    organization_id=int,
+    token_id=int,
+    route=str,
+    key=str,
+    body_hash=str,
+    customer_id=int,
+    business_id=int,
+    created_at_ms=int,
+)
+_NEW_DUPLICATES = Rowset("new_duplicates", organization_id=int, customer_id=int, other_customer_id=int, found_at_ms=int)
+
+_ADD_CUSTOMERS = """
+    INSERT INTO customers (organization_id, id, locale, created_at_ms)
+    SELECT organization_id, id, locale, created_at_ms FROM {new_customers}
+"""
+_ADD_IDENTITIES = """
+    INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)
+    SELECT organization_id, kind, value, customer_id, shown, created_at_ms FROM {new_identities}
+"""
+_CHANGE_LOCALES = """
+    UPDATE customers SET locale = new_locales.locale FROM {new_locales}
+    WHERE customers.organization_id = new_locales.organization_id AND customers.id = new_locales.customer_id
+"""
+# The thread's row is locked here, and its sequence moves on by as many messages as the batch has for it. "WHERE true"
+# keeps SQLite from reading ON CONFLICT as the condition of a join.
+_PLACE_THREADS = """
+    INSERT INTO threads (organization_id, id, customer_id, business_id, channel, status, last_sequence,
+                         created_at_ms, updated_at_ms)
+    SELECT organization_id, id, customer_id, business_id, 'WEB', 'waiting', count, now_ms, now_ms FROM {placed}
+    WHERE true
+    ON CONFLICT (organization_id, customer_id, business_id) DO UPDATE
+    SET status = 'waiting', last_sequence = threads.last_sequence + excluded.last_sequence,
+        updated_at_ms = excluded.updated_at_ms
+"""
+_ADD_MESSAGES = """
+    INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)
+    SELECT sent.organization_id, thread.id, thread.last_sequence - sent.behind, sent.id, true, sent.body,
+           sent.created_at_ms
+    FROM {sent} {join} {threads} AS thread
+      ON thread.organization_id = sent.organization_id AND thread.customer_id = sent.customer_id
+     AND thread.business_id = sent.business_id
+"""
+_ADD_EVENTS = """
+    INSERT INTO events (organization_id, id, type, business_id, customer_id, thread_id, message_id, created_at_ms)
+    SELECT sent.organization_id, sent.event_id, 'message', sent.business_id, sent.customer_id, thread.id, sent.id,
+           sent.created_at_ms
+    FROM {sent} {join} {threads} AS thread
+      ON thread.organization_id = sent.organization_id AND thread.customer_id = sent.customer_id
+     AND thread.business_id = sent.business_id
+"""
+_ADD_KEYS = """
+    INSERT INTO idempotency_keys (organization_id, token_id, route, key, body_hash, result_id, created_at_ms)
+    SELECT new_keys.organization_id, new_keys.token_id, new_keys.route, new_keys.key, new_keys.body_hash, thread.id,
+           new_keys.created_at_ms
+    FROM {new_keys} {join} {threads} AS thread
+      ON thread.organization_id = new_keys.organization_id AND thread.customer_id = new_keys.customer_id
+     AND thread.business_id = new_keys.business_id
+"""
+_FLAG_DUPLICATES = """
+    INSERT INTO possible_duplicates (organization_id, customer_id, other_customer_id, found_at_ms)
+    SELECT organization_id, customer_id, other_customer_id, found_at_ms FROM {new_duplicates}
+    WHERE true
+    ON CONFLICT DO NOTHING
+"""
+
+_ROWSETS = (_NEW_CUSTOMERS, _NEW_IDENTITIES, _NEW_LOCALES, _PLACED, _SENT, _NEW_KEYS, _NEW_DUPLICATES)
+
+
+def _sqlite(sql: str) -> str:
+    return sql.format(join="CROSS JOIN", threads="threads", **{rowset.name: rowset.sqlite for rowset in _ROWSETS})
+
+
+def _postgresql(sql: str) -> str:
+    # What one WITH query writes its neighbours cannot see in the table: they join what it returned.
+    return sql.format(join="JOIN", threads="thread", **{rowset.name: rowset.postgresql for rowset in _ROWSETS})
+
+
+WRITE = Statement(
+    rowsets=_ROWSETS,
+    sqlite=(
+        Part(_sqlite(_ADD_CUSTOMERS), "new_customers"),
+        Part(_sqlite(_ADD_IDENTITIES), "new_identities"),
+        Part(_sqlite(_CHANGE_LOCALES), "new_locales"),
+        Part(_sqlite(_FLAG_DUPLICATES), "new_duplicates"),
+        Part(_sqlite(_PLACE_THREADS), "placed"),
+        Part(_sqlite(_ADD_MESSAGES), "sent"),
+        Part(_sqlite(_ADD_EVENTS), "sent"),
+        Part(_sqlite(_ADD_KEYS), "new_keys"),
+        Part(f"""
+            SELECT organization_id, customer_id, business_id, threads.id
+            FROM {_PLACED.sqlite} CROSS JOIN threads USING (organization_id, customer_id, business_id)
+        """),
+    ),
+    postgresql=f"""
+        WITH added_customers AS ({_postgresql(_ADD_CUSTOMERS)}),
+             added_identities AS ({_postgresql(_ADD_IDENTITIES)}),
+             changed_locales AS ({_postgresql(_CHANGE_LOCALES)}),
+             flagged AS ({_postgresql(_FLAG_DUPLICATES)}),
+             thread AS ({_postgresql(_PLACE_THREADS)}
+                        RETURNING organization_id, id, customer_id, business_id, last_sequence),
+             added_messages AS ({_postgresql(_ADD_MESSAGES)}),
+             added_events AS ({_postgresql(_ADD_EVENTS)}),
+             added_keys AS ({_postgresql(_ADD_KEYS)})
+        SELECT organization_id, customer_id, business_id, id FROM thread
+    """,
+)
+"""Everything that a batch writes; the rows are its threads: organization, customer, business, id."""

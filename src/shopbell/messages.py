@@ -1,0 +1,232 @@
+"""THE HOT PATH: customers' first and further messages, written in batches.
+
+``from_customers`` writes a whole batch with a fixed number of statements, however many sends are in it:
+
+    PostgreSQL    3: find what is known, take ids, write everything
+    SQLite       14: BEGIN, find what is known, 2 to take ids, at most 9 to write everything, COMMIT
+
+and one more when an expired idempotency key is used again. A test counts them. The rows that the world must
+hear of (``events``) are written by the same transaction as the message.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shopbell.errors import IdempotencyKeyReused
+from shopbell.message_statements import FIND_KNOWN, FORGET_KEYS, WRITE
+from shopbell.storage.ids import TAKE_IDS
+from shopbell.storage.rowset import Program, Row
+
+IDEMPOTENCY_MS = 24 * 60 * 60 * 1000
+"""How long a key stands for its request."""
+
+IDS_PER_SEND = 4
+"""A customer, a thread, a message, an event; what a known customer leaves unused stays unused."""
+
+Identity = tuple[int, str, str]
+"""Organization, kind and value in normal form."""
+
+ThreadKey = tuple[int, int, int]
+"""Organization, customer, business: there is one thread of each."""
+
+IdempotencyKey = tuple[int, int, str, str]
+"""Organization, token, route and the client's own key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A client's wish that a request has one effect, however often it is sent.
+
+    Args:
+        token_id: the token that sent it; other tokens have keys of their own.
+        route: the route's name; other routes have keys of their own.
+        key: 1 to 255 visible ASCII characters.
+        body_hash: what the body says, as 64 hexadecimal digits.
+    """
+
+    token_id: int
+    route: str
+    key: str
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A customer's message to a business, checked and in normal form.
+
+    Args:
+        organization_id: the token's organization.
+        business_id: an active business of that organization.
+        body: the text as sent.
+        email: normal form and as sent; None when absent.
+        phone: E.164 and as sent; None when absent. At least one of both is there.
+        locale: BCP 47 tag in normal form.
+        once: the idempotency key, if any.
+    """
+
+    organization_id: int
+    business_id: int
+    body: str
+    email: tuple[str, str] | None = None
+    phone: tuple[str, str] | None = None
+    locale: str | None = None
+    once: Once | None = None
+
+    @property
+    def key(self) -> IdempotencyKey | None:
+        """What the idempotency key is kept under."""
+        once = self.once
+        return (self.organization_id, once.token_id, once.route, once.key) if once else None
+
+    @property
+    def identities(self) -> list[tuple[Identity, str]]:
+        """What the customer is known by, the strongest first, each with how it was sent."""
+        given = (("email", self.email), ("phone", self.phone))
+        return [((self.organization_id, kind, pair[0]), pair[1]) for kind, pair in given if pair]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message is stored durably.
+
+    Args:
+        thread_id: its conversation.
+        replayed: whether an earlier request with the same idempotency key had stored it.
+    """
+
+    thread_id: int
+    replayed: bool = False
+
+
+Outcome = Sent | IdempotencyKeyReused
+
+
+def from_customers(sends: Sequence[Send]) -> Program[list[Outcome]]:
+    """Store customers' messages: all of them in one transaction.
+
+    Each finds or makes its customer (by e-mail first, then by phone number) and the customer's one thread with the
+    business, which becomes ``waiting`` again. What another send of the batch makes counts as made.
+
+    Args:
+        sends: one or more, in the order of their arrival.
+
+    Returns:
+        The outcome of each, in their order. A key that stands for another body is the outcome of that send alone (422).
+    """
+    now_ms = time.time_ns() // 1_000_000
+    wanted = {identity for send in sends for identity, _ in send.identities}
+    keys = {send.key for send in sends if send.key}
+    [(identities, answered)] = yield FIND_KNOWN, {"wanted": sorted(wanted), "wanted_keys": sorted(keys)}
+    plan = _Plan(now_ms, orjson.loads(identities), orjson.loads(answered))
+    if plan.expired:
+        yield FORGET_KEYS, {"forgotten": plan.expired}
+    fresh = [send for send in sends if send.key is None or send.key not in plan.answered]
+    if fresh:
+        ids = yield TAKE_IDS, {"count": IDS_PER_SEND * len(fresh)}
+        plan.place(fresh, (id_ for (id_,) in ids))
+        plan.settle((yield WRITE, plan.rows()))
+    return [plan.outcome(send) for send in sends]
+
+
+class _Plan:
+    """What a batch comes to, worked out in memory: the statements before it read, the one after it writes."""
+
+    def __init__(self, now_ms: int, identities: list[Any], answered: list[Any]) -> None:
+        self.now_ms = now_ms
+        self.customers: dict[Identity, int] = {}
+        self.locales: dict[tuple[int, int], str | None] = {}
+        for organization_id, kind, value, customer_id, locale in identities:
+            self.customers[organization_id, kind, value] = customer_id
+            self.locales[organization_id, customer_id] = locale
+        self.answered: dict[IdempotencyKey, tuple[str, int]] = {}
+        self.expired: list[IdempotencyKey] = []
+        for organization_id, token_id, route, key, body_hash, thread_id, created_at_ms in answered:
+            if created_at_ms > now_ms - IDEMPOTENCY_MS:
+                self.answered[organization_id, token_id, route, key] = (body_hash, thread_id)
+            else:
+                self.expired.append((organization_id, token_id, route, key))
+        self.keyed: dict[IdempotencyKey, Send] = {}
+        self.new_customers: list[tuple[int, int]] = []
+        self.new_identities: list[Row] = []
+        self.new_locales: dict[tuple[int, int], str] = {}
+        self.duplicates: set[tuple[int, int, int]] = set()
+        self.threads: dict[ThreadKey, int] = {}
+        self.counts: Counter[ThreadKey] = Counter()
+        self.messages: list[tuple[ThreadKey, int, int, int, str]] = []
+
+    def place(self, sends: Iterable[Send], ids: Iterator[int]) -> None:
+        """Give each send its customer, its thread and its place there; of twins with one key only the first."""
+        for send in sends:
+            if send.key is not None and self.keyed.setdefault(send.key, send) is not send:
+                continue
+            customer_id = self._customer(send, ids)
+            thread = (send.organization_id, customer_id, send.business_id)
+            if thread not in self.threads:
+                self.threads[thread] = next(ids)
+            self.counts[thread] += 1
+            self.messages.append((thread, self.counts[thread], next(ids), next(ids), send.body))
+
+    def _customer(self, send: Send, ids: Iterator[int]) -> int:
+        owners = [self.customers.get(identity) for identity, _ in send.identities]
+        # The e-mail address stands first: where it and the number are two customers', the message is the address's.
+        customer_id = next((owner for owner in owners if owner is not None), None)
+        if customer_id is None:
+            customer_id = next(ids)
+            self.new_customers.append((send.organization_id, customer_id))
+            self.locales[send.organization_id, customer_id] = None
+        for (identity, shown), owner in zip(send.identities, owners, strict=True):
+            if owner is None:
+                self.customers[identity] = customer_id
+                self.new_identities.append((*identity, customer_id, shown, self.now_ms))
+            elif owner != customer_id:
+                self.duplicates.add((send.organization_id, min(owner, customer_id), max(owner, customer_id)))
+        customer = (send.organization_id, customer_id)
+        if send.locale and send.locale != self.locales[customer]:
+            self.locales[customer] = self.new_locales[customer] = send.locale
+        return customer_id
+
+    def rows(self) -> dict[str, list[Row]]:
+        """What ``WRITE`` takes, sorted: two processes that lock the same rows in one order never wait in a circle."""
+        now_ms = self.now_ms
+        return {
+            "new_customers": [(*customer, self.locales[customer], now_ms) for customer in self.new_customers],
+            "new_identities": sorted(self.new_identities),
+            "new_locales": [(*customer, locale) for customer, locale in sorted(self.new_locales.items())],
+            "placed": sorted((*thread, id_, self.counts[thread], now_ms) for thread, id_ in self.threads.items()),
+            "sent": [
+                (*thread, self.counts[thread] - place, id_, event_id, body, now_ms)
+                for thread, place, id_, event_id, body in self.messages
+            ],
+            "new_keys": sorted(
+                (*key, send.once.body_hash, *self._thread_of(send)[1:], now_ms)
+                for key, send in self.keyed.items()
+                if send.once
+            ),
+            "new_duplicates": [(*pair, now_ms) for pair in sorted(self.duplicates)],
+        }
+
+    def settle(self, written: list[Row]) -> None:
+        """Take note of the threads that are there now; of one that was there before the id is another than planned."""
+        self.threads = {(organization, customer, business): id_ for organization, customer, business, id_ in written}
+
+    def outcome(self, send: Send) -> Outcome:
+        """What a send's client is told."""
+        if send.once is None or send.key is None:
+            return Sent(self.threads[self._thread_of(send)])
+        if send.key in self.answered:
+            body_hash, thread_id = self.answered[send.key]
+            return Sent(thread_id, replayed=True) if body_hash == send.once.body_hash else IdempotencyKeyReused()
+        first = self.keyed[send.key]
+        if first.once != send.once:
+            return IdempotencyKeyReused()
+        return Sent(self.threads[self._thread_of(first)], replayed=first is not send)
+
+    def _thread_of(self, send: Send) -> ThreadKey:
+        """The thread of a send that has its place: by then its strongest identity is its customer's."""
+        strongest, _ = send.identities[0]
+        return (send.organization_id, self.customers[strongest], send.business_id)

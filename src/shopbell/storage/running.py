@@ -1,0 +1,1 @@
+"""Who uses a database right now: servers hold it together, a restore wants it alone."""
