@@ -1,0 +1,116 @@
+"""The plan: all contestants in turn, round after round, so that both sides of a ratio meet the same machine."""
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from bench import report
+from bench.contest import KNOWN, KNOWN_OF_MILLION, MILLION, Contest, Result
+
+SYNC_TRIES = 300
+PAGE_BYTES = 4096
+
+
+def plan(contest: Contest) -> dict[str, tuple[str, Callable[[], Result]]]:
+    """Every row of the table with its label and its measurement, in the order in which a round runs."""
+    sqlite, postgresql = contest.sqlite, contest.postgresql
+    ours, orm, bare = contest.shopbell, contest.orm, contest.pgbench
+    several, one = "pgbench, several statements per message", "pgbench, one function call per message"
+    on_million = "on 1,000,000 messages"
+    return {
+        "no storage 64": ("without storage, 64", partial(contest.without_storage, sqlite, connections=64)),
+        "sqlite 64": ("SQLite, 64", partial(ours, sqlite, connections=64)),
+        "orm sqlite 64": ("ORM session per request, SQLite, 64", partial(orm, sqlite, connections=64)),
+        "no storage 256": ("without storage, 256", partial(contest.without_storage, sqlite, connections=256)),
+        "sqlite 256": ("SQLite, 256", partial(ours, sqlite, connections=256)),
+        "sqlite million 256": (f"SQLite {on_million}, 256", partial(ours, contest.sqlite_million, connections=256)),
+        "orm postgresql 64": ("ORM session per request, PostgreSQL, 64", partial(orm, postgresql, connections=64)),
+        "statements 64": (f"{several}, 64", partial(bare, "statements.sql", connections=64)),
+        "postgresql 64": ("PostgreSQL, 64", partial(ours, postgresql, connections=64)),
+        "function 64": (f"{one}, 64", partial(bare, "function.sql", connections=64)),
+        "postgresql 256": ("PostgreSQL, 256", partial(ours, postgresql, connections=256)),
+        "postgresql million 256": (
+            f"PostgreSQL {on_million}, 256",
+            partial(ours, contest.postgresql_million, connections=256),
+        ),
+        "statements 16": (f"{several}, 16", partial(bare, "statements.sql", connections=16)),
+        "function 16": (f"{one}, 16", partial(bare, "function.sql", connections=16)),
+    }
+
+
+def sync_ms(folder: Path) -> float:
+    """The median time in which the disk takes one appended page for good."""
+    times = []
+    with (folder / "sync").open("wb", buffering=0) as file:
+        for _ in range(SYNC_TRIES):
+            file.write(b"\0" * PAGE_BYTES)
+            begun = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begun)
+    return median(times) * 1e3
+
+
+def run(folder: Path, rounds: int, duration_s: int, console: Console) -> bool:
+    """Measure everything and print the tables; whether all of it is worth something."""
+    console.print(
+        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"fdatasync p50 {sync_ms(folder):.2f} ms; wrk with one thread on the same cores; "
+        f"{rounds} rounds of {duration_s} s a row, all rows in turn; "
+        f"90 % returning customers, out of {KNOWN:,} known ones ({KNOWN_OF_MILLION:,} on {MILLION:,} messages)"
+    )
+    progress = Console(stderr=True)
+    contest = Contest(folder, duration_s)
+    try:
+        with progress.status("filling the databases") as status:
+            contest.prepare()
+            rows = plan(contest)
+            results: dict[str, list[Result]] = {row: [] for row in rows}
+            for number in range(rounds):
+                for row, (label, measure) in rows.items():
+                    status.update(f"round {number + 1} of {rounds}: {label} connections")
+                    results[row].append(measure())
+    finally:
+        contest.postgres.stop()
+    console.print(report.measured(results, {row: f"{label} connections" for row, (label, _) in rows.items()}))
+    console.print(report.goals(results))
+    return report.is_valid(results)
+
+
+def main() -> int:
+    """Read the options, measure, clean up; returns 1 when a measurement is worthless and 2 when wrk is missing."""
+    parser = argparse.ArgumentParser(
+        "make bench", description="Measure durable sends beside what else could do the same work."
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements of each row; the table shows their median (5)"
+    )
+    parser.add_argument("--seconds", type=int, default=5, help="length of one measurement (5)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("/var/tmp"),
+        help="where the databases lie meanwhile: a real disk (/var/tmp)",
+    )
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        print("make bench needs the load generator wrk; on Debian: apt-get install wrk", file=sys.stderr)
+        return 2
+    # Without a terminal rich would wrap at 80 columns and break the table.
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    with tempfile.TemporaryDirectory(prefix="shopbell-bench-", dir=options.folder, ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)  # PostgreSQL may have to run as somebody else
+        return 0 if run(Path(name), options.rounds, options.seconds, console) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
