@@ -1,0 +1,254 @@
+"""One connection and its patience: what it may hold, how long it waits, and how it parts from a client.
+
+Deadlines cost a request nothing: a request that arrives in one piece sets none, and one sweep looks at all connections
+every half second. Nothing of a request's bytes is ever logged.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final, Self, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from shopbell.errors import Problem, RequestTimeout, TemporarilyUnavailable
+from shopbell.http.exchange import CLOSE, Exchange
+from shopbell.http.problems import Answer, render
+from shopbell.http.request_id import request_id_of
+from shopbell.settings import Settings
+
+SWEEP_S = 0.5
+LINGER_S = 2.0
+LINGER_BYTES = 16 * 1_048_576
+GRACE_S = 1.0
+"""Seconds that a client has after SIGTERM to send what it was about to send."""
+STALL_S = 30.0
+"""Seconds that a client may take to read what waits for it."""
+
+NEVER: Final = math.inf
+
+# Where the reading of a connection is. What is `_NEW` has no deadline yet.
+IDLE, HEAD_NEW, HEAD, BODY_NEW, BODY, DISCARD = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of connections, from the settings of the same names."""
+
+    header_limit_bytes: int
+    header_count_limit: int
+    header_timeout_s: float
+    body_timeout_s: float
+    keep_alive_timeout_s: float
+    connection_limit: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Take the limits out of the settings."""
+        return cls(**{name: getattr(settings, name) for name in cls.__slots__})
+
+
+class Connections(ServerState):
+    """What all connections of a process share.
+
+    Args:
+        limits: the limits of each connection.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.limits = limits
+        self.draining = False
+        self.closing = False
+
+    def sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Act on every deadline that has passed, now and every half second from now on."""
+        now_s = loop.time()
+        for connection in tuple(self.connections):
+            cast("Connection", connection).check(now_s)
+        loop.call_later(SWEEP_S, self.sweep, loop)
+
+
+def is_draining(scope: Mapping[str, Any]) -> bool:
+    """Whether the server is about to stop, so that `/readyz` answers 503.
+
+    Args:
+        scope: the ASGI scope of a request.
+    """
+    return bool(scope.get("state", {}).get("draining", False))
+
+
+class Connection(HttpToolsProtocol):
+    """One connection.
+
+    The application's lifespan state may hold ``refused``, a function that is given the status of each answer that no
+    route made, for counting.
+    """
+
+    server_state: Connections
+    cycle: Exchange
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: Connections,
+        app_state: MutableMapping[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, cast("dict[str, Any]", app_state), _loop)
+        self.limits = server_state.limits
+        self.deadline_s = NEVER
+        self.stalled_until_s = NEVER
+        self._phase = IDLE
+        self._running: Exchange | None = None
+        self._head_bytes = 0
+        self._is_large_read = False
+        self._is_upgrade = False
+        self._has_body_come = False
+        self._overhead_bytes = 0
+        self._refusal: Answer | None = None
+        self._is_lingering = False
+        self._has_client_ended = False
+        self._discarded_bytes = 0
+        self._host = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or refuse it when there are too many."""
+        super().connection_made(transport)
+        self.deadline_s = self.loop.time() + self.limits.header_timeout_s
+        count = len(self.connections)
+        if count > 2 * self.limits.connection_limit:
+            transport.abort()
+        elif count > self.limits.connection_limit:
+            self._refuse(TemporarilyUnavailable(retry_after_s=5))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application that nobody waits for its answer."""
+        self.deadline_s = self.stalled_until_s = NEVER
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a client that has ended its side after a whole request; else close."""
+        if self._is_lingering or self._phase not in (IDLE, DISCARD) or self._is_answered():
+            return False
+        self._has_client_ended = True
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = False
+        for exchange in (self._running, self.cycle):
+            if exchange is not None:
+                exchange.client_ended = True
+                exchange.message_event.set()
+        return True
+
+    def pause_writing(self) -> None:
+        """Begin to count how long the client does not read."""
+        super().pause_writing()
+        self.stalled_until_s = self.loop.time() + STALL_S
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self.stalled_until_s = NEVER
+
+    def shutdown(self) -> None:
+        """Finish what was taken, and close; a request that is on its way has a moment to arrive."""
+        if self._phase == DISCARD:
+            return
+        is_answered = self._is_answered()
+        if not is_answered and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+        if is_answered or self._phase != IDLE:
+            self.deadline_s = min(self.deadline_s, self.loop.time() + GRACE_S)
+
+    def check(self, now_s: float) -> None:
+        """Act on a deadline that has passed.
+
+        Args:
+            now_s: the loop's time, in seconds.
+        """
+        if self.stalled_until_s <= now_s:
+            self.transport.abort()
+        elif self.deadline_s <= now_s:
+            self._end_of_patience(now_s)
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _in_s(self, seconds: float) -> float:
+        return self.loop.time() + (min(seconds, GRACE_S) if self.server_state.closing else seconds)
+
+    def _spoil(self, problem: Problem) -> None:
+        """Tell the application, where it reads the body, that there will be no more of it."""
+        self._phase = DISCARD
+        if self.cycle.response_complete:
+            self._linger()
+            return
+        self.deadline_s = NEVER
+        self.flow.pause_reading()
+        self.cycle.keep_alive = False
+        self.cycle.fault = problem
+        self.cycle.message_event.set()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer what the application never sees; after the answers that are still owed."""
+        is_head_known = self._phase in (HEAD_NEW, HEAD)
+        answer = render(problem, request_id_of(self.headers if is_head_known else ()), (CLOSE,))
+        self._phase = DISCARD
+        count = self.app_state.get("refused")
+        if count is not None:
+            count(answer.status)
+        if self._is_answered():
+            self._write(answer)
+        else:
+            self._refusal = answer
+            self.deadline_s = NEVER
+            self.flow.pause_reading()
+
+    def _write(self, answer: Answer) -> None:
+        head = [STATUS_LINE[answer.status]]
+        for name, value in self.server_state.default_headers + answer.headers:
+            head += (name, b": ", value, b"\r\n")
+        self.transport.write(b"".join((*head, b"\r\n", answer.body)))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close, but read on for a while: closing with unread bytes resets it before the answer is read."""
+        if self._has_client_ended or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._phase = DISCARD
+        self._is_lingering = True
+        self._discarded_bytes = 0
+        self.deadline_s = self.loop.time() + LINGER_S
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+    def _discard(self, size_bytes: int) -> None:
+        self._discarded_bytes += size_bytes
+        if self._discarded_bytes > LINGER_BYTES:
+            if self._is_lingering:
+                self.transport.abort()
+            else:
+                self.flow.pause_reading()
+
+    def _end_of_patience(self, now_s: float) -> None:
+        if self._phase == DISCARD:
+            self.transport.abort()
+        elif self._phase == IDLE:
+            self._phase = DISCARD
+            self.deadline_s = now_s + LINGER_S
+            self.transport.close()
+        elif self.flow.read_paused or (self._phase == HEAD and not self._is_answered()):
+            # Not the client is slow, but what came before.
+            self.deadline_s = now_s + self.limits.header_timeout_s
+        elif self._phase == HEAD:
+            self._refuse(RequestTimeout("headers"))
+        else:
+            self._spoil(RequestTimeout("body"))
