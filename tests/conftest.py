@@ -1,0 +1,272 @@
+"""Real databases and real servers for every test, on both engines."""
+
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from harness import world
+from harness.installation import Database, Installation, copy_sqlite
+from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
+from harness.shop import Shop
+
+ENGINES = ("sqlite", "postgresql")
+_FOLDER = pytest.StashKey[Path]()
+_KEEPER = "keeper.pid"
+_keepers: "list[subprocess.Popen[bytes]]" = []  # held: a forgotten process warns
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that all workers of a session share."""
+    given = getattr(config, "workerinput", {}).get("shared_folder")
+    config.stash[_FOLDER] = Path(given) if given else Path(tempfile.mkdtemp(prefix="shopbell-tests-"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where that folder is."""
+    node.workerinput["shared_folder"] = str(node.config.stash[_FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End PostgreSQL with the session; where the session is killed, its keeper sees to that."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = config.stash[_FOLDER]
+    if (folder / _KEEPER).exists():
+        keeper = int((folder / _KEEPER).read_text())
+        os.kill(keeper, signal.SIGTERM)
+        _wait_until(lambda: not (folder / "postgres.json").exists(), "PostgreSQL did not end")
+    shutil.rmtree(folder)
+
+
+def _wait_until(done: Callable[[], bool], otherwise: str) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while not done():
+        assert time.monotonic() < deadline_s, otherwise
+        time.sleep(0.02)
+
+
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
+    """One worker at a time."""
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class SharedPostgres:
+    """The PostgreSQL server of this session; ``address`` has ``{}`` where the database's name goes."""
+
+    address: str
+    binaries: Path
+
+    def url(self, database: str) -> str:
+        """The address of a database."""
+        return self.address.format(database)
+
+    def command(self, sql: str) -> None:
+        """Run a command that may not be in a transaction."""
+        url = make_url(self.url("postgres")).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                connection.execute(text(sql))
+        finally:
+            engine.dispose()
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Makes databases: empty ones that are migrated, and ones with the world in them."""
+
+    folder: Path
+    worker: str
+    postgres: Callable[[], SharedPostgres]
+    _numbers: "itertools.count[int]"
+
+    def copy(self, engine: str, template: str) -> Database:
+        """A database of its own that begins as a template is."""
+        source = self.template(engine, template)
+        name = f"{self.worker}_{next(self._numbers)}"
+        if engine == "sqlite":
+            path = self.folder / name / "shopbell.db"
+            path.parent.mkdir()
+            copy_sqlite(Path(make_url(source.url).database or ""), path)
+            return Database(f"sqlite:///{path}")
+        # Two copies of one template at once fail: one looks like a user of the template to the other.
+        with _locked(self.folder, "create-database"):
+            self.postgres().command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return Database(self.postgres().url(name))
+
+    def drop(self, database: Database) -> None:
+        """Drop a database that nobody uses any more."""
+        name = make_url(database.url).database or ""
+        if database.is_sqlite:
+            shutil.rmtree(Path(name).parent)
+        else:
+            self.postgres().command(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def template(self, engine: str, name: str) -> Database:
+        """The database that others are copied from; the first worker to need it makes it."""
+        if engine == "sqlite":
+            database = Database(f"sqlite:///{self.folder / name / 'shopbell.db'}")
+        else:
+            database = Database(self.postgres().url(name))
+        made = self.folder / f"{engine}-{name}.made"
+        with _locked(self.folder, f"{engine}-{name}"):
+            if not made.exists():
+                if engine == "sqlite":
+                    (self.folder / name).mkdir()
+                else:
+                    self.postgres().command(f'CREATE DATABASE "{name}"')
+                installation = Installation(database, self.folder)
+                installation.cli("migrate")
+                if name == "world":
+                    world.build(installation).save(self.world_file(engine))
+                made.touch()
+        return database
+
+    def world_file(self, engine: str) -> Path:
+        """Where the ids and tokens of the template ``world`` are."""
+        return self.folder / f"{engine}-world.json"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(pytestconfig: pytest.Config) -> Path:
+    """The folder that all workers of a session share."""
+    return pytestconfig.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def databases(shared_folder: Path) -> Databases:
+    """Makes databases for this worker."""
+
+    def postgres() -> SharedPostgres:
+        state = shared_folder / "postgres.json"
+        with _locked(shared_folder, "postgres"):
+            if not state.exists():
+                _start_keeper(shared_folder, state)
+        facts = json.loads(state.read_text())
+        return SharedPostgres(facts["url"], Path(facts["binaries"]))
+
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return Databases(shared_folder, worker, postgres, itertools.count(1))
+
+
+def _start_keeper(folder: Path, state: Path) -> None:
+    # Under pytest-xdist the session is the process above this one.
+    session_pid = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    with (folder / "keeper.log").open("wb") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "harness.postgres", str(state), str(session_pid)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _keepers.append(keeper)
+    (folder / _KEEPER).write_text(str(keeper.pid))
+
+    def started() -> bool:
+        assert keeper.poll() is None, f"PostgreSQL did not start:\n{(folder / 'keeper.log').read_text()}"
+        return state.exists()
+
+    _wait_until(started, "PostgreSQL did not start in time")
+
+
+@pytest.fixture
+def shared_postgres(databases: Databases) -> SharedPostgres:
+    """The PostgreSQL server of this session, where a test needs its binaries or a database of its own making."""
+    return databases.postgres()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for one test alone, to be stopped and started."""
+    folder = new_folder()
+    server = Postgres(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of the engine: every test that asks for it runs on both."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def fresh_installation(engine: str, databases: Databases, tmp_path: Path) -> Iterator[Installation]:
+    """A migrated database with nothing in it, and its command line."""
+    database = databases.copy(engine, "migrated")
+    yield Installation(database, tmp_path)
+    databases.drop(database)
+
+
+@pytest.fixture
+def installation(engine: str, databases: Databases, tmp_path: Path) -> Iterator[Installation]:
+    """A database of its own with the world in it, and its command line; no server runs yet."""
+    database = databases.copy(engine, "world")
+    yield Installation(database, tmp_path)
+    databases.drop(database)
+
+
+@pytest.fixture
+def people(engine: str, databases: Databases) -> world.World:
+    """The ids and tokens of the world in ``installation``."""
+    databases.template(engine, "world")
+    return world.World.load(databases.world_file(engine))
+
+
+@pytest.fixture(scope="session")
+def shops(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Shop]]:
+    """Gives the running shop of an engine, started when it is first asked for."""
+    running: dict[str, Shop] = {}
+    with ExitStack() as stack:
+
+        def shop(engine: str) -> Shop:
+            if engine not in running:
+                database = databases.copy(engine, "world")
+                installation = Installation(database, tmp_path_factory.mktemp(f"shop-{engine}"))
+                server = stack.enter_context(installation.serving())
+                running[engine] = Shop(server, world.World.load(databases.world_file(engine)))
+            return running[engine]
+
+        yield shop
+
+
+@pytest.fixture
+def shop(engine: str, shops: Callable[[str], Shop]) -> Iterator[Shop]:
+    """A running server with the world in it, shared by the tests of one worker: each brings customers of its own."""
+    shop = shops(engine)
+    yield shop
+    assert shop.server.is_running(), f"the server ended meanwhile:\n{shop.server.log}"
+
+
+@pytest.fixture
+def own_shop(installation: Installation, people: world.World) -> Iterator[Shop]:
+    """A running server with the world in it, for one test alone."""
+    with installation.serving() as server:
+        yield Shop(server, people)

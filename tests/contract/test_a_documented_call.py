@@ -1,0 +1,86 @@
+"""The documentation's own example, byte for byte: the first test of all."""
+
+import json
+import re
+import shutil
+import subprocess
+
+from harness import raw
+from harness.installation import Database, Installation
+
+DOCUMENTED_HOST = "https://me.instaply.com"
+DOCUMENTED_TOKEN = "your-api-token"
+DOCUMENTED_CURL = r"""curl -X POST "https://me.instaply.com/api/widget/send-message-to-business" \
+  -H "token: your-api-token" \
+  -H "Content-Type: application/json" \
+  -d '{ "businessId": "12345", "message": "Hello, I need help with my order.", "user": { "email": "customer@example.com", "locale": "en" } }'
+"""  # noqa: E501 - the documentation's own line
+DOCUMENTED_BODY = """{ "businessId": "12345", "message": "Hello, I need help with my order.", "user": { "email": "customer@example.com", "phoneNumber": "+15551234567", "locale": "en" } }"""  # noqa: E501
+
+
+def test_the_documented_curl_command_is_answered_200_in_a_fresh_installation(fresh_installation: Installation) -> None:
+    token = _first_business(fresh_installation)
+    with fresh_installation.serving() as server:
+        if shutil.which("curl"):
+            command = DOCUMENTED_CURL.replace(DOCUMENTED_HOST, server.url).replace(DOCUMENTED_TOKEN, token)
+            done = subprocess.run(
+                ["sh", "-c", command.replace("curl ", "curl --silent --noproxy '*' --include ", 1)],
+                capture_output=True,
+                timeout=30,
+                check=True,
+            )
+            head, _, body = done.stdout.partition(b"\r\n\r\n")
+            status = int(head.split(b" ")[1])
+        else:
+            (data,) = re.findall(r"-d '(.*)'", DOCUMENTED_CURL)
+            headers = [("token", token), ("Content-Type", "application/json"), ("Accept", "*/*")]
+            answer = raw.exchange(server.port, raw.post("/api/widget/send-message-to-business", data.encode(), headers))
+            status, body = answer.status, answer.body
+        assert status == 200
+        _is_stored(fresh_installation, body, phone=[])
+
+
+def test_the_documented_body_with_a_phone_number_is_answered_200(fresh_installation: Installation) -> None:
+    token = _first_business(fresh_installation)
+    with fresh_installation.serving() as server:
+        request = raw.post(
+            "/api/widget/send-message-to-business",
+            DOCUMENTED_BODY.encode(),
+            [("token", token), ("Content-Type", "application/json")],
+        )
+        answer = raw.exchange(server.port, request)
+        assert answer.status == 200
+        assert answer.header("content-type") == "application/json"
+        _is_stored(fresh_installation, answer.body, phone=["+15551234567"])
+
+
+def _first_business(installation: Installation) -> str:
+    """Make the first organization and its first business, which have the documentation's ids; return a token."""
+    organization = str(installation.cli("organization", "create", "Acme")["id"])
+    assert organization == "12344"
+    business = str(installation.cli("business", "create", "--organization", organization, "Acme Boston")["id"])
+    assert business == "12345"
+    token = installation.cli("token", "create", "--organization", organization)["token"]
+    assert isinstance(token, str)
+    return token
+
+
+def _is_stored(installation: Installation, body: bytes, *, phone: list[str]) -> None:
+    answer = json.loads(body)
+    assert answer.keys() == {"result", "customerThreadId"}
+    assert answer["result"] == "ok"
+    assert re.fullmatch("[1-9][0-9]*", answer["customerThreadId"])
+    thread = installation.cli("threads", "show", answer["customerThreadId"])
+    assert str(thread["id"]) == answer["customerThreadId"]
+    (message,) = thread["messages"]
+    assert message["body"] == "Hello, I need help with my order."
+    assert message["sequence"] == 1
+    assert message["fromCustomer"] is True
+    assert isinstance(message["timestamp"], int)
+    assert message["timestamp"] > 1_700_000_000_000
+    assert _identities(installation.database) == {"email": ["customer@example.com"], "phone": phone}
+
+
+def _identities(database: Database) -> dict[str, list[str]]:
+    rows = database.rows("SELECT kind, value FROM customer_identities")
+    return {kind: [row["value"] for row in rows if row["kind"] == kind] for kind in ("email", "phone")}

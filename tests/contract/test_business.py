@@ -1,0 +1,74 @@
+"""403: a business that is not the organization's, whether it is another's or nobody's."""
+
+import time
+
+from harness.shop import Shop
+
+JSON = ("Content-Type", "application/json")
+
+
+def test_foreign_unknown_and_closed_businesses_are_answered_the_same_but_for_the_instance(shop: Shop) -> None:
+    before = shop.count("messages"), shop.count("customers")
+    seen = {}
+    for business in (
+        shop.world.london,
+        "1",
+        "9007199254740991",
+        shop.world.closed,
+        shop.world.acme,
+        shop.world.token_id,
+    ):
+        body = b'{"businessId": "%s", "message": "Hello", "user": {"email": "carol@example.com"}}' % business.encode()
+        answer = shop.post_raw(body, ("token", shop.world.token), JSON)
+        assert answer.status == 403, business
+        request_id = answer.header("x-request-id") or ""
+        headers = tuple(
+            (name, value) for name, value in answer.headers if name not in ("x-request-id", "date", "ratelimit")
+        )
+        seen[business] = (answer.body.replace(request_id.encode(), b"ID"), headers)
+    assert len(set(seen.values())) == 1, seen
+    assert (shop.count("messages"), shop.count("customers")) == before
+
+
+def test_a_403_says_what_the_documentation_says(shop: Shop) -> None:
+    answer = shop.post(shop.body(businessId=shop.world.london))
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "/problems/business-not-in-organization"
+    assert answer.json()["developerMessage"] == "Business does not belong to this organization"
+    assert "errors" not in answer.json()
+
+
+def test_each_organization_reaches_its_own_businesses_only(shop: Shop) -> None:
+    shop.send(businessId=shop.world.london, token=shop.world.globex_token)
+    answer = shop.post(shop.body(businessId=shop.world.boston), token=shop.world.globex_token)
+    assert answer.status_code == 403
+
+
+def test_a_business_that_is_made_while_the_server_runs_can_be_written_to_at_once(shop: Shop) -> None:
+    made = shop.server.installation.cli("business", "create", "--organization", shop.world.acme, "Acme Lyon")
+    shop.send(businessId=str(made["id"]))
+
+
+def test_a_business_that_was_asked_for_too_early_can_be_written_to_once_it_is_made(shop: Shop) -> None:
+    highest = max(
+        shop.database.value(f"SELECT max(id) FROM {table}")
+        for table in ("businesses", "api_tokens", "threads", "messages", "events", "customers")
+        if shop.count(table)
+    )
+    for id_ in range(highest, highest + 20):
+        shop.post(shop.body(businessId=str(id_)))
+    made = shop.server.installation.cli("business", "create", "--organization", shop.world.acme, "Acme Nice")
+    shop.send(businessId=str(made["id"]))
+
+
+def test_a_business_that_is_deactivated_is_refused_by_the_running_server_within_a_second(shop: Shop) -> None:
+    made = shop.server.installation.cli("business", "create", "--organization", shop.world.acme, "Acme Pop-up")
+    business = str(made["id"])
+    thread_id = shop.send(businessId=business)
+    shop.server.installation.cli("business", "deactivate", business)
+    deadline_s = time.monotonic() + 1
+    while shop.post(shop.body(businessId=business)).status_code == 200:
+        assert time.monotonic() < deadline_s, "the deactivated business is still open after 1 s"
+    assert shop.post(shop.body(businessId=business)).status_code == 403
+    assert len(shop.messages(thread_id)) == 1  # its conversations stay

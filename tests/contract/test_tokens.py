@@ -1,0 +1,152 @@
+"""Who may send: the token header, checked before anything else is looked at."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from harness import raw
+from harness.installation import Installation
+from harness.shop import WIDGET, Shop
+from harness.world import World
+
+JSON = ("Content-Type", "application/json")
+NOBODYS = "sb_live_" + "0" * 49
+
+
+def _variants(world: World) -> dict[str, list[tuple[str, str]]]:
+    last = "A" if world.token[-1] != "A" else "B"
+    return {
+        "missing": [],
+        "empty": [("token", "")],
+        "blank": [("token", "   ")],
+        "malformed": [("token", "your-api-token")],
+        "not even ASCII": [("token", "sb_live_\xe9\xff")],
+        "unknown": [("token", NOBODYS)],
+        "of a wrong checksum": [("token", world.token[:-1] + last)],
+        "cut short": [("token", world.token[:-1])],
+        "too long": [("token", world.token + "0")],
+        "in another case": [("token", world.token.swapcase())],
+        "revoked": [("token", world.revoked_token)],
+        "expired": [("token", world.expired_token)],
+        "sent twice": [("token", world.token), ("token", world.token)],
+        "sent twice, once wrong": [("token", world.token), ("token", NOBODYS)],
+        "in another header": [("Authorization", f"Bearer {world.token}")],
+    }
+
+
+def test_every_way_to_have_no_valid_token_is_answered_the_same_but_for_the_instance(shop: Shop) -> None:
+    body = b'{"businessId": "12345", "message": "Hello", "user": {"email": "carol@example.com"}}'
+    before = shop.count("messages")
+    seen = {}
+    for name, headers in _variants(shop.world).items():
+        answer = shop.post_raw(body, *headers, JSON)
+        assert answer.status == 401, name
+        request_id = answer.header("x-request-id") or ""
+        assert answer.json()["instance"] == f"urn:uuid:{request_id}", name
+        seen[name] = (
+            answer.body.replace(request_id.encode(), b"ID"),
+            tuple(header for header in answer.headers if header[0] not in ("x-request-id", "date")),
+        )
+    assert len(set(seen.values())) == 1, seen
+    assert shop.count("messages") == before
+
+
+def test_a_401_says_how_to_authenticate_and_what_is_wrong_with_the_header(shop: Shop) -> None:
+    answer = shop.post(shop.body(), token=None)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'ApiToken realm="api"'
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "/problems/unauthorized"
+    assert answer.json()["status"] == 401
+    assert answer.json()["developerMessage"] == "Header 'token' is not a valid API token"
+    assert "errors" not in answer.json()
+
+
+def test_the_headers_name_is_read_in_any_case(shop: Shop) -> None:
+    answer = shop.post_raw(b"{}", ("ToKeN", shop.world.token), JSON)
+    assert answer.status == 400
+
+
+def test_without_a_valid_token_nothing_is_learnt_about_the_body(shop: Shop) -> None:
+    for body in (b"", b"not json", b"{}", b"[]", b"\xff", b'{"businessId": "1"}'):
+        answer = shop.post(body, token=None, headers={"Content-Type": "text/plain"})
+        assert answer.status_code == 401, body
+
+
+def test_without_a_valid_token_the_answer_comes_before_the_body_has_arrived(shop: Shop) -> None:
+    head = f"POST {WIDGET} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    assert raw.exchange(shop.server.port, head.encode()).status == 401
+
+
+def test_without_a_valid_token_a_body_over_the_limit_is_a_401(shop: Shop) -> None:
+    assert shop.post(b" " * 300_000, token=None).status_code == 401
+
+
+def test_a_valid_token_without_the_scope_is_forbidden_and_told_which_scope_is_missing(shop: Shop) -> None:
+    before = shop.count("messages")
+    answer = shop.post(shop.body(), token=shop.world.reading_token)
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "/problems/forbidden"
+    assert "widget:send" in answer.json()["developerMessage"]
+    assert shop.count("messages") == before
+
+
+def test_two_live_tokens_of_an_organization_both_work(shop: Shop) -> None:
+    email = shop.somebody()
+    first = shop.send(user={"email": email})
+    second = shop.send(user={"email": email}, token=shop.world.second_token)
+    assert first == second
+
+
+def test_a_token_that_is_revoked_is_refused_by_the_running_server_within_a_second(own_shop: Shop) -> None:
+    own_shop.send()
+    own_shop.server.installation.cli("token", "revoke", own_shop.world.token_id)
+    revoked_at_s = time.monotonic()
+    # Asking all the time keeps the token in the server's cache, which is the hard case.
+    while own_shop.post(own_shop.body()).status_code == 200:
+        assert time.monotonic() - revoked_at_s < 1, "the revoked token still works after 1 s"
+    assert own_shop.post(own_shop.body()).status_code == 401
+    assert own_shop.post(own_shop.body(), token=own_shop.world.second_token).status_code == 200
+
+
+def test_a_token_that_is_made_while_the_server_runs_works_at_once(own_shop: Shop) -> None:
+    made = own_shop.server.installation.cli("token", "create", "--organization", own_shop.world.acme)
+    assert own_shop.post(own_shop.body(), token=made["token"]).status_code == 200
+
+
+def test_a_token_works_until_it_expires_and_not_after(installation: Installation, people: World) -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    made = installation.cli("token", "create", "--organization", people.acme, "--expires", expires_at.isoformat())
+    assert installation.database.value(
+        "SELECT expires_at_ms FROM api_tokens WHERE id = :id", id=int(made["id"])
+    ) == int(expires_at.timestamp() * 1_000)
+    with installation.serving() as server:
+        shop = Shop(server, people)
+        assert shop.post(shop.body(), token=made["token"]).status_code == 200
+        now_ms = int(time.time() * 1_000)
+        installation.database.change(
+            "UPDATE api_tokens SET expires_at_ms = :soon WHERE id = :id", soon=now_ms + 300, id=int(made["id"])
+        )
+        deadline_s = time.monotonic() + 2
+        while shop.post(shop.body(), token=made["token"]).status_code == 200:
+            assert time.monotonic() < deadline_s, "the expired token still works"
+        assert shop.post(shop.body(), token=made["token"]).status_code == 401
+
+
+def test_when_a_token_was_last_used_is_written_down(own_shop: Shop) -> None:
+    before_ms = int(time.time() * 1_000)
+    own_shop.send()
+    assert own_shop.server.terminate() == 0  # written lazily, at the latest when the server ends
+    last_used_at_ms = own_shop.database.value(
+        "SELECT last_used_at_ms FROM api_tokens WHERE id = :id", id=int(own_shop.world.token_id)
+    )
+    assert last_used_at_ms is not None
+    assert before_ms - 1_000 <= last_used_at_ms <= int(time.time() * 1_000)
+
+
+def test_a_token_is_kept_only_as_a_keyed_hash(own_shop: Shop) -> None:
+    own_shop.send()
+    rows = own_shop.database.rows("SELECT * FROM api_tokens")
+    assert len(rows) == 6
+    for row in rows:
+        assert own_shop.world.token not in map(str, row.values())
+        assert len(row["token_hash"]) == 64

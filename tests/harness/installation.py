@@ -1,0 +1,230 @@
+"""One installation of Shopbell: its database, its command line, its server process."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
+
+from harness.ports import free_port
+
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 15
+COMMAND_TIMEOUT_S = 60
+SECRET_KEY = "only-for-tests-" + "0123456789abcdef" * 4
+PLENTY = {"SHOPBELL_RATE_LIMIT_PER_S": "1000000", "SHOPBELL_RATE_LIMIT_BURST": "1000000"}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of either engine, looked at from outside."""
+
+    url: str
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is the embedded engine."""
+        return self.url.startswith("sqlite")
+
+    def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
+        """The rows of a query, in a transaction of its own."""
+        with self.connection() as connection:
+            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+    def value(self, sql: str, **values: object) -> Any:
+        """The only value of a query."""
+        (row,) = self.rows(sql, **values)
+        (value,) = row.values()
+        return value
+
+    def change(self, sql: str, **values: object) -> int:
+        """Change rows behind the server's back; returns how many."""
+        with self.connection() as connection:
+            return connection.execute(text(sql), values).rowcount
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection inside a transaction that ends with the block."""
+        engine = self._engine()
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    def _engine(self) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(make_url(self.url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+        try:
+            from pysqlite3 import dbapi2 as sqlite
+        except ImportError:  # no wheel for this platform
+            from sqlite3 import dbapi2 as sqlite
+        engine = create_engine(self.url, module=sqlite, poolclass=NullPool, connect_args={"timeout": 30})
+
+        @event.listens_for(engine, "connect")
+        def own_transactions(connection: Any, record: object) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN")
+
+        return engine
+
+
+@dataclass
+class Installation:
+    """The command line and the server on one database, as their user sees them.
+
+    Args:
+        database: where everything is kept.
+        folder: where its processes run and log.
+        settings: environment variables beside the database's address and the secret key.
+    """
+
+    database: Database
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=lambda: dict(PLENTY))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its processes: this one's, with none of Shopbell's settings but its own."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SHOPBELL_")}
+        own = {"SHOPBELL_DATABASE_URL": self.database.url, "SHOPBELL_SECRET_KEY": SECRET_KEY}
+        return inherited | own | dict(self.settings)
+
+    def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        """Run a command, whatever comes of it."""
+        return subprocess.run(
+            [sys.executable, "-m", "shopbell", *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def cli(self, *arguments: object) -> Any:
+        """Run a command with ``--json``, which must succeed, and return what it printed."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, f"shopbell {arguments} ended with {done.returncode}:\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def serving(self, *arguments: object, **settings: object) -> Iterator["Server"]:
+        """A server process on this database while the block runs."""
+        server = Server(self, *arguments, **settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+class Server:
+    """A real ``shopbell serve`` process.
+
+    Args:
+        installation: whose database it serves.
+        arguments: of the command, beside host and port.
+        settings: by their names without the prefix, in lower case; they win over the installation's.
+    """
+
+    def __init__(self, installation: Installation, *arguments: object, **settings: object) -> None:
+        self.installation = installation
+        self.port = free_port()
+        self._arguments = [str(argument) for argument in arguments]
+        self._settings = {f"SHOPBELL_{name.upper()}": str(value) for name, value in settings.items()}
+        self._log_path = installation.folder / f"serve-{self.port}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.client = httpx2.Client(base_url=self.url, trust_env=False, timeout=30)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id; with several workers, of the process above them."""
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self._log_path.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it, again on the same port when it ran before, and wait until it is ready."""
+        with self._log_path.open("ab") as log:
+            command = [sys.executable, "-m", "shopbell", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+            self._process = subprocess.Popen(
+                [*command, *self._arguments],
+                cwd=self.installation.folder,
+                env=self.installation.environment | self._settings,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not self._is_ready():
+            assert self._process.poll() is None, f"the server ended with {self._process.returncode}:\n{self.log}"
+            assert time.monotonic() < deadline_s, f"the server is not ready after {START_TIMEOUT_S} s:\n{self.log}"
+            time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def terminate(self) -> int:
+        """Ask it to end (SIGTERM) and return its exit code."""
+        assert self._process is not None, "the server is not running"
+        self._process.send_signal(signal.SIGTERM)
+        return self._wait()
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        assert self._process is not None, "the server is not running"
+        self._process.kill()
+        self._wait()
+
+    def stop(self) -> None:
+        """End it, whatever its state."""
+        self.client.close()
+        if self.is_running():
+            self.terminate()
+
+    def _wait(self) -> int:
+        assert self._process is not None
+        try:
+            return self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"the server did not end within {STOP_TIMEOUT_S} s:\n{self.log}") from None
+
+
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a database that nothing has open."""
+    for suffix in ("", "-wal"):
+        if source.with_name(source.name + suffix).exists():
+            shutil.copyfile(source.with_name(source.name + suffix), target.with_name(target.name + suffix))
