@@ -145,21 +145,22 @@ class Server(uvicorn.Server):
             os._exit(FORCED)
 
 
-def run(settings: Settings, factory: str = FACTORY, on_listening: Callable[[str, int], None] | None = None) -> int:
+def run(
+    settings: Settings,
+    factory: str | Callable[[], ASGIApp] = FACTORY,
+    on_listening: Callable[[str, int], None] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    The settings are put into the environment, from where the factory reads them, in this process and in workers.
+    The settings are put into the environment, where the factory finds them, in this process and in workers.
 
     Args:
-        settings: the settings; ``workers`` above 1 makes this process a supervisor of so many.
-        factory: ``module:function`` that takes nothing and returns the ASGI application.
+        settings: the settings; ``workers`` above 1 makes this process the supervisor of so many.
+        factory: makes the application; for workers it must be named, as ``module:function``.
         on_listening: called with host and port once requests are answered.
 
-    Returns:
-        The exit code.
-
     Raises:
-        CommandError: the address cannot be listened on.
+        CommandError: the address cannot be listened on, or a worker could not start or had to be killed.
         ShopbellError: the application says why it cannot start.
     """
     logs.configure(settings)
@@ -172,10 +173,13 @@ def run(settings: Settings, factory: str = FACTORY, on_listening: Callable[[str,
 
     with listen(settings.host, settings.port) as listener:
         port: int = listener.getsockname()[1]
-        if settings.workers > 1:
-            return Supervisor(listener, factory, settings, on_started).run()
-        Server(settings, resolve_name(factory)(), on_started).run([listener])
-    return 0
+        if settings.workers == 1:
+            app = resolve_name(factory)() if isinstance(factory, str) else factory()
+            Server(settings, app, on_started).run([listener])
+        elif isinstance(factory, str):
+            Supervisor(listener, factory, settings, on_started).run()
+        else:
+            raise TypeError("workers are other processes: they need the factory's name")
 
 
 def listen(host: str, port: int) -> socket.socket:

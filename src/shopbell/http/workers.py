@@ -15,6 +15,7 @@ from types import FrameType
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
+from shopbell.errors import CommandError
 from shopbell.settings import Settings
 
 WORKER_MODULE = "shopbell.http.server"
@@ -83,21 +84,21 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._was_ready = False
 
-    def run(self) -> int:
+    def run(self) -> None:
         """Run the workers until SIGTERM or SIGINT.
 
-        Returns:
-            The exit code: 0 when all have ended well after a signal, 1 when they could not start or had to be killed.
+        Raises:
+            CommandError: a worker could not start, or did not end by itself and well.
         """
         former = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
         self._metrics_folder = tempfile.mkdtemp(prefix="shopbell-metrics-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._metrics_folder
         try:
             self._workers = [Worker(self._listener, self._factory) for _ in range(self._count)]
-            could_start = self._watch()
+            has_started = self._watch()
             # From now on nobody is to connect who would then wait for nobody.
             self._listener.close()
-            return 0 if self._end() and could_start else 1
+            has_ended = self._end()
         finally:
             for worker in self._workers:
                 worker.tell(signal.SIGKILL)
@@ -105,6 +106,10 @@ class Supervisor:
             shutil.rmtree(self._metrics_folder, ignore_errors=True)
             for number, handler in former.items():
                 signal.signal(number, handler)
+        if not has_started:
+            raise CommandError("a worker could not start; it says why above")
+        if not has_ended:
+            raise CommandError("a worker did not end in order; the lines above may say why")
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
