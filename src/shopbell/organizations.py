@@ -7,6 +7,7 @@ from typing import TypedDict
 from unicodedata import category
 from zoneinfo import available_timezones
 
+from babel import localedata
 from phonenumbers import SUPPORTED_REGIONS
 from sqlalchemy import Connection, insert, select, update
 
@@ -74,7 +75,8 @@ def create(tx: Connection, name: str, *, now_ms: int) -> Organization:
     Raises:
         CommandError: the name is blank, too long or holds what cannot be seen.
     """
-    organization = Organization(id=take_id(tx), name=_name(name), created_at_ms=now_ms)
+    checked = _checked({"name": name}, region=None)
+    organization = Organization(id=take_id(tx), name=str(checked["name"]), created_at_ms=now_ms)
     tx.execute(
         insert(organizations).values(
             id=organization.id, name=organization.name, created_at_ms=organization.created_at_ms
@@ -187,70 +189,62 @@ def _checked(given: BusinessChanges, *, region: str | None) -> dict[str, str | N
     columns: dict[str, str | None] = {}
     faults: list[str] = []
 
-    def check(field: str, column: str, normal: Callable[[str], str | None]) -> None:
-        text: str | None = given.get(field)  # type: ignore[assignment]  # all of its values are texts
+    def check(what: str, text: str | None, column: str, normal: Callable[[str], str | None]) -> None:
         if text is None:
             return
         try:
             columns[column] = normal(text)
-        except CommandError as fault:
-            faults.append(str(fault))
+        except ValueError as fault:
+            faults.append(f"the {what} {fault}")
 
-    check("name", "name", _name)
-    check("locale", "locale", _locale)
-    check("region", "default_region", _region)
-    check("time_zone", "time_zone", _time_zone)
-    check("email", "email", _email)
+    check("name", given.get("name"), "name", _normal_name)
+    check("locale", given.get("locale"), "locale", _normal_locale)
+    check("region", given.get("region"), "default_region", _normal_region)
+    check("time zone", given.get("time_zone"), "time_zone", _normal_time_zone)
+    check("e-mail address", given.get("email"), "email", _valid_email)
     # Phone numbers without a + are of the region that the business will have.
-    phone = partial(_phone, region=columns.get("default_region", region))
-    check("phone", "phone_number", partial(phone, "phone"))
-    check("forward_phone", "voice_forward_number", partial(phone, "forward phone"))
+    phone = partial(_normal_phone, columns.get("default_region", region))
+    check("phone number", given.get("phone"), "phone_number", phone)
+    check("forward phone number", given.get("forward_phone"), "voice_forward_number", phone)
     if faults:
         raise CommandError("\n".join(faults))
     return columns
 
 
-def _name(text: str) -> str:
+def _normal_name(text: str) -> str:
     name = text.strip()
     if not name or len(name) > NAME_MAX_CHARACTERS or any(category(character) in ("Cc", "Cs") for character in name):
-        raise CommandError(
-            f"the name must have 1 to {NAME_MAX_CHARACTERS} characters, none of them a control character"
-        )
+        raise ValueError(f"must have 1 to {NAME_MAX_CHARACTERS} characters, none of them a control character")
     return name
 
 
-def _locale(text: str) -> str:
-    locale = identity.normal_locale(text)
-    if locale is None:
-        raise CommandError("the locale must be a language tag such as en or fr-CA")
-    return locale
+def _normal_locale(text: str) -> str:
+    tag = identity.normal_locale(text)
+    # A customer's unknown language is kept and falls back; a business's is what is fallen back to.
+    if not localedata.exists(tag.partition("-")[0]):
+        raise ValueError(identity.INVALID_LOCALE)
+    return tag
 
 
-def _region(text: str) -> str | None:
+def _normal_region(text: str) -> str | None:
     region = text.upper()
     if region and region not in SUPPORTED_REGIONS:
-        raise CommandError("the region must be a country's two letters (ISO 3166) such as US or FR")
+        raise ValueError("must be the two letters of a country (ISO 3166) such as US or FR")
     return region or None
 
 
-def _time_zone(text: str) -> str:
+def _normal_time_zone(text: str) -> str:
     # UTC needs no time zone database; a machine without one knows no other.
     if text != DEFAULT_TIME_ZONE and text not in available_timezones():
-        raise CommandError("the time zone must be a name of the IANA database such as Europe/Paris")
+        raise ValueError("must be a name of the IANA time zone database such as Europe/Paris")
     return text
 
 
-def _email(text: str) -> str | None:
-    if text and identity.normal_email(text) is None:
-        raise CommandError("the e-mail address is not one")
+def _valid_email(text: str) -> str | None:
+    if text:
+        identity.normal_email(text)
     return text or None
 
 
-def _phone(kind: str, text: str, *, region: str | None) -> str | None:
-    if not text:
-        return None
-    number = identity.normal_phone(text, region)
-    if number is None:
-        hint = "" if region else "; without a region it must begin with + and the country's code"
-        raise CommandError(f"the {kind} number cannot be a phone number{hint}")
-    return number
+def _normal_phone(region: str | None, text: str) -> str | None:
+    return identity.normal_phone(text, region) if text else None

@@ -1,1 +1,112 @@
-"""Who uses a database right now: servers hold it together, a restore wants it alone."""
+"""Who uses a database right now: servers hold it together, a restore takes it alone."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+
+import psycopg
+
+from shopbell.errors import CommandError, StorageError
+from shopbell.storage.database import Database
+from shopbell.storage.postgres import PostgresDatabase
+from shopbell.storage.sqlite import SqliteDatabase
+
+_LOCK = 7_467_262_356
+_CHECK_EVERY_S = 2.0
+
+_RESTORE_RUNS = "a restore of this database is under way; start again when it is done"
+_SERVER_RUNS = "a server runs on this database; stop it first"
+
+
+@contextmanager
+def hold(database: Database) -> Iterator[None]:
+    """Hold a database as a server does, together with other servers, until the block ends.
+
+    On PostgreSQL the lock lives as long as its connection: when that is lost, it is taken again.
+
+    Raises:
+        CommandError: a restore is under way.
+        StorageError: the database is not to be reached.
+    """
+    if isinstance(database, SqliteDatabase):
+        with _file_lock(database.path, fcntl.LOCK_SH, _RESTORE_RUNS):
+            yield
+    elif isinstance(database, PostgresDatabase):
+        connection = _connect(database)
+        _take(connection, "pg_try_advisory_lock_shared", _RESTORE_RUNS)
+        ended = Event()
+        keeper = Thread(target=_keep, args=(database, connection, ended), name="running", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+
+
+@contextmanager
+def alone(database: Database) -> Iterator[None]:
+    """Take a database for oneself, as a restore does, until the block ends.
+
+    Raises:
+        CommandError: a server runs on it.
+        StorageError: the database is not to be reached.
+    """
+    if isinstance(database, SqliteDatabase):
+        with _file_lock(database.path, fcntl.LOCK_EX, _SERVER_RUNS):
+            yield
+    elif isinstance(database, PostgresDatabase):
+        with _connect(database) as connection:
+            _take(connection, "pg_try_advisory_lock", _SERVER_RUNS)
+            yield
+
+
+@contextmanager
+def _file_lock(database: Path, kind: int, otherwise: str) -> Iterator[None]:
+    # On a file of its own: the database's file is replaced by a restore, and closing it would drop SQLite's own locks.
+    database.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(database.with_name(f"{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(otherwise) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def _connect(database: PostgresDatabase) -> "psycopg.Connection[tuple[object, ...]]":
+    try:
+        return psycopg.connect(database.conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise StorageError(f"the database failed ({type(error).__name__})") from None
+
+
+def _take(connection: "psycopg.Connection[tuple[object, ...]]", function: str, otherwise: str) -> None:
+    row = connection.execute(f"SELECT {function}(%s)", (_LOCK,)).fetchone()
+    if row != (True,):
+        connection.close()
+        raise CommandError(otherwise)
+
+
+def _keep(
+    database: PostgresDatabase, connection: "psycopg.Connection[tuple[object, ...]] | None", ended: Event
+) -> None:
+    """Keep the lock: look at its connection now and then, and take it again when that was lost."""
+    while not ended.wait(_CHECK_EVERY_S):
+        try:
+            if connection is None:
+                connection = _connect(database)
+                _take(connection, "pg_try_advisory_lock_shared", _RESTORE_RUNS)
+            connection.execute("SELECT 1")
+        except (psycopg.Error, StorageError, CommandError):
+            if connection is not None:
+                with suppress(psycopg.Error):
+                    connection.close()
+            connection = None
+    if connection is not None:
+        connection.close()

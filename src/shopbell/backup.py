@@ -1,0 +1,286 @@
+"""Backups: all data in one file, made while the server writes, and checked to the last bit before it is restored."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from shopbell import __version__, archive, installation, keys, pg_tools
+from shopbell.archive import Manifest
+from shopbell.errors import CommandError, SettingsError
+from shopbell.settings import Settings
+from shopbell.storage import migrations, sqlite
+from shopbell.storage.database import Database
+from shopbell.storage.migrate import State, revision_of, state
+from shopbell.storage.open import connect_database
+from shopbell.storage.postgres import PostgresDatabase
+from shopbell.storage.running import alone
+from shopbell.storage.sqlite import SqliteDatabase
+
+MEMBERS = {"sqlite": "database.sqlite3", "postgresql": "database.pgdump"}
+"""The database's name inside a backup, by engine."""
+
+KEY_MEMBER = "secret.key"
+_DATABASE_FILES = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A backup that is on the disk."""
+
+    file: Path
+    size_bytes: int
+    sha256: str
+
+    def as_json(self) -> dict[str, object]:
+        """As programs get it."""
+        return {"file": str(self.file), "bytes": self.size_bytes, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did: where it kept what was there before, and what its user must know."""
+
+    kept: Path | None
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """As programs get it."""
+        return {"restored": True, "kept": self.kept and str(self.kept), "warnings": list(self.warnings)}
+
+
+def create(settings: Settings, file: Path, *, with_secret_key: bool, now_ms: int) -> Made:
+    """Write all data, as it is at one moment, to one file that is its owner's alone.
+
+    Args:
+        settings: say which database.
+        file: where to write it; nothing is overwritten.
+        with_secret_key: whether the secret key goes in, too.
+        now_ms: the time in Unix ms.
+
+    Raises:
+        CommandError: the file exists, there is nothing to back up, or PostgreSQL's programs are missing or failed.
+        StorageError: the database failed.
+    """
+    if file.exists():
+        raise CommandError(f"{file} exists already; nothing is overwritten")
+    if not file.parent.is_dir():
+        raise CommandError(f"there is no folder {file.parent}")
+    if settings.is_sqlite and not settings.sqlite_path.exists():
+        raise CommandError(f"there is no database {settings.sqlite_path}")
+    database = connect_database(settings)
+    try:
+        with _work_folder(file.parent) as folder:
+            return _create(database, settings, file, folder, with_secret_key=with_secret_key, now_ms=now_ms)
+    finally:
+        database.engine.dispose()
+
+
+def _create(
+    database: Database, settings: Settings, file: Path, folder: Path, *, with_secret_key: bool, now_ms: int
+) -> Made:
+    if database.read_now(state) in (State.EMPTY, State.FOREIGN):
+        raise CommandError("this database is not Shopbell's or has no tables yet; there is nothing to back up")
+    engine = database.engine.dialect.name
+    parts = [folder / MEMBERS[engine]]
+    if isinstance(database, SqliteDatabase):
+        _copy_sqlite(database.path, parts[0])
+        version = sqlite.driver.sqlite_version
+    else:
+        version = database.read_now(_server_version)
+        pg_tools.run("pg_dump", _conninfo(database), _major(version), ["--format=custom", f"--file={parts[0]}"])
+    if with_secret_key:
+        parts.append(folder / KEY_MEMBER)
+        parts[-1].write_bytes(keys.load(settings).secrets[0])
+    manifest = Manifest(
+        shopbell=__version__,
+        engine=engine,
+        engine_version=version,
+        revision=database.read_now(revision_of),
+        created_at_ms=now_ms,
+        members=tuple(archive.describe(part) for part in parts),
+    )
+    unfinished = folder / "backup.tar"
+    sha256 = archive.write(unfinished, manifest, parts)
+    _publish(unfinished, file)
+    return Made(file, file.stat().st_size, sha256)
+
+
+def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
+    """Replace all data by that of a backup; what is there before is kept.
+
+    Every bit of the file is checked before anything is touched.
+
+    Args:
+        settings: say which database.
+        file: what ``create`` made.
+        now_ms: the time in Unix ms.
+
+    Raises:
+        CommandError: the file is not whole, of the other engine or of a newer version; a server runs; PostgreSQL's
+            programs are missing or failed. The data is as it was.
+        StorageError: the database failed.
+    """
+    home = settings.sqlite_path.parent if settings.is_sqlite else file.absolute().parent
+    home.mkdir(parents=True, exist_ok=True)
+    with _work_folder(home) as folder:
+        manifest = archive.extract(file, folder)
+        _check(manifest, settings)
+        database = connect_database(settings)
+        try:
+            with alone(database):
+                stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+                part = folder / MEMBERS[manifest.engine]
+                if isinstance(database, SqliteDatabase):
+                    kept = _replace_sqlite(database.path, part, stamp)
+                else:
+                    kept = _replace_postgresql(database, settings, part, file, stamp, now_ms)
+                warnings = [*_restore_key(settings, folder / KEY_MEMBER, stamp), *database.read_now(_look, settings)]
+        finally:
+            database.engine.dispose()
+    return Restored(kept, tuple(warnings))
+
+
+@contextmanager
+def _work_folder(parent: Path) -> Iterator[Path]:
+    # On the same disk as what it becomes, so that a rename is all that is left to do; 0700 as every such folder.
+    with tempfile.TemporaryDirectory(prefix=".shopbell-", dir=parent) as folder:
+        yield Path(folder)
+
+
+def _publish(unfinished: Path, file: Path) -> None:
+    """Give a finished file its name, without overwriting what has come there meanwhile."""
+    try:
+        file.hardlink_to(unfinished)
+    except FileExistsError:
+        raise CommandError(f"{file} exists already; nothing is overwritten") from None
+    except OSError:  # a file system without links
+        unfinished.rename(file)
+    _sync_folder(file.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check(manifest: Manifest, settings: Settings) -> None:
+    """Refuse what is whole, but not for this installation."""
+    engine = settings.url.get_backend_name()
+    names = {member.name for member in manifest.members}
+    if manifest.engine != engine:
+        raise CommandError(f"the backup is of {manifest.engine}, but SHOPBELL_DATABASE_URL names {engine}")
+    if MEMBERS[engine] not in names or not names <= {MEMBERS[engine], KEY_MEMBER}:
+        raise CommandError(archive.NOT_WHOLE)
+    known = {script.revision for script in ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions()}
+    if manifest.revision not in known:
+        raise CommandError(f"the backup is of Shopbell {manifest.shopbell}, which is newer; install that version first")
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a database that others write to: one step, so one moment; they go on writing meanwhile."""
+    reading, writing = sqlite.connect(source), sqlite.driver.connect(target)
+    try:
+        reading.backup(writing)
+        writing.execute("PRAGMA journal_mode = DELETE")  # all of it in one file
+        if writing.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise CommandError("the database is damaged (`PRAGMA integrity_check` says how); restore an earlier backup")
+    finally:
+        writing.close()
+        reading.close()
+
+
+def _replace_sqlite(path: Path, part: Path, stamp: str) -> Path | None:
+    kept = _free_name(path.with_name(f"{path.name}.before-restore-{stamp}")) if path.exists() else None
+    # The database before its log: a log without a database is ignored, one beside another database would corrupt it.
+    for suffix in _DATABASE_FILES:
+        present = path.with_name(path.name + suffix)
+        if present.exists():
+            aside = kept or _free_name(path.with_name(f"{path.name}.left-over-{stamp}"))
+            present.rename(aside.with_name(aside.name + suffix))
+    part.rename(path)
+    _sync_folder(path.parent)
+    return kept
+
+
+def _free_name(wanted: Path) -> Path:
+    name, number = wanted, 1
+    while name.exists():
+        number += 1
+        name = wanted.with_stem(f"{wanted.stem}-{number}")
+    return name
+
+
+def _replace_postgresql(
+    database: Database, settings: Settings, part: Path, file: Path, stamp: str, now_ms: int
+) -> Path | None:
+    kept = None
+    if database.read_now(state) is State.FOREIGN:
+        raise CommandError("this database holds something else; give Shopbell one of its own by SHOPBELL_DATABASE_URL")
+    if database.read_now(state) is not State.EMPTY:
+        kept = _free_name(file.absolute().parent / f"shopbell-before-restore-{stamp}.tar")
+        create(settings, kept, with_secret_key=False, now_ms=now_ms)
+    version = database.read_now(_server_version)
+    database.engine.dispose()
+    arguments = ["--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
+    pg_tools.run("pg_restore", _conninfo(database), _major(version), [*arguments, str(part)])
+    return kept
+
+
+def _restore_key(settings: Settings, part: Path, stamp: str) -> Iterator[str]:
+    """Put the backup's secret key, if it has one, where this installation keeps its own."""
+    if not part.exists():
+        return
+    if settings.secret_key is not None:
+        if part.read_bytes() != settings.secret_key.get_secret_value().encode():
+            yield "the backup holds another secret key than SHOPBELL_SECRET_KEY, which was not changed"
+        return
+    present = keys.key_file(settings)
+    if present.exists() and present.read_bytes().strip() == part.read_bytes():
+        return
+    if present.exists():
+        present.rename(_free_name(present.with_name(f"{present.name}.before-restore-{stamp}")))
+    part.rename(present)
+    _sync_folder(present.parent)
+
+
+def _look(tx: Connection, settings: Settings) -> list[str]:
+    """What the user of a restored database must know."""
+    found = state(tx)
+    if found is State.OLDER:
+        return ["the backup is of an older version; run `shopbell migrate`"]
+    if found is not State.CURRENT:
+        raise CommandError(f"the restored database is {found.value}")
+    has_key = settings.secret_key is not None or keys.key_file(settings).exists()
+    try:
+        fits = installation.fits(tx, keys.load(settings) if has_key else keys.Keys(()))
+    except SettingsError:
+        fits = False
+    if fits:
+        return []
+    return [
+        "the secret key of this installation is not the one of the backup, so no API token works; set "
+        "SHOPBELL_SECRET_KEY (or put secret.key back) as it was when the backup was made"
+    ]
+
+
+def _server_version(tx: Connection) -> str:
+    return str(tx.execute(text("SHOW server_version")).scalar_one()).split()[0]
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])
+
+
+def _conninfo(database: Database) -> str:
+    assert isinstance(database, PostgresDatabase)  # noqa: S101 - there are two engines, and this one is asked of one
+    return database.conninfo

@@ -1,0 +1,76 @@
+"""The command ``shopbell``: parses, then calls. Results go to stdout, all else to stderr.
+
+The exit code tells how it went: 0 is done; 1 was not possible, with one line on stderr for each reason; 2 is a wrong
+command line; 130 is Ctrl-C.
+"""
+
+import sys
+from os import devnull
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from shopbell import __version__
+from shopbell.cli.backup import backup_app
+from shopbell.cli.organizations import business_app, organization_app
+from shopbell.cli.server import server_app
+from shopbell.cli.threads import customers_app, threads_app
+from shopbell.cli.tokens import token_app
+from shopbell.errors import ShopbellError
+
+app = typer.Typer(
+    name="shopbell",
+    help="Self-hosted customer messaging: one HTTP call opens a conversation with a store.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Frames are for people at a terminal; what a program reads is plain.
+    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
+)
+app.add_typer(server_app)
+app.add_typer(backup_app)
+app.add_typer(organization_app, name="organization")
+app.add_typer(business_app, name="business")
+app.add_typer(token_app, name="token")
+app.add_typer(threads_app, name="threads")
+app.add_typer(customers_app, name="customers")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"shopbell {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _shopbell(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line of this process, and end it with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets its code instead of an error.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app(prog_name="shopbell")
+    except ShopbellError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read has gone, as `head` does: nothing to say, and nobody to say it to.
+        with Path(devnull).open("w") as nowhere:
+            sys.stdout = nowhere
+        sys.exit(1)
+    except OSError as error:
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+
+
+def _fail(text: str) -> NoReturn:
+    for line in text.splitlines():
+        print(f"shopbell: {line}", file=sys.stderr)
+    sys.exit(1)

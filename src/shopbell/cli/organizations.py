@@ -1,0 +1,200 @@
+"""``shopbell organization …`` and ``shopbell business …``."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+
+from shopbell import audit, organizations
+from shopbell.cli.access import read, write
+from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
+from shopbell.organizations import Business, BusinessChanges, Organization
+
+organization_app = typer.Typer(help="Companies whose customers write to their businesses.", no_args_is_help=True)
+business_app = typer.Typer(
+    help="Businesses (stores) of an organization: what customers write to.", no_args_is_help=True
+)
+
+OfOrganization = Annotated[int, typer.Option("--organization", min=1, max=ID_MAX, help="The organization's id.")]
+OnlyOrganization = Annotated[
+    int | None, typer.Option("--organization", min=1, max=ID_MAX, help="Only of this organization.")
+]
+BusinessId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The business's id.")]
+Locale = Annotated[str | None, typer.Option(help="Language that customers are spoken to, such as en or fr-CA.")]
+Region = Annotated[str | None, typer.Option(help="Country of phone numbers without a +: two letters such as US.")]
+TimeZone = Annotated[str | None, typer.Option("--timezone", help="IANA time zone, such as Europe/Paris.")]
+Email = Annotated[str | None, typer.Option(help="The business's own e-mail address.")]
+Phone = Annotated[str | None, typer.Option(help="The business's own phone number.")]
+ForwardPhone = Annotated[str | None, typer.Option(help="Where voice calls are put through to.")]
+
+
+@organization_app.command("create")
+def create_organization(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")], json: JSON = False
+) -> None:
+    """Make an organization."""
+    at_ms = now_ms()
+
+    def work(tx: Connection) -> Organization:
+        made = organizations.create(tx, name, now_ms=at_ms)
+        action, subject = audit.ORGANIZATION_CREATED, f"organization {made.id}"
+        audit.record(tx, made.id, audit.COMMAND_LINE, action, subject, now_ms=at_ms)
+        return made
+
+    organization = write(work)
+    if json:
+        print_json(as_json(organization))
+    else:
+        say(f"Organization {organization.id} is made: {organization.name}")
+
+
+@organization_app.command("list")
+def list_organizations(json: JSON = False) -> None:
+    """List all organizations."""
+    found = read(organizations.find_all)
+    if json:
+        print_json([as_json(organization) for organization in found])
+    else:
+        rows = [(each.id, each.name, iso(each.created_at_ms)) for each in found]
+        print_table(("id", "name", "created"), rows, nothing="There is no organization yet.")
+
+
+@business_app.command("create")
+def create_business(
+    organization: OfOrganization,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What customers call it.")],
+    locale: Locale = None,
+    region: Region = None,
+    timezone: TimeZone = None,
+    email: Email = None,
+    phone: Phone = None,
+    forward_phone: ForwardPhone = None,
+    json: JSON = False,
+) -> None:
+    """Make a business of an organization; its locale is en and its time zone UTC unless given."""
+    given = _given(name, locale, region, timezone, email, phone, forward_phone)
+    at_ms = now_ms()
+
+    def work(tx: Connection) -> Business:
+        made = organizations.create_business(tx, organization, given, now_ms=at_ms)
+        return _noted(tx, made, "business.create", at_ms)
+
+    _show(write(work), json=json)
+
+
+@business_app.command("list")
+def list_businesses(organization: OnlyOrganization = None, json: JSON = False) -> None:
+    """List all businesses, or those of one organization; deactivated ones too."""
+    found = read(lambda tx: organizations.find_businesses(tx, organization))
+    if json:
+        print_json([_as_json(business) for business in found])
+        return
+    rows = [
+        (
+            each.id,
+            each.organization_id,
+            each.name,
+            each.locale,
+            each.default_region,
+            each.time_zone,
+            each.email,
+            each.phone_number,
+            each.voice_forward_number,
+            "yes" if each.active else f"no, since {iso(each.deactivated_at_ms)}",
+        )
+        for each in found
+    ]
+    columns = ("id", "organization", "name", "locale", "region", "time zone", "e-mail", "phone", "forward", "active")
+    print_table(columns, rows, nothing="There is no business yet.")
+
+
+@business_app.command("update")
+def update_business(
+    business: BusinessId,
+    name: Annotated[str | None, typer.Option(help="What customers call it.")] = None,
+    locale: Locale = None,
+    region: Region = None,
+    timezone: TimeZone = None,
+    email: Email = None,
+    phone: Phone = None,
+    forward_phone: ForwardPhone = None,
+    json: JSON = False,
+) -> None:
+    """Change what is given of a business; an empty text ("") takes a region, address or number away."""
+    changes = _given(name, locale, region, timezone, email, phone, forward_phone)
+    at_ms = now_ms()
+
+    def work(tx: Connection) -> Business:
+        return _noted(tx, organizations.update_business(tx, business, changes), "business.update", at_ms)
+
+    _show(write(work), json=json)
+
+
+@business_app.command("deactivate")
+def deactivate_business(business: BusinessId, json: JSON = False) -> None:
+    """Close a business to its customers; its conversations stay."""
+    at_ms = now_ms()
+
+    def work(tx: Connection) -> Business:
+        closed = organizations.deactivate_business(tx, business, now_ms=at_ms)
+        return _noted(tx, closed, "business.deactivate", at_ms)
+
+    _show(write(work), json=json)
+
+
+def _noted(tx: Connection, business: Business, action: str, at_ms: int) -> Business:
+    subject = f"business {business.id}"
+    audit.record(tx, business.organization_id, audit.COMMAND_LINE, action, subject, now_ms=at_ms)
+    return business
+
+
+def _given(
+    name: str | None,
+    locale: str | None,
+    region: str | None,
+    time_zone: str | None,
+    email: str | None,
+    phone: str | None,
+    forward_phone: str | None,
+) -> BusinessChanges:
+    given: BusinessChanges = {}
+    if name is not None:
+        given["name"] = name
+    if locale is not None:
+        given["locale"] = locale
+    if region is not None:
+        given["region"] = region
+    if time_zone is not None:
+        given["time_zone"] = time_zone
+    if email is not None:
+        given["email"] = email
+    if phone is not None:
+        given["phone"] = phone
+    if forward_phone is not None:
+        given["forward_phone"] = forward_phone
+    return given
+
+
+def _as_json(business: Business) -> dict[str, object]:
+    return {**as_json(business), "active": business.active}
+
+
+def _show(business: Business, *, json: bool) -> None:
+    if json:
+        print_json(_as_json(business))
+        return
+    print_facts(
+        (
+            ("business", business.id),
+            ("organization", business.organization_id),
+            ("name", business.name),
+            ("locale", business.locale),
+            ("region", business.default_region),
+            ("time zone", business.time_zone),
+            ("e-mail", business.email),
+            ("phone", business.phone_number),
+            ("forward phone", business.voice_forward_number),
+            ("created", iso(business.created_at_ms)),
+            ("deactivated", iso(business.deactivated_at_ms)),
+        )
+    )

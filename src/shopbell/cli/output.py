@@ -1,0 +1,105 @@
+"""What commands print: tables for people, or with ``--json`` one JSON document for programs; the rest to stderr."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from unicodedata import category
+
+import typer
+
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+"""The option that every command has."""
+
+ID_MAX = 2**53 - 1
+"""All ids stay below 2**53."""
+
+_INTERNAL = {"token_hash"}
+
+
+def now_ms() -> int:
+    """The time in Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def iso(at_ms: int | None) -> str:
+    """A time in Unix ms as people read it (ISO 8601, UTC), or nothing."""
+    if at_ms is None:
+        return ""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def as_json(thing: Any) -> dict[str, Any]:
+    """A dataclass of the core as the object that programs get: camelCase keys, ids as strings, times in Unix ms."""
+    members: dict[str, Any] = {}
+    for field in dataclasses.fields(thing):
+        if field.name in _INTERNAL:
+            continue
+        value = getattr(thing, field.name)
+        if field.name == "id" or field.name.endswith("_id"):
+            value = str(value)
+        elif isinstance(value, frozenset):
+            value = sorted(value)
+        first, *others = field.name.removesuffix("_ms").split("_")
+        members[first + "".join(word.capitalize() for word in others)] = value
+    return members
+
+
+def print_json(document: object, *, one_line: bool = False) -> None:
+    """Print a document to stdout: indented, or as one line of a stream."""
+    import orjson
+
+    options = orjson.OPT_APPEND_NEWLINE | (0 if one_line else orjson.OPT_INDENT_2)
+    sys.stdout.write(orjson.dumps(document, option=options).decode())
+    sys.stdout.flush()
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line for people, uncoloured and unwrapped: to stdout, or what is beside the result to stderr."""
+    print(visible(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print one object: a line for each fact, what has no value left out."""
+    shown = [(name, str(value)) for name, value in facts if value not in (None, "")]
+    width = max(len(name) for name, _ in shown)
+    for name, value in shown:
+        say(f"{name:<{width}}  {value}")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:
+    """Print a table: pretty on a terminal; elsewhere one line a row, neither wrapped nor coloured.
+
+    Args:
+        columns: the headings.
+        rows: the cells of each row; None is an empty one.
+        nothing: what to say to stderr when there are no rows.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[Text(visible("" if cell is None else str(cell))) for cell in row] for row in rows]
+    if not cells:
+        say(nothing, error=True)
+        return
+    is_terminal = sys.stdout.isatty()
+    table = Table(box=SIMPLE_HEAD if is_terminal else None, pad_edge=False, show_edge=False)
+    for column in columns:
+        # Without a terminal no width binds, so that a row is a line and `grep` finds all of it.
+        table.add_column(Text(column), no_wrap=not is_terminal, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console() if is_terminal else Console(width=1_000_000, color_system=None, force_terminal=False)
+    console.print(table, soft_wrap=False)
+
+
+def visible(text: str) -> str:
+    """A text on one line, control characters written out: what a stranger wrote shall not steer a terminal."""
+    return "".join(
+        character.encode("unicode_escape").decode() if category(character) in ("Cc", "Cs", "Zl", "Zp") else character
+        for character in text
+    )

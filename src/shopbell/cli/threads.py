@@ -1,0 +1,174 @@
+"""``shopbell threads …`` and ``shopbell customers …``: read what was said, and by whom."""
+
+import time
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from shopbell import customers, threads
+from shopbell.cli.access import opened, read
+from shopbell.cli.organizations import OnlyOrganization
+from shopbell.cli.output import ID_MAX, JSON, as_json, iso, print_facts, print_json, print_table, say
+from shopbell.customers import Customer, Identity
+from shopbell.storage.schema import THREAD_STATUSES
+from shopbell.threads import Message, Thread
+
+threads_app = typer.Typer(help="Conversations of customers with businesses.", no_args_is_help=True)
+customers_app = typer.Typer(help="Customers, and what they are known by.", no_args_is_help=True)
+
+Status = Enum("Status", {name: name for name in THREAD_STATUSES}, type=str)  # type: ignore[misc]
+
+FOLLOW_PAUSE_S = 0.5
+
+
+@threads_app.command("list")
+def list_threads(
+    organization: OnlyOrganization = None,
+    business: Annotated[int | None, typer.Option(min=1, max=ID_MAX, help="Only with this business.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only of this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
+    json: JSON = False,
+) -> None:
+    """List conversations, the one that changed last first."""
+    wanted = None if status is None else status.value
+    found = read(
+        lambda tx: threads.find_all(tx, organization_id=organization, business_id=business, status=wanted, limit=limit)
+    )
+    if json:
+        print_json([as_json(thread) for thread in found])
+    else:
+        _print_threads(found)
+
+
+@threads_app.command("show")
+def show_thread(
+    thread: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The thread's id.")],
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Go on printing messages as they come, until Ctrl-C. With --json each line is then one document: "
+            "first the thread with its messages, then message after message.",
+        ),
+    ] = False,
+    json: JSON = False,
+) -> None:
+    """Show a conversation with all its messages."""
+
+    def work(tx: Connection) -> tuple[Thread, list[Message]]:
+        found = threads.get(tx, thread)
+        return found, threads.history(tx, found)
+
+    with opened() as database:
+        found, messages = database.read_now(work)
+        if json:
+            document = {**as_json(found), "messages": [_message(each) for each in messages]}
+            print_json(document, one_line=follow)
+        else:
+            _print_thread(found)
+            for message in messages:
+                _print_message(message)
+        while follow:
+            time.sleep(FOLLOW_PAUSE_S)
+            seen = messages[-1].sequence if messages else 0
+            for message in (new := database.read_now(threads.history, found, after_sequence=seen)):
+                if json:
+                    print_json(_message(message), one_line=True)
+                else:
+                    _print_message(message)
+            messages = new or messages
+
+
+@customers_app.command("show")
+def show_customer(
+    customer: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The customer's id.")],
+    json: JSON = False,
+) -> None:
+    """Show a customer: what they are known by, who may be the same person, and their conversations."""
+
+    def work(tx: Connection) -> tuple[Customer, list[Identity], list[int], list[Thread]]:
+        found = customers.get(tx, customer)
+        return (
+            found,
+            customers.identities_of(tx, found),
+            customers.possible_duplicates_of(tx, found),
+            threads.find_all(tx, organization_id=found.organization_id, customer_id=found.id),
+        )
+
+    found, identities, duplicates, conversations = read(work)
+    if json:
+        print_json(
+            {
+                **as_json(found),
+                "identities": [as_json(identity) for identity in identities],
+                "possibleDuplicates": [str(duplicate) for duplicate in duplicates],
+                "threads": [as_json(thread) for thread in conversations],
+            }
+        )
+        return
+    print_facts(
+        (
+            ("customer", found.id),
+            ("organization", found.organization_id),
+            ("first name", found.first_name),
+            ("last name", found.last_name),
+            ("company", found.company),
+            ("locale", found.locale),
+            ("created", iso(found.created_at_ms)),
+            *((identity.kind, identity.shown) for identity in identities),
+            ("may also be", ", ".join(f"customer {duplicate}" for duplicate in duplicates)),
+        )
+    )
+    say("")
+    _print_threads(conversations)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    members = as_json(message)
+    members["timestamp"] = members.pop("createdAt")
+    return members
+
+
+def _print_threads(found: list[Thread]) -> None:
+    rows = [
+        (
+            each.id,
+            each.organization_id,
+            each.business_id,
+            each.customer_id,
+            each.channel,
+            each.status,
+            each.last_sequence,
+            iso(each.updated_at_ms),
+        )
+        for each in found
+    ]
+    columns = ("id", "organization", "business", "customer", "channel", "status", "messages", "updated")
+    print_table(columns, rows, nothing="There is no such conversation yet.")
+
+
+def _print_thread(thread: Thread) -> None:
+    print_facts(
+        (
+            ("thread", thread.id),
+            ("organization", thread.organization_id),
+            ("business", thread.business_id),
+            ("customer", thread.customer_id),
+            ("channel", thread.channel),
+            ("status", thread.status),
+            ("created", iso(thread.created_at_ms)),
+            ("updated", iso(thread.updated_at_ms)),
+        )
+    )
+    say("")
+
+
+def _print_message(message: Message) -> None:
+    who = "customer" if message.from_customer else "note" if message.internal else "business"
+    head = f"{message.sequence:>4}  {iso(message.created_at_ms)}  {who:<8}  "
+    first, *others = message.body.replace("\r\n", "\n").split("\n")
+    say(head + first)
+    for line in others:
+        say(" " * len(head) + line)

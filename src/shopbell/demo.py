@@ -1,0 +1,148 @@
+"""The demo: an organization with two businesses and a token, made once, for the first message of somebody new."""
+
+import json
+import os
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from shopbell import audit, installation, organizations, tokens
+from shopbell.keys import Keys
+from shopbell.organizations import BusinessChanges
+from shopbell.security import token_hash
+from shopbell.settings import Settings
+from shopbell.storage.database import Database
+
+ORGANIZATION = "Demo"
+BUSINESSES: tuple[BusinessChanges, ...] = (
+    {"name": "Corner Shop", "locale": "en", "region": "US", "time_zone": "America/New_York"},
+    {"name": "Boutique du Coin", "locale": "fr", "region": "FR", "time_zone": "Europe/Paris"},
+)
+ACTOR = "demo"
+
+_ROUTE = "/api/widget/send-message-to-business"
+_FOLDER = Path("data")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a newcomer needs to send a message. The token is kept so that later starts can show it again."""
+
+    organization_id: int
+    business_ids: tuple[int, ...]
+    token: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """As ``demo.json`` keeps it and programs get it."""
+        return {
+            "organizationId": str(self.organization_id),
+            "businessIds": [str(business_id) for business_id in self.business_ids],
+            "token": self.token,
+        }
+
+
+def file(settings: Settings) -> Path:
+    """Where the demo is remembered: beside the SQLite database, else in the working folder's ``data``."""
+    return (settings.sqlite_path.parent if settings.is_sqlite else _FOLDER) / "demo.json"
+
+
+def load(settings: Settings) -> Demo | None:
+    """The demo as it is remembered; None when there is none, or what is there cannot be read as one."""
+    try:
+        kept = json.loads(file(settings).read_bytes())
+        return Demo(int(kept["organizationId"]), tuple(int(each) for each in kept["businessIds"]), str(kept["token"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def ensure(database: Database, settings: Settings, keys: Keys, *, now_ms: int) -> Demo:
+    """Make the demo on the first call; later ones find it, and give it a new token when the one kept does not work.
+
+    Args:
+        database: where it is made.
+        settings: say where it is remembered.
+        keys: the installation's.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        The demo, with a token that works.
+
+    Raises:
+        CommandError: the secret key is not this database's.
+        StorageError: the database failed.
+    """
+    kept = load(settings)
+    demo = database.write_now(_ensure, keys, kept, now_ms)
+    if demo != kept:
+        _keep(demo, file(settings))
+    return demo
+
+
+def curl_command(base_url: str, token: str, business_id: int) -> str:
+    """The one line that sends the demo's first message.
+
+    Args:
+        base_url: where the server is to be reached, without a slash at its end.
+        token: an API token, or what stands for one.
+        business_id: the business to write to.
+    """
+    body = {
+        "businessId": str(business_id),
+        "message": "Hello, I need help with my order.",
+        "user": {"email": "customer@example.com", "locale": "en"},
+    }
+    arguments = ["curl", "-sS", "-X", "POST", base_url + _ROUTE]
+    arguments += ["-H", f"token: {token}", "-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    return shlex.join(arguments)
+
+
+def _ensure(tx: Connection, keys: Keys, kept: Demo | None, now_ms: int) -> Demo:
+    installation.adopt(tx, keys)
+    if kept is not None and _is_there(tx, kept) and _works(tx, keys, kept, now_ms):
+        return kept
+    there = _find(tx) or _make(tx, now_ms)
+    hashing = keys.derive(tokens.KEY_PURPOSE)
+    token, secret = tokens.create(tx, hashing, there.organization_id, ACTOR, (), None, now_ms=now_ms)
+    audit.record(tx, there.organization_id, ACTOR, "token.create", f"token {token.id}", now_ms=now_ms)
+    return replace(there, token=secret)
+
+
+def _is_there(tx: Connection, kept: Demo) -> bool:
+    found = (organizations.find_business(tx, kept.organization_id, business_id) for business_id in kept.business_ids)
+    return len(kept.business_ids) == len(BUSINESSES) and all(business and business.active for business in found)
+
+
+def _works(tx: Connection, keys: Keys, kept: Demo, now_ms: int) -> bool:
+    token = tokens.find(tx, [token_hash(key, kept.token) for key in keys.derive(tokens.KEY_PURPOSE)])
+    return token is not None and token.organization_id == kept.organization_id and token.is_valid(now_ms)
+
+
+def _find(tx: Connection) -> Demo | None:
+    """The demo of this database, when only its file was lost."""
+    names = [business["name"] for business in BUSINESSES]
+    for organization in organizations.find_all(tx):
+        businesses = [each for each in organizations.find_businesses(tx, organization.id) if each.active]
+        if organization.name == ORGANIZATION and [each.name for each in businesses] == names:
+            return Demo(organization.id, tuple(each.id for each in businesses))
+    return None
+
+
+def _make(tx: Connection, now_ms: int) -> Demo:
+    organization_id = organizations.create(tx, ORGANIZATION, now_ms=now_ms).id
+    subject = f"organization {organization_id}"
+    audit.record(tx, organization_id, ACTOR, audit.ORGANIZATION_CREATED, subject, now_ms=now_ms)
+    made = [organizations.create_business(tx, organization_id, each, now_ms=now_ms) for each in BUSINESSES]
+    for business in made:
+        audit.record(tx, organization_id, ACTOR, "business.create", f"business {business.id}", now_ms=now_ms)
+    return Demo(organization_id, tuple(business.id for business in made))
+
+
+def _keep(demo: Demo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(unfinished, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as kept:
+        json.dump(demo.as_json(), kept, indent=2)
+        kept.write("\n")
+    unfinished.replace(path)

@@ -1,0 +1,233 @@
+"""The doctor: looks for what is wrong with an installation and says how to mend it; changes nothing."""
+
+import platform
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select, text
+
+from shopbell import __version__, demo, installation, keys, pg_tools
+from shopbell.errors import CommandError, SettingsError, StorageError
+from shopbell.settings import Settings
+from shopbell.storage import sqlite
+from shopbell.storage.migrate import State, revision_of, state
+from shopbell.storage.open import connect_database
+from shopbell.storage.schema import audit_entries
+
+_MIB = 1024 * 1024
+DISK_ERROR_BYTES = 100 * _MIB
+DISK_WARNING_BYTES = 1024 * _MIB
+CLOCK_TOLERANCE_MS = 5_000
+PLAUSIBLE_YEARS = range(2026, 2100)
+SQLITE_SAFE = (3, 51, 3)
+POSTGRESQL_OLDEST = 14
+_SYNCHRONOUS_FULL = 2
+
+
+class Level(Enum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what it is, what was found, and what to do when that is not right."""
+
+    level: Level
+    name: str
+    detail: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """As programs get it."""
+        return {"level": self.level.value, "name": self.name, "detail": self.detail, "remedy": self.remedy}
+
+
+def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
+    """Look at everything that this installation stands on.
+
+    Args:
+        settings: the installation's.
+        now_ms: this machine's time in Unix ms.
+
+    Returns:
+        What was found, in a fixed order, good things too.
+    """
+    findings = [_ok("versions", f"Shopbell {__version__}, Python {platform.python_version()}, {platform.platform()}")]
+    findings += _clock(now_ms)
+    if settings.is_sqlite:
+        findings += [_sqlite_library(), _disk(settings.sqlite_path), *_file_modes(settings)]
+        if not settings.sqlite_path.exists():
+            remedy = "`shopbell serve` or `shopbell migrate` makes it"
+            return [*findings, Finding(Level.WARNING, "database", "there is none yet", remedy)]
+    else:
+        findings.append(_pg_tools())
+    database = connect_database(settings)
+    try:
+        findings += database.read_now(_database, settings, now_ms)
+    except StorageError as error:
+        remedy = "is it running, and is SHOPBELL_DATABASE_URL right?"
+        findings.append(Finding(Level.ERROR, "database", str(error), remedy))
+    finally:
+        database.engine.dispose()
+    return findings
+
+
+def _ok(name: str, detail: str) -> Finding:
+    return Finding(Level.OK, name, detail)
+
+
+def _clock(now_ms: int) -> Iterator[Finding]:
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    shown = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    if now.year in PLAUSIBLE_YEARS:
+        yield _ok("clock", shown)
+    else:
+        yield Finding(Level.ERROR, "clock", f"{shown} cannot be right", "set the machine's clock; let NTP keep it")
+
+
+def _sqlite_library() -> Finding:
+    brought = sqlite.driver.__name__.partition(".")[0]
+    detail = f"SQLite {sqlite.driver.sqlite_version}, by {brought}"
+    if sqlite.driver.sqlite_version_info >= SQLITE_SAFE:
+        return _ok("SQLite", detail)
+    safe = ".".join(map(str, SQLITE_SAFE))
+    remedy = f"install the package pysqlite3, or a Python with SQLite {safe} or later, or use PostgreSQL"
+    return Finding(Level.WARNING, "SQLite", f"{detail}: before {safe} its log's reset could corrupt the file", remedy)
+
+
+def _disk(database: Path) -> Finding:
+    folder = next(parent for parent in database.parents if parent.exists())
+    free_bytes = shutil.disk_usage(folder).free
+    detail = f"{free_bytes // _MIB} MiB free in {folder}"
+    if free_bytes >= DISK_WARNING_BYTES:
+        return _ok("disk", detail)
+    level = Level.WARNING if free_bytes >= DISK_ERROR_BYTES else Level.ERROR
+    return Finding(level, "disk", detail, "make room: when the disk is full, messages are refused with 503")
+
+
+def _file_modes(settings: Settings) -> Iterator[Finding]:
+    path = settings.sqlite_path
+    beside = (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm"))
+    open_files = [
+        each
+        for each in (*beside, keys.key_file(settings), demo.file(settings))
+        if each.exists() and each.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ]
+    for each in open_files:
+        detail = f"{each} is open to other users of this machine"
+        yield Finding(Level.WARNING, "file modes", detail, f"chmod 600 {each}")
+    if not open_files:
+        yield _ok("file modes", "what is kept is its owner's alone")
+
+
+def _pg_tools() -> Finding:
+    try:
+        return _ok("pg_dump", f"version {pg_tools.version_of('pg_dump')}")
+    except CommandError as error:
+        return Finding(Level.WARNING, "pg_dump", "not found: `shopbell backup` cannot work", str(error))
+
+
+def _database(tx: Connection, settings: Settings, now_ms: int) -> list[Finding]:
+    engine = tx.dialect.name
+    findings = list(_DURABILITY[engine](tx))
+    found = state(tx)
+    if found is not State.CURRENT:
+        remedy = {
+            State.EMPTY: "`shopbell serve` or `shopbell migrate` makes the tables",
+            State.OLDER: "make a backup, then run `shopbell migrate`",
+            State.NEWER: "install the version of Shopbell that it was used with, or a later one",
+            State.FOREIGN: "give Shopbell a database of its own by SHOPBELL_DATABASE_URL",
+        }[found]
+        level = Level.WARNING if found is State.EMPTY else Level.ERROR
+        return [*findings, Finding(level, "migrations", f"the database is {found.value}", remedy)]
+    findings.append(_ok("migrations", f"at revision {revision_of(tx)}, which this version needs"))
+    findings += [_secret_key(tx, settings), *_stored_times(tx, now_ms)]
+    return findings
+
+
+def _sqlite_durability(tx: Connection) -> Iterator[Finding]:
+    mode = tx.execute(text("PRAGMA journal_mode")).scalar()
+    if mode == "wal":
+        yield _ok("journal mode", "wal")
+    else:
+        remedy = "keep the database on a local disk: network file systems cannot do it"
+        yield Finding(Level.ERROR, "journal mode", f"{mode} instead of wal", remedy)
+    synchronous = tx.execute(text("PRAGMA synchronous")).scalar_one()
+    full = synchronous >= _SYNCHRONOUS_FULL
+    detail = "synchronous = FULL: each commit is on the disk before it is answered"
+    yield _ok("durability", detail) if full else Finding(Level.ERROR, "durability", "commits are not synced", "")
+
+
+def _postgresql_durability(tx: Connection) -> Iterator[Finding]:
+    version, number = tx.execute(text("SHOW server_version")).scalar(), _server_major(tx)
+    if number >= POSTGRESQL_OLDEST:
+        yield _ok("PostgreSQL", f"server {version}")
+    else:
+        yield Finding(
+            Level.WARNING, "PostgreSQL", f"server {version} is not tested", f"use {POSTGRESQL_OLDEST} or later"
+        )
+    wrong = {
+        "fsync": "commits are lost with the power, and the data may be corrupt after",
+        "full_page_writes": "a torn page after a power cut corrupts the data",
+        "synchronous_commit": "commits are answered before they are on the disk",
+    }
+    for setting, what in wrong.items():
+        value = tx.execute(text(f"SHOW {setting}")).scalar()
+        if value == "off":
+            yield Finding(
+                Level.ERROR, "durability", f"{setting} = off: {what}", f"set {setting} = on in postgresql.conf"
+            )
+        else:
+            yield _ok("durability", f"{setting} = {value}")
+    behind_ms = tx.execute(text("SELECT extract(epoch FROM clock_timestamp()) * 1000")).scalar_one()
+    yield from _clock_difference(int(behind_ms), int(datetime.now(UTC).timestamp() * 1000))
+
+
+def _server_major(tx: Connection) -> int:
+    return int(tx.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
+
+
+def _clock_difference(theirs_ms: int, ours_ms: int) -> Iterator[Finding]:
+    difference_ms = theirs_ms - ours_ms
+    if abs(difference_ms) <= CLOCK_TOLERANCE_MS:
+        yield _ok("database's clock", f"{difference_ms} ms from this machine's")
+    else:
+        detail = f"{difference_ms / 1000:.0f} s from this machine's"
+        yield Finding(Level.WARNING, "database's clock", detail, "let NTP keep the clocks of both machines")
+
+
+_DURABILITY: dict[str, Callable[[Connection], Iterator[Finding]]] = {
+    "sqlite": _sqlite_durability,
+    "postgresql": _postgresql_durability,
+}
+
+
+def _stored_times(tx: Connection, now_ms: int) -> Iterator[Finding]:
+    newest_ms = tx.execute(select(func.max(audit_entries.c.at_ms))).scalar()
+    if newest_ms is not None and newest_ms > now_ms + CLOCK_TOLERANCE_MS:
+        detail = f"the newest entry is {(newest_ms - now_ms) // 1000} s in the future"
+        yield Finding(Level.WARNING, "stored times", detail, "the machine's clock was set back; let NTP keep it")
+
+
+def _secret_key(tx: Connection, settings: Settings) -> Finding:
+    remedy = "set SHOPBELL_SECRET_KEY (or put secret.key back) as it was; else make new tokens"
+    if settings.secret_key is None and not keys.key_file(settings).exists():
+        if installation.fits(tx, keys.Keys(())):
+            return _ok("secret key", "there is none yet; it is made when it is needed")
+        return Finding(Level.ERROR, "secret key", f"{keys.key_file(settings)} is missing: no token works", remedy)
+    try:
+        fits = installation.fits(tx, keys.load(settings))
+    except SettingsError as error:
+        return Finding(Level.ERROR, "secret key", str(error), remedy)
+    if fits:
+        return _ok("secret key", "it is the one of this database")
+    return Finding(Level.ERROR, "secret key", "it is not the one of this database: no token works", remedy)
