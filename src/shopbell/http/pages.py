@@ -1,0 +1,136 @@
+"""Pages for people: what runs here, what each error means, and the API reference. No page needs the internet."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from shopbell import __version__
+from shopbell.demo import Demo, curl_command
+from shopbell.errors import PROBLEMS, NotFound
+from shopbell.settings import Settings
+
+PLACEHOLDER_TOKEN = "your-api-token"  # noqa: S105 - stands where the token goes
+PLACEHOLDER_BUSINESS_ID = 12345
+
+_WEB = Path(__file__).parents[1] / "web"
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_FILES = {path.name: path.read_bytes() for path in _WEB.iterdir() if path.suffix in _MEDIA_TYPES}
+
+# A command line is made of it: nothing may pass that means something to a shell, or to a page.
+_PLAIN_HOST = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+_NOTHING_ELSE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = f"default-src 'none'; style-src 'self'; img-src 'self'; {_NOTHING_ELSE}"
+# Swagger UI sets styles on elements, draws icons from data, and asks this server.
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    f"connect-src 'self'; {_NOTHING_ELSE}"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+router = APIRouter(include_in_schema=False)
+
+_templates = Environment(
+    loader=FileSystemLoader(_WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+def index(request: Request) -> Response:
+    """Say what runs here and how to send a first message."""
+    settings: Settings = request.app.state.settings
+    demo: Demo | None = request.app.state.demo
+    is_real = demo is not None and _is_at_the_machine_itself(request)
+    if demo is not None and is_real:
+        command = curl_command(_base_url(request, settings), demo.token, demo.business_ids[0])
+    else:
+        command = curl_command(_base_url(request, settings), PLACEHOLDER_TOKEN, PLACEHOLDER_BUSINESS_ID)
+    return _page("index.html", root="", command=command, is_real=is_real, cache="no-store")
+
+
+@router.api_route("/problems", methods=["GET", "HEAD"])
+def problems() -> Response:
+    """List every error there is."""
+    in_order = sorted(PROBLEMS.values(), key=lambda problem: problem.status)
+    return _page("problems.html", root="", problems=in_order)
+
+
+@router.api_route("/problems/{name}", methods=["GET", "HEAD"])
+def problem(name: str) -> Response:
+    """Explain one error.
+
+    Raises:
+        NotFound: 404, there is no error of that name.
+    """
+    if name not in PROBLEMS:
+        raise NotFound
+    return _page("problem.html", root="../", problem=PROBLEMS[name])
+
+
+@router.api_route("/docs", methods=["GET", "HEAD"])
+def docs() -> Response:
+    """Show the API reference (Swagger UI, from files of this server)."""
+    return _page("docs.html", policy=_DOCS_POLICY, root="")
+
+
+@router.api_route("/static/{name}", methods=["GET", "HEAD"])
+def static(name: str) -> Response:
+    """Give a file that pages need.
+
+    Raises:
+        NotFound: 404, there is no such file.
+    """
+    if name not in _FILES:
+        raise NotFound
+    headers = {**_HEADERS, "Content-Security-Policy": _POLICY, "Cache-Control": "max-age=3600"}
+    return Response(_FILES[name], headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])
+
+
+def _page(template: str, *, policy: str = _POLICY, cache: str = "max-age=300", **values: object) -> Response:
+    html = _templates.get_template(template).render(version=__version__, **values)
+    return HTMLResponse(html, headers={**_HEADERS, "Content-Security-Policy": policy, "Cache-Control": cache})
+
+
+def _is_at_the_machine_itself(request: Request) -> bool:
+    """Whether whoever asks sits at this machine: then the demo's token may be shown.
+
+    The peer must be a loopback address, with no proxy between that could speak for others; and the page must have been
+    asked for by a loopback name, or a foreign site whose name was made to lead here could read it.
+    """
+    if request.client is None or not _is_loopback(request.client.host) or _has_come_through_a_proxy(request.headers):
+        return False
+    host = _PLAIN_HOST.fullmatch(request.headers.get("host", ""))
+    return host is not None and host["name"].lower() in _LOOPBACK_NAMES
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+def _has_come_through_a_proxy(names: Iterable[str]) -> bool:
+    return any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-") for name in names)
+
+
+def _base_url(request: Request, settings: Settings) -> str:
+    if settings.public_url is not None:
+        return str(settings.public_url).rstrip("/")
+    host = request.headers.get("host", "")
+    if not _PLAIN_HOST.fullmatch(host):
+        host = f"{settings.host}:{settings.port}"
+    return f"{request.url.scheme}://{host}"
