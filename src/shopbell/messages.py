@@ -18,12 +18,10 @@ from typing import Any
 import orjson
 
 from shopbell.errors import IdempotencyKeyReused
+from shopbell.idempotency import IDEMPOTENCY_MS
 from shopbell.message_statements import FIND_KNOWN, FORGET_KEYS, WRITE
 from shopbell.storage.ids import TAKE_IDS
 from shopbell.storage.rowset import Program, Row
-
-IDEMPOTENCY_MS = 24 * 60 * 60 * 1000
-"""How long a key stands for its request."""
 
 IDS_PER_SEND = 4
 """A customer, a thread, a message, an event; what a known customer leaves unused stays unused."""

@@ -1,0 +1,56 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate --group build
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test crash bench check format lock docs
+
+help: ## list all targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## create .venv with the server and its command .venv/bin/shopbell
+
+run: install ## start the server with a demo shop at http://127.0.0.1:8080
+	@$(BIN)/shopbell demo
+
+test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+crash: $(VENV)/.installed-dev ## 100 times kill -9 under load on each engine (long)
+	SHOPBELL_CRASH_KILLS=100 $(BIN)/python -m pytest tests/crash
+
+bench: $(VENV)/.installed-dev ## measure the server and print a table with ratios (needs wrk; long)
+	$(BIN)/python -m bench
+
+check: $(VENV)/.installed-dev ## formatting, lint, types, import contracts, unused dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+
+format: $(VENV)/.installed-dev ## put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: install ## make docs/settings.md anew from the settings
+	$(BIN)/python -m shopbell.settings_reference > docs/settings.md
+
+lock: $(VENV)/.installed-dev ## lock all dependencies anew, with hashes
+	$(COMPILE) --upgrade --output-file requirements.txt
+	$(COMPILE) --upgrade --group dev --constraint requirements.txt --output-file requirements-dev.txt
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Shopbell needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes --requirement requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(PIP) --require-hashes --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,131 @@
+"""The parts list: settings → storage → routes, wired by hand, once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp
+
+from shopbell import idempotency, installation, keys, logs, organizations
+from shopbell.demo import Demo
+from shopbell.errors import StorageError
+from shopbell.http import routes
+from shopbell.http.authentication import Authentication
+from shopbell.http.fresh import Fresh
+from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, RequestMetrics
+from shopbell.http.rate import RateLimit
+from shopbell.http.widget import Businesses, SendMessageToBusiness
+from shopbell.messages import Outcome, Send, from_customers
+from shopbell.organizations import Business
+from shopbell.settings import Settings, load
+from shopbell.storage.database import Database
+from shopbell.storage.group_commit import GroupCommit
+from shopbell.storage.migrate import State, state
+from shopbell.storage.open import open_database
+from shopbell.storage.running import hold
+
+NOTE_USES_EVERY_S = 10
+FORGET_KEYS_EVERY_S = 600
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None, demo: Demo | None = None) -> ASGIApp:
+    """Build the server of one process.
+
+    Args:
+        settings: those of this process; read from the environment when absent.
+        demo: the demo installation, when it is what runs.
+
+    Returns:
+        The ASGI application; its lifespan opens and closes all that it holds.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        CommandError: the database does not fit this version or this secret key.
+        StorageError: the database is not to be reached.
+    """
+    settings = settings or load()
+    logs.configure(settings)
+    secrets = keys.load(settings)
+    database = open_database(settings)
+    database.write_now(installation.adopt, secrets)
+
+    authentication = Authentication(database, secrets)
+    sends = group_commit(settings, database)
+    metrics = RequestMetrics()
+    widget = SendMessageToBusiness(
+        authentication=authentication,
+        rate_limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+        businesses=_businesses(database),
+        sends=sends,
+        body_limit_bytes=settings.body_limit_bytes,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            stack.enter_context(hold(database))
+            stack.push_async_callback(_quietly, authentication.note_uses)
+            sends.start()
+            stack.push_async_callback(sends.close)
+            for period_s, job in (
+                (NOTE_USES_EVERY_S, authentication.note_uses),
+                (FORGET_KEYS_EVERY_S, lambda: _forget_expired_keys(database)),
+            ):
+                task = asyncio.create_task(_every(period_s, job))
+                stack.callback(task.cancel)
+            yield {"refused": metrics.observe_refusal}
+
+    async def is_ready() -> bool:
+        return await database.read(state) is State.CURRENT
+
+    return routes.build(settings, widget=widget, demo=demo, is_ready=is_ready, metrics=metrics, lifespan=lifespan)
+
+
+def group_commit(settings: Settings, database: Database) -> GroupCommit[Send, Outcome]:
+    """The queue of customers' messages in front of the database."""
+
+    async def write(batch: Sequence[Send]) -> Sequence[Outcome]:
+        BATCH_SIZE.observe(len(batch))
+        QUEUE_DEPTH.set(sends.depth)
+        with COMMIT_SECONDS.time():
+            return await database.run(lambda: from_customers(batch))
+
+    sends: GroupCommit[Send, Outcome] = GroupCommit(
+        write,
+        queue_limit=settings.queue_limit,
+        batch_limit=settings.batch_limit,
+        timeout_s=settings.write_timeout_s,
+    )
+    return sends
+
+
+def _businesses(database: Database) -> Businesses:
+    async def look_up(key: tuple[int, int]) -> Business | None:
+        return await database.read(organizations.find_business, *key)
+
+    return Fresh(look_up)
+
+
+async def _forget_expired_keys(database: Database) -> None:
+    while await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000):
+        await asyncio.sleep(0)
+
+
+async def _every(period_s: float, job: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        await _quietly(job)
+
+
+async def _quietly(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job that may as well be done later: that it failed is a line in the log."""
+    try:
+        await job()
+    except StorageError:
+        log.warning("put off", job=getattr(job, "__qualname__", "job"))

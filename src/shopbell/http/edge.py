@@ -1,0 +1,103 @@
+"""The outermost layer: every request has an id, is counted and logged, and every error is told in one shape."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shopbell.errors import InternalError, MethodNotAllowed
+from shopbell.http.body import ClientDisconnect
+from shopbell.http.metrics import RequestMetrics
+from shopbell.http.problems import Answer, render, send_answer
+from shopbell.http.request_id import request_id_of
+
+HotRoute = Callable[[Scope, Receive, str], Awaitable[Answer]]
+"""A bare route: scope, receive and the request's id to a whole answer."""
+
+UNMATCHED = "(no such route)"
+
+log = structlog.get_logger()
+
+
+class Edge:
+    """The ASGI callable of the server.
+
+    Args:
+        hot: bare routes by their path; each takes POST.
+        rest: everything else.
+        metrics: counts the answers.
+        log_requests: whether each request is a log line; answers of 500 and above always are.
+    """
+
+    def __init__(
+        self, hot: Mapping[str, HotRoute], rest: ASGIApp, *, metrics: RequestMetrics, log_requests: bool
+    ) -> None:
+        self._hot = hot
+        self._rest = rest
+        self._log_requests = log_requests
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        started_s = time.perf_counter()
+        request_id = request_id_of(scope["headers"])
+        route = self._hot.get(scope["path"])
+        if route is not None:
+            name = scope["path"]
+            answer = await self._answer(route, scope, receive, request_id)
+            if answer is None:
+                return
+            status = answer.status
+            await send_answer(send, answer)
+        else:
+            status = await self._pass_on(scope, receive, send, request_id)
+            # The template, never the path: that is the client's, and may carry a secret.
+            name = getattr(scope.get("route"), "path", UNMATCHED)
+        elapsed_s = time.perf_counter() - started_s
+        self._metrics.observe(name, status, elapsed_s)
+        if self._log_requests or status >= InternalError.status:
+            log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                route=name,
+                status=status,
+                duration_ms=round(elapsed_s * 1000, 2),
+            )
+
+    async def _answer(self, route: HotRoute, scope: Scope, receive: Receive, request_id: str) -> Answer | None:
+        if scope["method"] != "POST":
+            return render(MethodNotAllowed("POST"), request_id)
+        try:
+            return await route(scope, receive, request_id)
+        except ClientDisconnect:
+            return None
+        except Exception as error:  # noqa: BLE001 - a bug of ours must be an answer, and a line in the log
+            log.error("bug", request_id=request_id, exc_info=error)
+            return render(InternalError(), request_id)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+        status = 0
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                message = {**message, "headers": [*headers, (b"x-request-id", request_id.encode("ascii"))]}
+            await send(message)
+
+        try:
+            await self._rest(scope, receive, send_with_id)
+        except ClientDisconnect:
+            pass
+        except Exception as error:  # noqa: BLE001 - as above
+            log.error("bug", request_id=request_id, exc_info=error)
+            if not status:
+                status = InternalError.status
+                await send_answer(send, render(InternalError(), request_id))
+        return status

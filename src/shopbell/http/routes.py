@@ -1,0 +1,103 @@
+"""Every URL of the product on one page.
+
+POST /api/widget/send-message-to-business    widget.py, bare ASGI
+GET  /healthz /readyz /metrics               operations.py
+GET  /                                       pages.py
+GET  /problems /problems/{name}              pages.py
+GET  /docs /openapi.json                     reference.py
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from shopbell import __version__
+from shopbell.demo import Demo
+from shopbell.errors import BadRequest, Fault, Invalid, MethodNotAllowed, NotFound, Problem
+from shopbell.http import operations, pages, reference
+from shopbell.http.edge import Edge, HotRoute
+from shopbell.http.metrics import RequestMetrics
+from shopbell.http.problems import Answer, render
+from shopbell.http.widget import ROUTE
+from shopbell.settings import Settings
+
+
+def build(
+    settings: Settings,
+    *,
+    widget: HotRoute,
+    demo: Demo | None,
+    is_ready: Callable[[], Awaitable[bool]],
+    metrics: RequestMetrics,
+    lifespan: Callable[[Any], Any],
+) -> ASGIApp:
+    """Put all routes together.
+
+    Args:
+        settings: those of this process.
+        widget: the hot route.
+        demo: the demo installation, when it is what runs.
+        is_ready: whether storage works; a StorageError says no, too.
+        metrics: counts the answers.
+        lifespan: opens and closes what the routes need.
+    """
+    app: FastAPI = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Shopbell",
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        static_url="/docs/static",
+    )
+    app.state.settings = settings
+    app.state.demo = demo
+    app.state.is_ready = is_ready
+    app.include_router(operations.router)
+    app.include_router(pages.router)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    reference.install(app)
+    rest = ProxyHeadersMiddleware(app, trusted_hosts=[str(network) for network in settings.trusted_proxies])
+    return Edge({ROUTE: widget}, rest, metrics=metrics, log_requests=settings.log_requests)
+
+
+async def _problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)  # noqa: S101 - FastAPI's signature is wider than what it is called with
+    return _response(render(problem, request.scope["state"]["request_id"]))
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: no such route, or not this method."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == NotFound.status:
+        return await _problem(request, NotFound())
+    if error.status_code == MethodNotAllowed.status:
+        return await _problem(request, MethodNotAllowed((error.headers or {}).get("Allow", "GET")))
+    return await _problem(request, BadRequest("The request cannot be read."))
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    """What FastAPI finds wrong with parameters, in the one shape of errors."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    faults = []
+    for fault in error.errors():
+        place, *path = fault["loc"]
+        name = "#/" + "/".join(map(str, path)) if place == "body" else ".".join(map(str, path))
+        code = "required" if fault["type"] == "missing" else "invalid_value"
+        faults.append(Fault(place, name, code, "is required" if code == "required" else "is not valid"))
+    return await _problem(request, Invalid(faults))
+
+
+def _response(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status)
+    response.raw_headers = list(answer.headers)
+    return response
