@@ -45,12 +45,14 @@ lock: $(VENV)/.installed-dev ## lock all dependencies anew, with hashes
 	$(COMPILE) --upgrade --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 $(VENV)/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Shopbell needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes --requirement requirements.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -c 'import sys; sys.exit("Shopbell needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing Shopbell into $(VENV) …' >&2
+	@$(PIP) --require-hashes --requirement requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(PIP) --require-hashes --requirement requirements-dev.txt
+	@echo 'Installing what tests and checks need …' >&2
+	@$(PIP) --require-hashes --requirement requirements-dev.txt
 	@touch $@
