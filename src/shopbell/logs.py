@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import structlog
 
 from shopbell.settings import Settings
 
-Event = dict[str, Any]
+Event = MutableMapping[str, Any]
 
 
 def configure(settings: Settings) -> None:

@@ -4,11 +4,12 @@ POST /api/widget/send-message-to-business    widget.py, bare ASGI
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
-GET  /docs /openapi.json                     reference.py
+GET  /docs /static/{name}                    pages.py
+GET  /openapi.json                           reference.py
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +28,10 @@ from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
 from shopbell.http.widget import ROUTE
 from shopbell.settings import Settings
+
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 
 def build(
@@ -49,7 +54,7 @@ def build(
         lifespan: opens and closes what the routes need.
     """
     app: FastAPI = FastAPIOffline(
-        docs_url="/docs",
+        docs_url=None,  # pages.py has its own, which needs no script inside the page
         redoc_url=None,
         title="Shopbell",
         version=__version__,
@@ -66,8 +71,10 @@ def build(
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     reference.install(app)
-    rest = ProxyHeadersMiddleware(app, trusted_hosts=[str(network) for network in settings.trusted_proxies])
-    return Edge({ROUTE: widget}, rest, metrics=metrics, log_requests=settings.log_requests)
+    proxies = [str(network) for network in settings.trusted_proxies]
+    # Uvicorn and Starlette spell the types of one and the same interface differently.
+    rest = ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=proxies)
+    return Edge({ROUTE: widget}, cast("ASGIApp", rest), metrics=metrics, log_requests=settings.log_requests)
 
 
 async def _problem(request: Request, problem: Exception) -> Response:

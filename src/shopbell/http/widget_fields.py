@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from shopbell.errors import Fault
 from shopbell.http.ids import read_id
@@ -178,6 +178,5 @@ def _type(pointer: str, expected: str) -> Fault:
     return Fault("body", pointer, "type", f"must be {article} {expected}", members={"expected": expected})
 
 
-def _too_long(where: str, name: str, limit: int) -> Fault:
-    part = "header" if where == "header" else "body"
-    return Fault(part, name, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})
+def _too_long(where: Literal["header", "body"], name: str, limit: int) -> Fault:
+    return Fault(where, name, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})

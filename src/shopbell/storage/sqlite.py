@@ -17,9 +17,12 @@ from shopbell.storage.rowset import Program, Row
 try:
     # A newer SQLite than most interpreters bring: before 3.51.3 resetting the write-ahead log could corrupt the file. One copy of
     # SQLite per process, always: two on one file break each other's locks. So nothing else here imports `sqlite3`.
-    from pysqlite3 import dbapi2 as driver
+    from pysqlite3 import dbapi2 as _driver
 except ImportError:  # no wheel for this platform; `doctor` says so
-    import sqlite3 as driver
+    from sqlite3 import dbapi2 as _driver
+
+driver: Any = _driver
+"""The driver of this process: `pysqlite3`, or the standard library's where that has no wheel."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
