@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from shopbell import keys, settings
 from shopbell.keys import Keys
 from shopbell.storage.database import Database
-from shopbell.storage.open import open_database
 
 T = TypeVar("T")
 
@@ -23,6 +22,8 @@ def opened() -> Iterator[Database]:
         CommandError: the database is older or newer than this version.
         StorageError: the database is not to be reached.
     """
+    from shopbell.storage.open import open_database  # here, so that `--help` does not wait for it
+
     database = open_database(settings.load())
     try:
         yield database

@@ -1,11 +1,10 @@
-"""``shopbell backup FILE`` and ``shopbell restore FILE``."""
+"""``shopbell backup FILE`` and ``shopbell restore FILE``; the imports stand inside, as in ``server.py``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shopbell import backup, settings
 from shopbell.cli.output import JSON, now_ms, print_json, say
 
 backup_app = typer.Typer()
@@ -21,6 +20,8 @@ def make_backup(
     json: JSON = False,
 ) -> None:
     """Write all data to one file, also while a server runs."""
+    from shopbell import backup, settings
+
     made = backup.create(settings.load(), file, with_secret_key=with_secret_key, now_ms=now_ms())
     if json:
         print_json(made.as_json())
@@ -36,6 +37,8 @@ def restore_backup(
     json: JSON = False,
 ) -> None:
     """Replace all data by that of a backup; what was there is kept. Refused while a server runs."""
+    from shopbell import backup, settings
+
     restored = backup.restore(settings.load(), file, now_ms=now_ms())
     if json:
         print_json(restored.as_json())

@@ -1,16 +1,14 @@
-"""``shopbell serve``, ``demo``, ``migrate`` and ``doctor``: run the server, and look after its database."""
+"""``shopbell serve``, ``demo``, ``migrate`` and ``doctor``: run the server, and look after its database.
+
+Imports stand inside the commands: what one needs does not slow down the start of the others.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shopbell import demo, doctor, keys, settings
 from shopbell.cli.access import opened
 from shopbell.cli.output import JSON, now_ms, print_json, print_table, say
-from shopbell.doctor import Level
-from shopbell.storage.migrate import migrate as bring_up_to_date
-from shopbell.storage.migrate import revision_of
-from shopbell.storage.open import connect_database
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -32,6 +30,7 @@ def serve(
     json: JSON = False,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
+    from shopbell import settings
     from shopbell.http.server import run
 
     def on_listening(host: str, port: int) -> None:
@@ -45,6 +44,7 @@ def serve(
 @server_app.command("demo")
 def serve_demo(host: Host = None, port: Port = None, json: JSON = False) -> None:
     """Run the server with a demo organization, and print a command that sends its first message."""
+    from shopbell import demo, keys, settings
     from shopbell.http.server import run
 
     chosen = settings.load(**_given(host=host, port=port, workers=1))
@@ -65,6 +65,7 @@ def serve_demo(host: Host = None, port: Port = None, json: JSON = False) -> None
 
 def create_demo_app() -> "ASGIApp":
     """The application that shows the demo on its first page."""
+    from shopbell import demo, settings
     from shopbell.app import create_app
 
     chosen = settings.load()
@@ -74,6 +75,11 @@ def create_demo_app() -> "ASGIApp":
 @server_app.command()
 def migrate(json: JSON = False) -> None:
     """Bring the database to the shape that this version needs; make a backup before."""
+    from shopbell import settings
+    from shopbell.storage.migrate import migrate as bring_up_to_date
+    from shopbell.storage.migrate import revision_of
+    from shopbell.storage.open import connect_database
+
     database = connect_database(settings.load())
     try:
         before = bring_up_to_date(database)
@@ -89,8 +95,10 @@ def migrate(json: JSON = False) -> None:
 @server_app.command("doctor")
 def examine(json: JSON = False) -> None:
     """Look for what is wrong with this installation, and say how to mend it; changes nothing."""
+    from shopbell import doctor, settings
+
     findings = doctor.examine(settings.load(), now_ms=now_ms())
-    healthy = all(finding.level is not Level.ERROR for finding in findings)
+    healthy = all(finding.level is not doctor.Level.ERROR for finding in findings)
     if json:
         print_json({"healthy": healthy, "findings": [finding.as_json() for finding in findings]})
     else:
