@@ -17,6 +17,7 @@ from shopbell.http.authentication import Authentication
 from shopbell.http.fresh import Fresh
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, RequestMetrics
 from shopbell.http.rate import RateLimit
+from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import Businesses, SendMessageToBusiness
 from shopbell.messages import Outcome, Send, from_customers
 from shopbell.organizations import Business
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     authentication = Authentication(database, secrets)
     sends = group_commit(settings, database)
     metrics = RequestMetrics()
+    request_log = RequestLog(settings)
     widget = SendMessageToBusiness(
         authentication=authentication,
         rate_limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
+            stack.callback(request_log.write)
             stack.push_async_callback(database.close)
             stack.enter_context(hold(database))
             stack.push_async_callback(_quietly, authentication.note_uses)
@@ -84,7 +87,15 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     async def is_ready() -> bool:
         return await database.read(state) is State.CURRENT
 
-    return routes.build(settings, widget=widget, demo=demo, is_ready=is_ready, metrics=metrics, lifespan=lifespan)
+    return routes.build(
+        settings,
+        widget=widget,
+        demo=demo,
+        is_ready=is_ready,
+        metrics=metrics,
+        request_log=request_log,
+        lifespan=lifespan,
+    )
 
 
 def group_commit(settings: Settings, database: Database) -> GroupCommit[Send, Outcome]:

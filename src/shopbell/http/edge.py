@@ -11,6 +11,7 @@ from shopbell.http.body import ClientDisconnect
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render, send_answer
 from shopbell.http.request_id import request_id_of
+from shopbell.http.request_log import RequestLog
 
 HotRoute = Callable[[Scope, Receive, str], Awaitable[Answer]]
 """A bare route: scope, receive and the request's id to a whole answer."""
@@ -27,15 +28,15 @@ class Edge:
         hot: bare routes by their path; each takes POST.
         rest: everything else.
         metrics: counts the answers.
-        log_requests: whether each request is a log line; answers of 500 and above always are.
+        request_log: gets a line for each.
     """
 
     def __init__(
-        self, hot: Mapping[str, HotRoute], rest: ASGIApp, *, metrics: RequestMetrics, log_requests: bool
+        self, hot: Mapping[str, HotRoute], rest: ASGIApp, *, metrics: RequestMetrics, request_log: RequestLog
     ) -> None:
         self._hot = hot
         self._rest = rest
-        self._log_requests = log_requests
+        self._request_log = request_log
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,15 +59,7 @@ class Edge:
             name = getattr(scope.get("route"), "path", UNMATCHED)
         elapsed_s = time.perf_counter() - started_s
         self._metrics.observe(name, status, elapsed_s)
-        if self._log_requests or status >= InternalError.status:
-            log.info(
-                "request",
-                request_id=request_id,
-                method=scope["method"],
-                route=name,
-                status=status,
-                duration_ms=round(elapsed_s * 1000, 2),
-            )
+        self._request_log.note(request_id, scope["method"], name, status, elapsed_s)
 
     async def _answer(self, route: HotRoute, scope: Scope, receive: Receive, request_id: str) -> Answer | None:
         if scope["method"] != "POST":

@@ -26,6 +26,7 @@ from shopbell.http import operations, pages, reference
 from shopbell.http.edge import Edge, HotRoute
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
+from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import ROUTE
 from shopbell.settings import Settings
 
@@ -41,6 +42,7 @@ def build(
     demo: Demo | None,
     is_ready: Callable[[], Awaitable[bool]],
     metrics: RequestMetrics,
+    request_log: RequestLog,
     lifespan: Callable[[Any], Any],
 ) -> ASGIApp:
     """Put all routes together.
@@ -51,6 +53,7 @@ def build(
         demo: the demo installation, when it is what runs.
         is_ready: whether storage works; a StorageError says no, too.
         metrics: counts the answers.
+        request_log: gets a line for each.
         lifespan: opens and closes what the routes need.
     """
     app: FastAPI = FastAPIOffline(
@@ -74,7 +77,7 @@ def build(
     proxies = [str(network) for network in settings.trusted_proxies]
     # Uvicorn and Starlette spell the types of one and the same interface differently.
     rest = ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=proxies)
-    return Edge({ROUTE: widget}, cast("ASGIApp", rest), metrics=metrics, log_requests=settings.log_requests)
+    return Edge({ROUTE: widget}, cast("ASGIApp", rest), metrics=metrics, request_log=request_log)
 
 
 async def _problem(request: Request, problem: Exception) -> Response:
