@@ -94,11 +94,11 @@ def static(name: str) -> Response:
     """
     if name not in _FILES:
         raise NotFound
-    headers = {**_HEADERS, "Content-Security-Policy": _POLICY, "Cache-Control": "max-age=3600"}
+    headers = {**_HEADERS, "Content-Security-Policy": _POLICY, "Cache-Control": "max-age=300"}
     return Response(_FILES[name], headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])
 
 
-def _page(template: str, *, policy: str = _POLICY, cache: str = "max-age=300", **values: object) -> Response:
+def _page(template: str, *, policy: str = _POLICY, cache: str = "no-cache", **values: object) -> Response:
     html = _templates.get_template(template).render(version=__version__, **values)
     return HTMLResponse(html, headers={**_HEADERS, "Content-Security-Policy": policy, "Cache-Control": cache})
 

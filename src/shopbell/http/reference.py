@@ -14,7 +14,6 @@ from fastapi.openapi.utils import get_openapi
 from shopbell.errors import (
     BadRequest,
     HeaderFieldsTooLarge,
-    InternalError,
     MethodNotAllowed,
     Problem,
     RequestTimeout,
@@ -114,7 +113,6 @@ def _server_problems(settings: Settings, path: str) -> dict[str, Any]:
         "method": (MethodNotAllowed("GET"), "Another method than GET was used."),
         "slow": (RequestTimeout("headers"), "The headers did not arrive in time."),
         "headers": (HeaderFieldsTooLarge(settings.header_limit_bytes), "The headers are too large."),
-        "bug": (InternalError(), "A bug; it was logged with the id of the request."),
         "unavailable": (
             TemporarilyUnavailable(retry_after_s=1 if path == "/readyz" else 5),
             "No requests should be sent here." if path == "/readyz" else "The server has too many connections.",

@@ -148,19 +148,18 @@ def answer(description: str, examples: Mapping[str, Problem], *more_headers: str
 
     Args:
         description: when it comes.
-        examples: real problems by their names; all of one status.
+        examples: real problems by their names; all of one status. There may be none.
         more_headers: headers that it has beside those of the problem itself.
     """
     own_headers = {name for problem in examples.values() for name in problem.headers()}
-    kinds = {isinstance(problem, Invalid) for problem in examples.values()}
+    kinds = {isinstance(problem, Invalid) for problem in examples.values()} or {False}
     schemas = [{"$ref": f"#/components/schemas/{'ValidationProblem' if kind else 'Problem'}"} for kind in sorted(kinds)]
-    content = {
-        "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
-        "examples": {
+    content: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
+    if examples:
+        content["examples"] = {
             name: {"summary": problem.title, "value": orjson.loads(render(problem, EXAMPLE_REQUEST_ID).body)}
             for name, problem in examples.items()
-        },
-    }
+        }
     return {
         "description": description,
         "headers": headers(*sorted(own_headers), *more_headers),

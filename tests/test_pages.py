@@ -1,0 +1,282 @@
+"""The pages for people, as a browser gets them from a real server."""
+
+import asyncio
+import html
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+import shopbell
+from harness.installation import Database, Installation, Server
+from harness.ports import free_port
+from shopbell.demo import Demo
+from shopbell.errors import PROBLEMS
+from shopbell.http import pages
+from shopbell.settings import Settings
+
+PAGES = ("/", "/docs", "/problems", *(f"/problems/{name}" for name in PROBLEMS))
+PLACEHOLDER = "your-api-token"
+
+
+def on_sqlite(folder: Path) -> Installation:
+    """An installation that has never run; the pages are the same on both engines."""
+    return Installation(Database(f"sqlite:///{folder}/data/shopbell.db"), folder)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``shopbell serve`` on a new installation."""
+    with on_sqlite(tmp_path_factory.mktemp("serve")).serving() as server:
+        yield server
+
+
+@contextmanager
+def demo_on(folder: Path, **settings: str) -> Iterator[tuple[httpx2.Client, str]]:
+    """``shopbell demo`` with its client, and the command that it printed."""
+    installation = on_sqlite(folder)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shopbell", "demo", "--port", str(port)],
+        cwd=folder,
+        env=installation.environment | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        printed = next(line for line in process.stdout if line.startswith("curl "))
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=15) as client:
+            yield client, printed.strip()
+    finally:
+        process.terminate()
+        process.stdout.close()
+        process.wait(15)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx2.Client, str]]:
+    """``shopbell demo`` on a new installation."""
+    with demo_on(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+def command_on(page: httpx2.Response) -> str:
+    """The command that a page shows."""
+    assert page.status_code == 200
+    (command,) = re.findall(r'<pre class="paste"><code>(.*?)</code></pre>', page.text, re.DOTALL)
+    return html.unescape(command)
+
+
+def token_in(command: str) -> str:
+    """The token of a command."""
+    (token,) = re.findall(r"token: ([^']+)'", command)
+    assert isinstance(token, str)
+    return token
+
+
+def test_the_first_page_says_what_runs_and_in_which_version(server: Server) -> None:
+    page = server.client.get("/")
+    assert "<h1>Shopbell runs here</h1>" in page.text
+    assert f"version {shopbell.__version__}<" in page.text
+
+
+def test_a_plain_server_shows_a_placeholder_in_place_of_a_token(server: Server) -> None:
+    command = command_on(server.client.get("/"))
+    assert token_in(command) == PLACEHOLDER
+    assert f"{server.url}/api/widget/send-message-to-business" in command
+
+
+def test_the_demo_shows_whoever_sits_at_the_machine_the_command_it_printed(demo: tuple[httpx2.Client, str]) -> None:
+    client, printed = demo
+    page = client.get("/")
+    assert command_on(page) == printed
+    assert page.headers["cache-control"] == "no-store"
+
+
+def test_the_command_on_the_page_sends_a_message(demo: tuple[httpx2.Client, str]) -> None:
+    client, _ = demo
+    words = shlex.split(command_on(client.get("/")))
+    options = list(pairwise(words))
+    headers = dict(value.split(": ") for option, value in options if option == "-H")
+    ((_, method),) = [pair for pair in options if pair[0] == "-X"]
+    ((_, body),) = [pair for pair in options if pair[0] == "-d"]
+    url = next(word for word in words if word.startswith("http"))
+    answer = client.request(method, url, headers=headers, content=body)
+    assert answer.status_code == 200
+    assert answer.json()["result"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Host", "attacker.example"),
+        ("Host", "127.0.0.1.attacker.example"),
+        ("Host", "attacker.example:8080"),
+        ("Host", "192.168.1.10"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "127.0.0.1"),
+        ("Forwarded", "for=203.0.113.9"),
+        ("X-Real-IP", "203.0.113.9"),
+        ("Via", "1.1 proxy"),
+    ],
+    ids=": ".join,
+)
+def test_the_demo_keeps_its_token_from_whoever_may_be_elsewhere(
+    demo: tuple[httpx2.Client, str], header: tuple[str, str]
+) -> None:
+    client, printed = demo
+    page = client.get("/", headers=[header])
+    assert token_in(command_on(page)) == PLACEHOLDER
+    assert token_in(printed) not in page.text
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "[::1]:8080"])
+def test_every_name_of_the_machine_itself_is_known(demo: tuple[httpx2.Client, str], host: str) -> None:
+    client, printed = demo
+    command = command_on(client.get("/", headers={"Host": host}))
+    assert token_in(command) == token_in(printed)
+    assert f"http://{host}/api/" in command
+
+
+async def page_for_peer(address: str) -> str:
+    """The first page of a demo as a peer of that address gets it."""
+    app = FastAPI()
+    app.state.settings = Settings()
+    app.state.demo = Demo(1, (2, 3), "sb_live_secret")
+    app.include_router(pages.router)
+    transport = httpx2.ASGITransport(app, client=(address, 50_000))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return (await client.get("/")).text
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "192.168.1.10", "2001:db8::1", "::ffff:203.0.113.9", "nonsense"])
+def test_the_demo_keeps_its_token_from_other_machines(address: str) -> None:
+    assert "sb_live_secret" not in asyncio.run(page_for_peer(address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])
+def test_every_loopback_address_is_the_machine_itself(address: str) -> None:
+    assert "sb_live_secret" in asyncio.run(page_for_peer(address))
+
+
+@pytest.mark.parametrize("host", ["a;id", "$(id)", "a'b", "a&b", "x=y", "-o", "a:b", "a:123456"])
+def test_a_host_that_means_something_to_a_shell_never_gets_into_the_command(server: Server, host: str) -> None:
+    command = command_on(server.client.get("/", headers={"Host": host}))
+    assert f"http://127.0.0.1:{server.port}/api/" in command
+
+
+def test_the_public_address_is_the_one_in_the_command(tmp_path: Path) -> None:
+    with demo_on(tmp_path, SHOPBELL_PUBLIC_URL="https://chat.example.org/shop/") as (client, _):
+        command = command_on(client.get("/"))
+    assert "https://chat.example.org/shop/api/widget/send-message-to-business" in command
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_lets_nothing_foreign_in_and_no_frame_around_it(server: Server, path: str) -> None:
+    page = server.client.get(path)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    for directive in ("frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"):
+        assert directive in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+    assert "unsafe-eval" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["x-frame-options"] == "DENY"
+
+
+class Named(HTMLParser):
+    """What a page names: its links, its files, and scripts that stand in it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.files: list[str] = []
+        self.inline: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        (self.links if tag == "a" else self.files).extend(
+            value for value in (given.get("href"), given.get("src")) if value
+        )
+        if (tag == "script" and "src" not in given) or tag == "style" or "style" in given:
+            self.inline.append(tag)
+        self.inline += [name for name in given if name.startswith("on")]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_without_the_internet(server: Server, path: str) -> None:
+    named = Named(server.client.get(path).text)
+    assert not named.inline
+    for address in (*named.files, *named.links):
+        assert "//" not in address, "a foreign host"
+        assert not address.startswith("/"), "wrong below a prefix of a proxy"
+        assert server.client.get(urljoin(path, address)).status_code == 200, address
+
+
+@pytest.mark.parametrize("name", ["shopbell.css", "docs.css", "docs.js"])
+def test_what_pages_load_names_no_foreign_host(server: Server, name: str) -> None:
+    file = server.client.get(f"/static/{name}")
+    assert file.status_code == 200
+    assert "//" not in file.text.replace("// it would send", "")
+    assert "validatorUrl: null" in file.text or name != "docs.js"
+
+
+def test_scripts_are_allowed_on_the_reference_alone(server: Server) -> None:
+    for path in PAGES:
+        page = server.client.get(path)
+        assert ("script-src" in page.headers["content-security-policy"]) == (path == "/docs")
+        assert ("<script" in page.text) == (path == "/docs")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_error_is_explained_where_its_type_says(server: Server, name: str) -> None:
+    problem = PROBLEMS[name]
+    page = server.client.get(f"/problems/{name}")
+    assert page.status_code == 200
+    plain = html.unescape(re.sub("<[^>]*>", "", page.text))
+    assert problem.title in plain
+    assert str(problem.status) in plain
+    assert problem.explanation.replace("`", "") in plain
+    assert problem.remedy.replace("`", "") in plain
+    assert f'href="problems/{name}"' in server.client.get("/problems").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/problems/nothing",
+        "/static/page.html",
+        "/static/nothing.css",
+        "/static/..%2f..%2fapp.py",
+        "/docs/static/../../x",
+    ],
+)
+def test_what_is_not_there_is_a_problem_too(server: Server, path: str) -> None:
+    answer = server.client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "/problems/not-found"
+
+
+def test_a_page_may_be_asked_for_by_head(server: Server) -> None:
+    for path in PAGES:
+        answer = server.client.head(path)
+        assert answer.status_code == 200
+        assert not answer.content
