@@ -18,7 +18,7 @@ from shopbell.http.fresh import Fresh
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, RequestMetrics
 from shopbell.http.rate import RateLimit
 from shopbell.http.request_log import RequestLog
-from shopbell.http.widget import Businesses, SendMessageToBusiness
+from shopbell.http.widget import FindBusiness, SendMessageToBusiness
 from shopbell.messages import Outcome, Send, from_customers
 from shopbell.organizations import Business
 from shopbell.settings import Settings, load
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     widget = SendMessageToBusiness(
         authentication=authentication,
         rate_limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
-        businesses=_businesses(database),
+        find_business=_cached_business(database),
         sends=sends,
         body_limit_bytes=settings.body_limit_bytes,
     )
@@ -116,11 +116,14 @@ def group_commit(settings: Settings, database: Database) -> GroupCommit[Send, Ou
     return sends
 
 
-def _businesses(database: Database) -> Businesses:
-    async def look_up(key: tuple[int, int]) -> Business | None:
-        return await database.read(organizations.find_business, *key)
+def _cached_business(database: Database) -> FindBusiness:
+    known: Fresh[tuple[int, int], Business | None] = Fresh()
 
-    return Fresh(look_up)
+    async def find(organization_id: int, business_id: int) -> Business | None:
+        key = (organization_id, business_id)
+        return await known.get(key, lambda: database.read(organizations.find_business, *key))
+
+    return find
 
 
 async def _forget_expired_keys(database: Database) -> None:

@@ -12,8 +12,7 @@ hear of (``events``) are written by the same transaction as the message.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -27,7 +26,7 @@ IDS_PER_SEND = 4
 """A customer, a thread, a message, an event; what a known customer leaves unused stays unused."""
 
 Identity = tuple[int, str, str]
-"""Organization, kind and value in normal form."""
+"""Organization, kind (``email`` or ``phone``) and value in normal form."""
 
 ThreadKey = tuple[int, int, int]
 """Organization, customer, business: there is one thread of each."""
@@ -36,60 +35,29 @@ IdempotencyKey = tuple[int, int, str, str]
 """Organization, token, route and the client's own key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Once:
-    """A client's wish that a request has one effect, however often it is sent.
-
-    Args:
-        token_id: the token that sent it; other tokens have keys of their own.
-        route: the route's name; other routes have keys of their own.
-        key: 1 to 255 visible ASCII characters.
-        body_hash: what the body says, as 64 hexadecimal digits.
-    """
-
-    token_id: int
-    route: str
-    key: str
-    body_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """A customer's message to a business, checked and in normal form.
 
     Args:
         organization_id: the token's organization.
         business_id: an active business of that organization.
         body: the text as sent.
-        email: normal form and as sent; None when absent.
-        phone: E.164 and as sent; None when absent. At least one of both is there.
+        identities: what the customer is known by, one or more, the strongest (e-mail) first; each with how it was sent.
         locale: BCP 47 tag in normal form.
-        once: the idempotency key, if any.
+        key: the client's wish that the request has one effect, however often it is sent.
+        body_hash: with a key, what the body says, as 64 hexadecimal digits.
     """
 
     organization_id: int
     business_id: int
     body: str
-    email: tuple[str, str] | None = None
-    phone: tuple[str, str] | None = None
+    identities: tuple[tuple[Identity, str], ...]
     locale: str | None = None
-    once: Once | None = None
-
-    @property
-    def key(self) -> IdempotencyKey | None:
-        """What the idempotency key is kept under."""
-        once = self.once
-        return (self.organization_id, once.token_id, once.route, once.key) if once else None
-
-    @property
-    def identities(self) -> list[tuple[Identity, str]]:
-        """What the customer is known by, the strongest first, each with how it was sent."""
-        given = (("email", self.email), ("phone", self.phone))
-        return [((self.organization_id, kind, pair[0]), pair[1]) for kind, pair in given if pair]
+    key: IdempotencyKey | None = None
+    body_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A message is stored durably.
 
     Args:
@@ -201,9 +169,7 @@ class _Plan:
                 for thread, place, id_, event_id, body in self.messages
             ],
             "new_keys": sorted(
-                (*key, send.once.body_hash, *self._thread_of(send)[1:], now_ms)
-                for key, send in self.keyed.items()
-                if send.once
+                (*key, send.body_hash, *self._thread_of(send)[1:], now_ms) for key, send in self.keyed.items()
             ),
             "new_duplicates": [(*pair, now_ms) for pair in sorted(self.duplicates)],
         }
@@ -214,13 +180,13 @@ class _Plan:
 
     def outcome(self, send: Send) -> Outcome:
         """What a send's client is told."""
-        if send.once is None or send.key is None:
+        if send.key is None:
             return Sent(self.threads[self._thread_of(send)])
         if send.key in self.answered:
             body_hash, thread_id = self.answered[send.key]
-            return Sent(thread_id, replayed=True) if body_hash == send.once.body_hash else IdempotencyKeyReused()
+            return Sent(thread_id, replayed=True) if body_hash == send.body_hash else IdempotencyKeyReused()
         first = self.keyed[send.key]
-        if first.once != send.once:
+        if first.body_hash != send.body_hash:
             return IdempotencyKeyReused()
         return Sent(self.threads[self._thread_of(first)], replayed=first is not send)
 

@@ -5,7 +5,7 @@ token (cached look-up) → rate → body → shape → business (cached look-up)
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 from starlette.types import Receive, Scope
@@ -20,11 +20,10 @@ from shopbell.errors import (
 )
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.body import read_body
-from shopbell.http.fresh import Fresh
 from shopbell.http.problems import Answer, render
 from shopbell.http.rate import Header, RateLimit
 from shopbell.http.widget_fields import WidgetMessage
-from shopbell.messages import Once, Outcome, Send, Sent
+from shopbell.messages import Identity, Outcome, Send, Sent
 from shopbell.organizations import Business
 from shopbell.storage.group_commit import GroupCommit
 from shopbell.tokens import Token
@@ -32,8 +31,8 @@ from shopbell.tokens import Token
 ROUTE = "/api/widget/send-message-to-business"
 SCOPE = "widget:send"
 
-Businesses = Fresh[tuple[int, int], Business | None]
-"""Active or not, by organization and id."""
+FindBusiness = Callable[[int, int], Awaitable[Business | None]]
+"""By organization and id, active or not."""
 
 
 class SendMessageToBusiness:
@@ -42,7 +41,7 @@ class SendMessageToBusiness:
     Args:
         authentication: finds the token.
         rate_limit: the rates of all tokens.
-        businesses: look-up of businesses.
+        find_business: the look-up, cached.
         sends: the group commit that stores messages.
         body_limit_bytes: largest body.
     """
@@ -52,13 +51,13 @@ class SendMessageToBusiness:
         *,
         authentication: Authentication,
         rate_limit: RateLimit,
-        businesses: Businesses,
+        find_business: FindBusiness,
         sends: GroupCommit[Send, Outcome],
         body_limit_bytes: int,
     ) -> None:
         self._authentication = authentication
         self._rate_limit = rate_limit
-        self._businesses = businesses
+        self._find_business = find_business
         self._sends = sends
         self._body_limit_bytes = body_limit_bytes
 
@@ -91,7 +90,7 @@ class SendMessageToBusiness:
             message.read_body(body)
         business = None
         if message.business_id is not None:
-            business = await self._businesses.get((token.organization_id, message.business_id))
+            business = await self._find_business(token.organization_id, message.business_id)
         is_ours = business is not None and business.active
         message.read_phone(region=business.default_region if business and is_ours else None, is_ours=is_ours)
         if message.faults:
@@ -107,20 +106,26 @@ class SendMessageToBusiness:
             IdempotencyKeyReused: 422.
             StorageError: 503.
         """
-        once = None
+        organization_id = token.organization_id
+        identities: list[tuple[Identity, str]] = []
+        if message.email is not None:
+            identities.append(((organization_id, "email", message.normal_email), message.email))
+        if message.phone is not None:
+            identities.append(((organization_id, "phone", message.normal_phone), message.phone))
+        key = body_hash = None
         if message.idempotency_key is not None:
+            key = (organization_id, token.id, ROUTE, message.idempotency_key)
             said = [message.business_id, message.message, message.email, message.phone, message.locale]
             body_hash = hashlib.sha256(orjson.dumps(said)).hexdigest()
-            once = Once(token.id, ROUTE, message.idempotency_key, body_hash)
         outcome = await self._sends.submit(
             Send(
-                organization_id=token.organization_id,
-                business_id=message.business_id or 0,
-                body=message.message,
-                email=(message.normal_email, message.email) if message.email is not None else None,
-                phone=(message.normal_phone, message.phone) if message.phone is not None else None,
-                locale=message.normal_locale,
-                once=once,
+                organization_id,
+                message.business_id or 0,
+                message.message,
+                tuple(identities),
+                message.normal_locale,
+                key,
+                body_hash,
             )
         )
         if isinstance(outcome, IdempotencyKeyReused):

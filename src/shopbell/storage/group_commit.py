@@ -13,6 +13,11 @@ from shopbell.errors import StorageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_Entry = tuple[float, Item, asyncio.Future[Result]]
+"""Deadline (the loop's clock), item, and where its sender waits."""
+
+_DEADLINE_CHECK_S = 0.25
+
 RunBatch = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 
 
@@ -34,9 +39,11 @@ class GroupCommit(Generic[Item, Result]):
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self._timeout_s = timeout_s
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting: deque[_Entry[Item, Result]] = deque()
+        self._writing: list[_Entry[Item, Result]] = []
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def depth(self) -> int:
@@ -46,14 +53,16 @@ class GroupCommit(Generic[Item, Result]):
     def start(self) -> None:
         """Begin to write; needs a running event loop."""
         self._task = asyncio.create_task(self._write_batches(), name="group commit")
+        self._watch = asyncio.create_task(self._give_up_late(), name="group commit deadlines")
 
     async def close(self) -> None:
         """Write what waits, then end."""
-        if self._task is None:
+        if self._task is None or self._watch is None:
             return
         task, self._task = self._task, None
         self._arrived.set()
         await task
+        self._watch.cancel()
 
     async def submit(self, item: Item) -> Result:
         """Write one item together with whatever else waits.
@@ -66,14 +75,21 @@ class GroupCommit(Generic[Item, Result]):
         """
         if self._task is None or len(self._waiting) >= self._queue_limit:
             raise StorageError("too much waits to be written")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((loop.time() + self._timeout_s, item, future))
         self._arrived.set()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await future
-        except TimeoutError:
-            raise StorageError("the write took too long") from None
+        return await future
+
+    async def _give_up_late(self) -> None:
+        # One look at all four times a second: a timer for each item would cost more than writing it does.
+        while True:
+            await asyncio.sleep(_DEADLINE_CHECK_S)
+            now_s = asyncio.get_running_loop().time()
+            for deadline_s, _, future in (*self._writing, *self._waiting):
+                if deadline_s > now_s:
+                    break
+                _settle(future, StorageError("the write took too long"))
 
     async def _write_batches(self) -> None:
         while self._waiting or self._task is not None:
@@ -82,28 +98,28 @@ class GroupCommit(Generic[Item, Result]):
                 await self._arrived.wait()
                 continue
             # Whoever timed out or went away while still waiting is not written.
-            batch = [entry for entry in self._take() if not entry[1].done()]
-            if batch:
-                await self._write(batch)
+            count = min(self._batch_limit, len(self._waiting))
+            taken = (self._waiting.popleft() for _ in range(count))
+            self._writing = [entry for entry in taken if not entry[-1].done()]
+            if self._writing:
+                await self._write(self._writing)
+            self._writing = []
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        return [self._waiting.popleft() for _ in range(min(self._batch_limit, len(self._waiting)))]
-
-    async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _write(self, batch: Sequence[_Entry[Item, Result]]) -> None:
         try:
-            results = await self._run_batch([item for item, _ in batch])
+            results = await self._run_batch([item for _, item, _ in batch])
         except StorageError as error:
-            for _, future in batch:
+            for *_, future in batch:
                 _settle(future, StorageError(*error.args))
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the senders, and the queue must go on
             if len(batch) == 1:
-                _settle(batch[0][1], error)
+                _settle(batch[0][-1], error)
                 return
             # One item that the database refuses must not take its neighbours along: each has a try alone.
             for entry in batch:
                 await self._write([entry])
         else:
-            for (_, future), result in zip(batch, results, strict=True):
+            for (*_, future), result in zip(batch, results, strict=True):
                 _settle(future, result)
 
 
