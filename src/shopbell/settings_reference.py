@@ -1,0 +1,75 @@
+"""Makes ``docs/settings.md`` from the settings: ``python -m shopbell.settings_reference > docs/settings.md``."""
+
+import sys
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import AnyHttpUrl, SecretStr
+from pydantic.fields import FieldInfo
+
+from shopbell.settings import PREFIX, SECRET_KEY_MIN_BYTES, Settings
+
+_HEAD = f"""\
+# Settings
+
+A setting comes from the environment, or from a TOML file: `shopbell.toml` in the working folder, or the file that
+`{PREFIX}CONFIG` names. In the file the names are without the prefix and in lower case. The environment wins over the
+file, and `--host`, `--port` and `--workers` of the command line win over both. An empty variable counts as absent. A
+wrong value is one clear line and exit code 1.
+
+```toml
+# shopbell.toml
+database_url = "postgresql://shopbell@db.internal/shopbell"
+public_url = "https://chat.example.org"
+trusted_proxies = "10.0.0.0/8"
+```
+
+The unit is in the name: `_s` seconds, `_bytes` bytes. This page is made from `src/shopbell/settings.py` by `make docs`,
+and a test keeps it true.
+
+| setting | default | values | |
+| --- | --- | --- | --- |
+"""
+
+_TYPES: dict[object, str] = {str: "text", AnyHttpUrl: "http(s) URL", SecretStr: f"≥ {SECRET_KEY_MIN_BYTES} bytes"}
+_LIMITS = (("ge", "{:,} to"), ("gt", "more than {:,}, up to"), ("le", "{:,}"))
+
+
+def page() -> str:
+    """The whole page."""
+    rows = (
+        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_allowed(field)} | {field.description} |\n"
+        for name, field in Settings.model_fields.items()
+    )
+    return _HEAD + "".join(rows)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value == ():
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _allowed(field: FieldInfo) -> str:
+    kind: Any = field.annotation
+    for member in get_args(kind):
+        if get_origin(kind) is not Literal and member in _TYPES:
+            return _TYPES[member]
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "networks"
+    if kind is bool:
+        return "`true`, `false`"
+    if kind in (int, float):
+        return " ".join(
+            text.format(getattr(limit, name))
+            for name, text in _LIMITS
+            for limit in field.metadata
+            if hasattr(limit, name)
+        )
+    return _TYPES[kind]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
