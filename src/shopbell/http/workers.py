@@ -46,16 +46,23 @@ class Worker:
 
     def look(self) -> bool:
         """Notice whether it has become ready; returns whether it still runs."""
+        if self.process.poll() is not None:
+            return False
         if not self.is_ready:
             # Not yet, or it has ended before it was ready.
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 self.is_ready = self._line.recv(1) == READY
-        return self.process.poll() is None
+        return True
 
     def tell(self, number: int) -> None:
         """Send a signal, if it still runs."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+
+    def has_ended_well(self) -> bool:
+        """Whether it ended as it should; one that was still starting may simply have died of the signal."""
+        code = self.process.returncode
+        return code == 0 or (code == -signal.SIGTERM and not self.is_ready)
 
     def close(self) -> None:
         """Forget a process that has ended."""
@@ -121,8 +128,8 @@ class Supervisor:
                 if worker.look():
                     continue
                 self._bury(worker)
-                if not self._was_ready:
-                    return False
+                if not self._was_ready and worker.process.returncode > 0:
+                    return False  # it has said why, and would again
                 log.warning("a worker has ended; another is started", exit_code=worker.process.returncode)
                 if not worker.is_ready:
                     time.sleep(_RESTART_DELAY_S)
@@ -137,6 +144,7 @@ class Supervisor:
         """End all workers; returns whether all ended by themselves and well."""
         deadline_s = time.monotonic() + self._patience_s
         for worker in self._workers:
+            worker.look()
             worker.tell(signal.SIGTERM)
         told = len(self._signals)
         while any(worker.process.poll() is None for worker in self._workers):
@@ -149,7 +157,7 @@ class Supervisor:
             time.sleep(_LOOK_S)
         for worker in self._workers:
             self._bury(worker)
-        return all(worker.process.returncode == 0 for worker in self._workers)
+        return all(worker.has_ended_well() for worker in self._workers)
 
     def _bury(self, worker: Worker) -> None:
         worker.close()

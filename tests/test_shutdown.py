@@ -1,0 +1,239 @@
+"""The end of a server: in order, in time, and without losing an answer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.installation import Installation, Server
+from harness.shop import Shop
+from harness.world import World
+from wire import Wire, request
+
+END_WITHIN_S = 10
+SENDERS = 8
+
+
+def end(server: Server) -> float:
+    """Send SIGTERM; the exit code must be 0; returns after how many seconds it came."""
+    began_s = time.monotonic()
+    assert server.terminate() == 0, server.log
+    return time.monotonic() - began_s
+
+
+class Load:
+    """Senders that send as fast as they are answered, each on a connection that it keeps."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
+        self.statuses: list[int] = []
+        self.torn: list[bytes] = []
+
+    def _send(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with Wire(self._shop.server.port) as wire:
+                    while not self._stop.is_set():
+                        body = json.dumps(self._shop.body()).encode()
+                        wire.send(request(body, token=self._shop.world.token))
+                        try:
+                            answer = wire.answer()
+                        except AssertionError:
+                            self.torn.append(wire.rest())
+                            return
+                        self.statuses.append(answer.status)
+                        if answer.header("connection") == "close":
+                            break
+            except ConnectionRefusedError:
+                return
+            except ConnectionError:
+                self.torn.append(b"")
+                return
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Send while the block runs."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+
+
+def wait_for(condition: object, what: str) -> None:
+    """Wait until something is so."""
+    deadline_s = time.monotonic() + 20
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline_s, what
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_sigterm_under_load_loses_no_answer(
+    engine: str, installation: Installation, people: World, arguments: tuple[str, ...]
+) -> None:
+    if engine == "sqlite":
+        arguments = ()  # one writer: more workers are refused, which other tests see to
+    with installation.serving(*arguments) as server:
+        shop = Shop(server, people)
+        load = Load(shop)
+        with load.running():
+            wait_for(lambda: len(load.statuses) > 200, "the load does not begin")
+            took_s = end(server)
+        assert took_s < END_WITHIN_S
+        assert set(load.statuses) == {200}
+        assert not any(load.torn), "an answer was cut off"
+        # What was closed without an answer was not stored either: nobody has to wonder.
+        assert shop.count("messages") == len(load.statuses)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_request_that_is_still_arriving_at_sigterm_is_answered(installation: Installation, people: World) -> None:
+    with installation.serving() as server:
+        shop = Shop(server, people)
+        whole = request(json.dumps(shop.body()).encode(), token=people.token)
+        with Wire(server.port) as arriving, Wire(server.port) as idle, Wire(server.port) as late:
+            idle.send(request(method="GET", path="/healthz"))
+            assert idle.answer().status == 200
+            late.send(request(method="GET", path="/healthz"))
+            assert late.answer().status == 200
+            arriving.send(whole[:-10])
+            os.kill(server.pid, signal.SIGTERM)
+            wait_for(lambda: _is_refused(server.port), "it goes on accepting")
+            arriving.send(whole[-10:])
+            late.send(whole)  # it was about to send this, and could not know
+            for wire in (arriving, late):
+                answer = wire.answer()
+                assert answer.status == 200
+                assert answer.header("connection") == "close"
+            assert idle.is_closed()
+        assert server.terminate() == 0
+        assert shop.count("messages") == 2
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_slow_clients_do_not_hold_the_end_up(installation: Installation, people: World) -> None:
+    with (
+        installation.serving() as server,
+        Wire(server.port) as silent,
+        Wire(server.port) as in_headers,
+        Wire(server.port) as in_body,
+    ):
+        in_headers.send(b"GET / HTTP/1.1\r\n")
+        in_body.send(request(b"", "Content-Length: 100", token=people.token))
+        assert end(server) < END_WITHIN_S
+        assert silent.is_closed()
+        assert in_headers.answer().status == 408
+        assert in_body.answer().status == 408
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_draining_server_says_so_and_goes_on_answering(installation: Installation, people: World) -> None:
+    with installation.serving(drain_delay_s=3) as server:
+        shop = Shop(server, people)
+        assert server.client.get("/readyz").status_code == 200
+        os.kill(server.pid, signal.SIGTERM)
+        wait_for(lambda: server.client.get("/readyz").status_code == 503, "/readyz does not change")
+        for _ in range(20):
+            answer = shop.post(shop.body())
+            assert answer.status_code == 200
+            assert answer.headers["connection"] == "close"
+            assert server.client.get("/readyz").status_code == 503
+            assert server.client.get("/healthz").status_code == 200
+        assert server.terminate() == 0
+        assert shop.count("messages") == 20
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_ctrl_c_ends_a_server_as_sigterm_does(installation: Installation) -> None:
+    with installation.serving() as server:
+        os.kill(server.pid, signal.SIGINT)
+        wait_for(lambda: not server.is_running(), "it does not end")
+        assert server.terminate() == 0
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_port_in_use_is_one_clear_line(installation: Installation) -> None:
+    with installation.serving() as server:
+        second = installation.run("serve", "--port", server.port)
+    assert second.returncode == 1
+    assert second.stdout == ""
+    (line,) = second.stderr.splitlines()
+    assert f"port {server.port} on 127.0.0.1 is in use" in line
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_worker_that_dies_is_replaced_and_its_metrics_folder_goes(
+    installation: Installation, people: World, tmp_path: Path
+) -> None:
+    with installation.serving("--workers", "2", tmpdir=tmp_path) as server:
+        shop = Shop(server, people)
+        first = children(server.pid)
+        assert len(first) == 2
+        os.kill(first[0], signal.SIGKILL)
+        wait_for(lambda: len(children(server.pid)) == 2 and first[0] not in children(server.pid), "it is not replaced")
+        for _ in range(50):
+            shop.send()
+        workers = children(server.pid)
+        assert end(server) < END_WITHIN_S
+        assert not any(_is_alive(pid) for pid in workers)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_workers_end_when_the_process_above_them_is_killed(installation: Installation) -> None:
+    with installation.serving("--workers", "2") as server:
+        workers = children(server.pid)
+        server.kill()
+        wait_for(lambda: not any(_is_alive(pid) for pid in workers), "they live on")
+        assert _is_refused(server.port)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_workers_that_cannot_start_are_an_error_and_no_loop(installation: Installation) -> None:
+    settings = installation.environment | {"SHOPBELL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+    done = subprocess.run(
+        [sys.executable, "-m", "shopbell", "serve", "--port", "0", "--workers", "2"],
+        cwd=installation.folder,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "could not start" in done.stderr
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        with Wire(port):
+            return False
+    except ConnectionError:
+        return True
