@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from starlette.requests import ClientDisconnect as StarletteClientDisconnect
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from shopbell.errors import InternalError, Problem, TemporarilyUnavailable
 from shopbell.http.body import ClientDisconnect
@@ -13,7 +13,13 @@ from shopbell.http.problems import render, send_answer
 from shopbell.http.request_id import request_id_of
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPScope
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGIReceiveEvent,
+        ASGISendEvent,
+        HTTPResponseStartEvent,
+        HTTPScope,
+    )
 
     from shopbell.http.connection import Connection
 
@@ -56,11 +62,14 @@ class Exchange(RequestResponseCycle):
         self.lingering = False
         self.body_given = False
         self.client_ended = False
+        self._own_request_id: str | None = None
+        self.start: HTTPResponseStartEvent | None = None
 
     async def run_asgi(self, app: "ASGI3Application") -> None:
         """Let the application answer, and answer in its place when it fails."""
         send = self._send_before_the_body if self.more_body else self.send
         problem = await self._problem_of(app, cast("Any", send))
+        self.start = None
         if problem is not None and self.response_started:
             self.transport.close()
         elif problem is not None:
@@ -116,6 +125,51 @@ class Exchange(RequestResponseCycle):
                 self.message_event.set()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
+    async def send(self, message: "ASGISendEvent") -> None:
+        """Send a part of the answer.
+
+        A head that tells the length of its body waits for it, and both are one write: apart, as the parent writes them,
+        they are two system calls, a tenth of the cost of a request.
+        """
+        if self.start is not None and message["type"] == "http.response.body" and not message.get("more_body", False):
+            start, self.start = self.start, None
+            await self._send_whole(start, message.get("body", b""))
+        elif self.start is not None:
+            start, self.start = self.start, None
+            await super().send(start)
+            await super().send(message)
+        elif message["type"] == "http.response.start" and not self.response_started and _tells_length(message):
+            self.start = message
+        else:
+            await super().send(message)
+
+    async def _send_whole(self, start: "HTTPResponseStartEvent", body: bytes) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        content = [STATUS_LINE[start["status"]]]
+        for name, value in (*self.default_headers, *start["headers"]):
+            if b"\n" in value or b"\r" in value:
+                raise RuntimeError("a header of the answer would end its line")
+            if name == b"content-length" and int(value) != len(body) and self.scope["method"] != "HEAD":
+                raise RuntimeError("the answer is not as long as it says")
+            if name == b"connection" and value == b"close":
+                self.keep_alive = False
+            else:
+                content += (name, b": ", value, b"\r\n")
+        content.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        if self.scope["method"] != "HEAD":
+            content.append(body)
+        self.transport.write(b"".join(content))
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
     async def _send_before_the_body(self, message: "ASGISendEvent") -> None:
         """Send, while the request's body may still be arriving: read a small rest, else part gently."""
         if not self.response_started and self.more_body and not self._is_rest_small():
@@ -124,7 +178,8 @@ class Exchange(RequestResponseCycle):
         if is_last and self.more_body and not self.keep_alive:
             # The head has said `connection: close`; the protocol closes once the client has had time to read.
             self.lingering = self.keep_alive = True
-        await self.send(message)
+        # Head and body apart: what the head says depends on what had arrived by then.
+        await super().send(message)
 
     def _is_rest_small(self) -> bool:
         # A client that was not told to continue may send the body or not: only a new connection is clear.
@@ -136,7 +191,13 @@ class Exchange(RequestResponseCycle):
         return False
 
     def _request_id(self) -> str:
-        return request_id_of(self.scope["headers"])
+        if self._own_request_id is None:
+            self._own_request_id = request_id_of(self.scope["headers"])
+        return self._own_request_id
+
+
+def _tells_length(start: "HTTPResponseStartEvent") -> bool:
+    return any(name == b"content-length" for name, _ in start["headers"])
 
 
 def _nothing() -> None:
