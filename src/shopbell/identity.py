@@ -118,7 +118,8 @@ def normal_locale(text: str) -> str:
         ValueError: it is not well formed.
     """
     tag = text.replace("_", "-").lower()
-    if len(tag) > LOCALE_MAX_CHARACTERS or not _LOCALE.fullmatch(tag):
+    # ASCII before it became lower case: the sign of kelvin becomes a plain k.
+    if not text.isascii() or len(tag) > LOCALE_MAX_CHARACTERS or not _LOCALE.fullmatch(tag):
         raise ValueError(INVALID_LOCALE)
     subtags = tag.split("-")
     for place, subtag in enumerate(subtags[1:], start=1):

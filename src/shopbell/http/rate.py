@@ -4,12 +4,15 @@ The generic cell rate algorithm (ITU-T I.371) keeps one number per token: the ti
 again. The kept libraries for limits count in windows, which let twice the rate through at their edges.
 """
 
-import math
 from dataclasses import dataclass
 
 from shopbell.errors import QuotaExceeded
 
 Header = tuple[bytes, bytes]
+
+_NS_PER_S = 1_000_000_000
+_CLOCK_ERROR_NS = 100
+"""More than a float's error in the uptime of any machine, less than the interval of any rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,14 @@ class RateLimit:
     """
 
     def __init__(self, rate_per_s: int, burst: int) -> None:
-        self._interval_s = 1 / rate_per_s
-        self._capacity_s = burst / rate_per_s
-        self._policy = (b"ratelimit-policy", f'"token";q={burst};w={math.ceil(burst / rate_per_s)}'.encode())
+        # Time is counted in 1/rate of a nanosecond: one request takes a whole number of these, so nothing is ever rounded.
+        # As floats, the times of a machine that has run for weeks are coarser than a thousandth of a short interval.
+        self._rate = rate_per_s
+        self._per_s = rate_per_s * _NS_PER_S
+        self._capacity = burst * _NS_PER_S
+        self._policy = (b"ratelimit-policy", f'"token";q={burst};w={-(-burst // rate_per_s)}'.encode())
         # One entry for each token that was ever valid in this process: as many as there are tokens.
-        self._full_at_s: dict[int, float] = {}
+        self._full_at: dict[int, int] = {}
 
     def take(self, token_id: int, now_s: float) -> Allowance:
         """Take one request from a token's allowance, if there is one.
@@ -58,18 +64,18 @@ class RateLimit:
             token_id: a valid token.
             now_s: seconds of a clock that never goes back.
         """
-        before_s = max(self._full_at_s.get(token_id, now_s), now_s)
-        after_s = before_s + self._interval_s
-        spare_s = self._capacity_s - (after_s - now_s)
-        # Times are sums of fractions: the last of a burst must not fail by the last bit.
-        granted = spare_s > -1e-9 * self._capacity_s
+        now = int(now_s * _NS_PER_S) * self._rate
+        after = max(self._full_at.get(token_id, now), now) + _NS_PER_S
+        spare = self._capacity - (after - now)
+        # Whoever comes exactly when told must not fail by the last bit of the clock's float.
+        granted = spare >= -_CLOCK_ERROR_NS * self._rate
         if granted:
-            self._full_at_s[token_id] = after_s
-            remaining = int(spare_s / self._interval_s + 1e-6)
-            reset_s = math.ceil(after_s - now_s)
+            self._full_at[token_id] = after
+            remaining = max(0, spare) // _NS_PER_S
+            reset_s = -(-(after - now) // self._per_s)
             retry_after_s = 0
         else:
             remaining = 0
-            retry_after_s = reset_s = max(1, math.ceil(-spare_s))
+            retry_after_s = reset_s = max(1, -(spare // self._per_s))
         rate_limit = (b"ratelimit", b'"token";r=%d;t=%d' % (remaining, reset_s))
         return Allowance(granted, (self._policy, rate_limit), retry_after_s)

@@ -1,0 +1,146 @@
+"""Normal forms of e-mail addresses, phone numbers and locales: one for each, whatever is sent."""
+
+import unicodedata
+from collections.abc import Callable
+
+import email_validator
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from shopbell import identity
+from shopbell.identity import normal_email, normal_locale, normal_phone
+
+# Characters that are near the border of what an address may hold.
+near_emails = st.text(st.sampled_from("abzAZ019_+-.@.@!#'\" ()<>,;:\\\n\x00éÉßİıſKﬁ。．\u0301\u200d中"), max_size=80)
+labels = st.text(st.sampled_from("abcxyzABC0189-"), min_size=1, max_size=66)
+plain_emails = st.builds(
+    lambda local, parts: f"{local}@{'.'.join(parts)}",
+    st.text(st.sampled_from("abyzABYZ0189_+-."), min_size=1, max_size=66),
+    st.lists(labels, min_size=1, max_size=5),
+)
+anything = st.text(max_size=60) | st.text(st.characters(categories=["Cs", "Cc", "Nd", "Zs", "L"]), max_size=20)
+near_phones = st.text(st.sampled_from("+＋0123456789٣७ ()./-–\u00a0ext;,#*a"), max_size=45)
+near_locales = st.text(st.sampled_from("aAbBzZxXiI01234-_-_"), max_size=40)
+regions = st.none() | st.sampled_from(["US", "FR", "GB", "DE", "BR", "AQ", "ZZ", ""])
+
+
+def _or_refused(function: Callable[[], str]) -> str | None:
+    """What a function returns; None when it raises the one error that it may raise, with no text of ours in it."""
+    try:
+        return function()
+    except ValueError as error:
+        assert str(error) in (identity.INVALID_EMAIL, identity.INVALID_PHONE, identity.INVALID_LOCALE)
+        return None
+
+
+def _by_the_library(text: str) -> str | None:
+    """What email-validator alone makes of an address."""
+    if len(text) > identity.EMAIL_MAX_CHARACTERS:
+        return None
+    try:
+        address = email_validator.validate_email(text, check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        return None
+    return f"{unicodedata.normalize('NFC', address.local_part.casefold())}@{address.ascii_domain.lower()}"
+
+
+@settings(max_examples=500, deadline=None)
+@given(plain_emails | near_emails)
+@example("a@b.co")
+@example("a..b@example.com")
+@example(".a@example.com")
+@example("a@-b.com")
+@example("a@b-.com")
+@example("a@b--c.com")
+@example("a@xn--bcher-kva.example")
+@example("a@xn--a.example")
+@example("a@ab--cd.example")
+@example("a@example.c0m")
+@example("a@1.2.3.4")
+@example("a@example.123")
+@example("a@localhost")
+@example("a@example.local")
+@example("a@example.test")
+@example("a@x.invalid")
+@example("a@4.3.2.1.in-addr.arpa")
+@example("x" * 64 + "@example.com")
+@example("x" * 65 + "@example.com")
+@example("a@" + "b" * 63 + ".com")
+@example("a@" + "b" * 64 + ".com")
+@example("a@" + "b." * 30 + "com")
+@example("a@" + "b." * 120 + "com")
+@example("a@b.co\n")
+def test_the_short_way_for_plain_addresses_says_what_the_library_says(text: str) -> None:
+    assert _or_refused(lambda: normal_email(text)) == _by_the_library(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(plain_emails | near_emails | anything)
+@example("Bücher@BÜCHER.example")
+@example("ΣΊΣΥΦΟΣ@example.com")
+@example("İ@example.com")
+@example("ŉ@example.com")
+def test_the_normal_form_of_an_email_address_is_its_own_normal_form(text: str) -> None:
+    normal = _or_refused(lambda: normal_email(text))
+    if normal is not None:
+        assert normal_email(normal) == normal
+
+
+@settings(max_examples=300, deadline=None)
+@given(plain_emails)
+def test_upper_and_lower_case_are_one_address(text: str) -> None:
+    assert _or_refused(lambda: normal_email(text.upper())) == _or_refused(lambda: normal_email(text.lower()))
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("Carol@Example.COM", "carol@example.com"),
+        ("carol@BÜCHER.example", "carol@xn--bcher-kva.example"),
+        ("carol@bücher.example", "carol@xn--bcher-kva.example"),
+        ("carol@xn--bcher-kva.example", "carol@xn--bcher-kva.example"),
+        ("STRASSE@example.com", "strasse@example.com"),
+        ("straße@example.com", "strasse@example.com"),
+    ],
+)
+def test_spellings_of_one_address_have_one_normal_form(text: str, normal: str) -> None:
+    assert normal_email(text) == normal
+
+
+@settings(max_examples=500, deadline=None)
+@given(near_phones | anything, regions)
+@example("+15551234567", None)
+@example("+1 555 123 4567 ext. 9", "US")
+@example("5551234567", None)
+@example("+" + "9" * 20, None)
+@example("+800 1234 5678", None)
+def test_the_normal_form_of_a_phone_number_is_e164_and_its_own_normal_form(text: str, region: str | None) -> None:
+    normal = _or_refused(lambda: normal_phone(text, region))
+    if normal is not None:
+        assert normal[0] == "+"
+        assert normal[1:].isascii()
+        assert normal[1:].isdigit()
+        assert len(normal) <= 16
+        assert normal_phone(normal, None) == normal
+        assert normal_phone(normal, "FR") == normal
+
+
+@settings(max_examples=500, deadline=None)
+@given(near_locales | anything)
+@example("en_US")
+@example("zh-hant-tw")
+@example("de-DE-u-co-phonebk")
+@example("x-" + "a" * 8)
+def test_the_normal_form_of_a_locale_is_its_own_normal_form(text: str) -> None:
+    normal = _or_refused(lambda: normal_locale(text))
+    if normal is not None:
+        assert normal_locale(normal) == normal
+        assert normal_locale(normal.upper()) == normal
+        assert normal_locale(normal.replace("-", "_").lower()) == normal
+        assert len(normal) <= identity.LOCALE_MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("text", ["ſt", "\u212aa", "en-ſs", "eN\u0130"])
+def test_letters_that_only_fold_to_ascii_make_no_locale(text: str) -> None:
+    assert _or_refused(lambda: normal_locale(text)) is None
