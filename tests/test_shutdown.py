@@ -178,9 +178,11 @@ def test_a_port_in_use_is_one_clear_line(installation: Installation) -> None:
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 def test_a_worker_that_dies_is_replaced_and_its_metrics_folder_goes(
-    installation: Installation, people: World, tmp_path: Path
+    installation: Installation, people: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with installation.serving("--workers", "2", tmpdir=tmp_path) as server:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with installation.serving("--workers", "2") as server:
+        assert len(list(tmp_path.glob("shopbell-metrics-*"))) == 1
         shop = Shop(server, people)
         first = children(server.pid)
         assert len(first) == 2
@@ -191,6 +193,7 @@ def test_a_worker_that_dies_is_replaced_and_its_metrics_folder_goes(
         workers = children(server.pid)
         assert end(server) < END_WITHIN_S
         assert not any(_is_alive(pid) for pid in workers)
+        assert not list(tmp_path.glob("shopbell-metrics-*"))
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)

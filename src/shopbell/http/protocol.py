@@ -172,8 +172,8 @@ class Protocol(Connection):
         """Set the deadline of a request of which only a part has arrived, and count what the parser keeps of it."""
         if self._phase == HEAD_NEW:
             self._phase = HEAD
-            # Behind another request in the same read its share is unknown: it counts from the next read on.
-            self._head_bytes = size_bytes if is_only_head else 0
+            # Behind another request in the same read, what the parser holds back counts from the next read on.
+            self._head_bytes = size_bytes if is_only_head else self._size_of_head()
             if self.cycle is not None:  # else the time runs since the connection was accepted
                 self.deadline_s = self._in_s(self.limits.header_timeout_s)
         elif self._phase == HEAD:

@@ -1,0 +1,82 @@
+"""A small application behind the real server: each path does one thing that a route might do, right or wrong.
+
+``python -m bare_app '{"port": 0, …}'`` serves it with these settings and prints the port.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shopbell.errors import Conflict
+from shopbell.http.body import read_body
+from shopbell.http.server import run
+from shopbell.settings import load
+
+CANARY = "carolscanary"
+
+
+def create() -> ASGIApp:
+    """Make the application."""
+    header_limit_bytes = load().header_limit_bytes
+    told: list[str] = []
+
+    async def answer(send: Send, value: object) -> None:
+        body = json.dumps(value).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        match scope["path"]:
+            case "/echo":
+                await answer(send, (await read_body(receive, scope, 1_000_000)).decode())
+            case "/header-limit":
+                await answer(send, header_limit_bytes)
+            case "/told":
+                await answer(send, told)
+            case "/problem":
+                raise Conflict("Somebody was faster.")
+            case "/bug":
+                raise ValueError(CANARY)
+            case "/silence":
+                return
+            case "/half":
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+                await send({"type": "http.response.body", "body": b"half", "more_body": True})
+                raise ValueError(CANARY)
+            case "/wait":
+                told.append("waiting")
+                await receive()
+                told.append((await receive())["type"])
+            case "/slow":
+                await asyncio.sleep(0.5)
+                await answer(send, "slow")
+            case _:
+                await asyncio.sleep(3_600)
+
+    return app
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        event: dict[str, Any] = dict(await receive())
+        await send({"type": f"{event['type']}.complete"})
+        if event["type"] == "lifespan.shutdown":
+            return
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+
+    def write(_: str, port: int) -> None:
+        file.with_suffix(".part").write_text(str(port))
+        file.with_suffix(".part").rename(file)
+
+    run(load(**json.loads(sys.argv[2])), "bare_app:create", write)

@@ -1,0 +1,218 @@
+"""The server around an application: what becomes of its errors, unanswered requests, and clients that leave."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bare_app import CANARY
+from harness.installation import SECRET_KEY
+from shopbell.errors import Fault, Invalid, MethodNotAllowed, Problem, QuotaExceeded
+from shopbell.http.problems import render
+from shopbell.http.request_id import new_request_id, request_id_of
+from wire import HOST, Wire, is_refusal, request
+
+
+class BareServer:
+    """The real server with the small application."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        port_file = folder / "port"
+        own = {"SHOPBELL_DATABASE_URL": f"sqlite:///{folder}/none.db", "SHOPBELL_SECRET_KEY": SECRET_KEY}
+        path = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
+        self._log_file = folder / "log"
+        with self._log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bare_app", str(port_file), json.dumps({"port": 0, **settings})],
+                cwd=folder,
+                env=os.environ | own | {"PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline_s = time.monotonic() + 30
+        while not port_file.exists():
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline_s, self.log
+            time.sleep(0.02)
+        self.port = int(port_file.read_text())
+
+    @property
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self._log_file.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(15)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[BareServer]:
+    """The small application, served."""
+    server = BareServer(tmp_path, shutdown_timeout_s=1, header_limit_bytes=2_048)
+    yield server
+    if server.process.poll() is None:
+        assert server.end() == 0, server.log
+
+
+def get(path: str, *headers: str) -> bytes:
+    """The bytes of a GET."""
+    return request(b"", *headers, method="GET", path=path)
+
+
+def test_errors_of_the_application_are_answered_and_its_bugs_are_logged_without_their_text(server: BareServer) -> None:
+    own = str(uuid.uuid4())
+    with Wire(server.port) as wire:
+        answer = wire.send(get("/problem", f"X-Request-Id: {own}")).answer()
+        assert is_refusal(answer, 409, "conflict")
+        assert answer.header("x-request-id") == own
+    for path in ("/bug", "/silence"):
+        with Wire(server.port) as wire:
+            answer = wire.send(get(path)).answer()
+            assert is_refusal(answer, 500, "internal-error")
+            assert str(answer.header("x-request-id")) in server.log
+            assert wire.is_closed()
+    with Wire(server.port) as wire:
+        assert wire.send(get("/half")).rest().endswith(b"\r\n\r\nhalf")  # cut off, so that the client can tell
+    assert "ValueError" in server.log
+    assert CANARY not in server.log
+
+
+def test_settings_given_by_hand_reach_the_factory(server: BareServer) -> None:
+    with Wire(server.port) as wire:
+        assert wire.send(get("/header-limit")).answer().json() == 2_048
+
+
+def test_a_refusal_waits_for_the_answers_that_are_owed(server: BareServer) -> None:
+    with Wire(server.port) as wire:
+        wire.send(get("/slow"), get("/echo"), b"GET /" + b"a" * 3_000)
+        assert wire.answer().json() == "slow"
+        assert wire.answer().json() == ""
+        assert is_refusal(wire.answer(), 431, "header-fields-too-large")
+
+
+def test_a_pipelined_body_is_given_to_the_request_it_belongs_to(server: BareServer) -> None:
+    with Wire(server.port) as wire:
+        bodies = ["a" * 10, "b" * 100_000, "", "c" * 500_000]
+        wire.send(get("/slow"), *(request(body.encode(), path="/echo") for body in bodies))
+        assert wire.answer().json() == "slow"
+        assert [wire.answer().json() for _ in bodies] == bodies
+
+
+@pytest.mark.parametrize("behind", [b"", get("/slow")], ids=["alone", "with another request behind"])
+def test_a_request_is_told_that_its_client_has_gone(server: BareServer, behind: bytes) -> None:
+    with Wire(server.port) as watch:
+        with Wire(server.port) as wire:
+            wire.send(get("/wait") + behind)
+            while watch.send(get("/told")).answer().json() != ["waiting"]:
+                pass
+        deadline_s = time.monotonic() + 10
+        while watch.send(get("/told")).answer().json() != ["waiting", "http.disconnect"]:
+            assert time.monotonic() < deadline_s, "the request still waits"
+
+
+def test_a_request_that_takes_too_long_to_end_is_a_503_and_the_exit_code_is_0(server: BareServer) -> None:
+    with Wire(server.port) as wire:
+        wire.send(get("/forever"))
+        with Wire(server.port) as other:
+            assert other.send(get("/told")).answer().status == 200  # so the first one is under way
+        assert server.end() == 0
+        assert is_refusal(wire.answer(), 503, "temporarily-unavailable")
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    server = BareServer(tmp_path, shutdown_timeout_s=60)
+    with Wire(server.port) as wire:
+        wire.send(get("/forever"))
+        with Wire(server.port) as other:
+            assert other.send(get("/told")).answer().status == 200
+        server.process.send_signal(signal.SIGINT)
+        while not _is_closed(server.port):
+            pass
+        assert server.process.poll() is None, "the first one must wait for the request"
+        assert server.end(signal.SIGINT) == 130
+
+
+def test_a_stranger_who_never_reads_does_not_take_the_servers_memory_or_time(server: BareServer) -> None:
+    with Wire(server.port) as stranger, Wire(server.port) as wire:
+        stranger.send(*[get("/echo") * 500] * 4)
+        for _ in range(20):
+            assert wire.send(request(b"hello", path="/echo")).answer().json() == "hello"
+        for _ in range(2_000):
+            assert stranger.answer().status == 200
+
+
+def test_headers_of_the_smallest_limit_are_refused_in_small_pieces_too(server: BareServer) -> None:
+    with Wire(server.port) as wire:
+        head = b"GET /echo HTTP/1.1\r\n" + HOST + b"X-Note: " + b"a" * 2_048
+        answer = wire.send(*(bytes([byte]) for byte in head)).answer()
+        assert is_refusal(answer, 431, "header-fields-too-large")
+
+
+@pytest.mark.parametrize(
+    ("problem", "members", "headers"),
+    [
+        (Invalid([Fault("body", "#/message", "blank", "must not be blank")]), ["errors"], {}),
+        (QuotaExceeded(3), [], {b"retry-after": b"3"}),
+        (MethodNotAllowed("POST"), [], {b"allow": b"POST"}),
+    ],
+)
+def test_a_problem_has_its_members_in_order_and_its_headers(
+    problem: Problem, members: list[str], headers: dict[bytes, bytes]
+) -> None:
+    request_id = new_request_id()
+    answer = render(problem, request_id, [(b"ratelimit", b"x")])
+    told = json.loads(answer.body)
+    assert list(told) == ["type", "title", "status", "detail", "instance", "developerMessage", *members]
+    assert told["status"] == answer.status == problem.status
+    assert told["instance"] == f"urn:uuid:{request_id}"
+    assert dict(answer.headers) == {
+        b"content-type": b"application/problem+json",
+        b"content-length": str(len(answer.body)).encode(),
+        b"x-request-id": request_id.encode(),
+        b"ratelimit": b"x",
+        **headers,
+    }
+
+
+def test_new_request_ids_are_random_uuids() -> None:
+    ids = [new_request_id() for _ in range(2_000)]
+    assert len(set(ids)) == len(ids)
+    assert all(str(uuid.UUID(one)) == one for one in ids)
+    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in ids} == {(4, uuid.RFC_4122)}
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_taken"),
+    [
+        (b"0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6f", True),
+        (b"0193A5D2-6C1E-7C3A-9F0E-2D1B7A4C5E6F", True),
+        (b"0193a5d26c1e7c3a9f0e2d1b7a4c5e6f", False),
+        (b"{0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6f}", False),
+        (b"0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6f\n", False),
+        (b"0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6g", False),
+        (b"carol@example.com", False),
+        (b"", False),
+    ],
+)
+def test_a_clients_request_id_is_taken_only_when_it_is_a_uuid(sent: bytes, is_taken: bool) -> None:
+    taken = request_id_of([(b"host", b"x"), (b"x-request-id", sent)])
+    assert (taken == sent.decode()) is is_taken
+    assert uuid.UUID(taken)
+
+
+def _is_closed(port: int) -> bool:
+    try:
+        with Wire(port):
+            return False
+    except ConnectionError:
+        return True
