@@ -1,0 +1,69 @@
+"""``kill -9`` of the server under load, at random moments: what was answered 200 is stored, once and whole.
+
+``SHOPBELL_CRASH_KILLS`` says how often; ``make crash`` does it 100 times on each engine.
+"""
+
+import os
+import random
+import time
+from dataclasses import replace
+
+import pytest
+from broken_servers import program
+
+from harness.installation import Installation, Server
+from harness.record import Findings, Load, Record, examine
+from harness.world import World
+
+KILLS = int(os.environ.get("SHOPBELL_CRASH_KILLS", "20"))
+KILLS_OF_A_CONTROL = 5
+LONGEST_S = 0.5
+"""Each kill comes after a few answers and at most so many seconds of load."""
+
+
+def _kill_again_and_again(installation: Installation, record: Record, kills: int) -> int:
+    """Start, load, kill, repeat what was not answered; returns in how many kills a message was under way."""
+    server = Server(installation)
+    hits = 0
+    try:
+        for _ in range(kills):
+            server.start()
+            record.repeat_unanswered(server.port)
+            before = len(record.unanswered)
+            with Load(server.port, record) as load:
+                load.wait_for(200, 20)
+                time.sleep(random.uniform(0, LONGEST_S))
+                server.kill()
+            hits += len(record.unanswered) > before
+        server.start()
+        repeated = record.repeat_unanswered(server.port)
+        assert repeated or not [sending for sending in record.unanswered if sending.key]
+    finally:
+        server.stop()
+    return hits
+
+
+def _examine(installation: Installation, record: Record) -> Findings:
+    return examine(record, installation.database.rows)
+
+
+def test_nothing_answered_is_lost_or_doubled_or_half_written_by_kill_9(
+    installation: Installation, people: World
+) -> None:
+    record = Record(people.token, (people.boston, people.paris))
+    hits = _kill_again_and_again(installation, record, KILLS)
+    assert hits >= KILLS / 2, f"only {hits} of {KILLS} kills came while a message was under way"
+    assert set(record.statuses()) <= {200, 503}
+    _examine(installation, record).check()
+    keyed = [sending for sending in record.sendings if sending.key]
+    assert all(sending.acknowledged for sending in keyed), "with a key every message can be brought home"
+
+
+def test_an_answer_before_the_commit_is_caught(installation: Installation, people: World) -> None:
+    record = Record(people.token, (people.boston, people.paris))
+    broken = replace(installation, server_program=program("answers_before_the_commit"))
+    _kill_again_and_again(broken, record, KILLS_OF_A_CONTROL)
+    findings = _examine(installation, record)
+    assert findings.lost, f"none of {findings.acknowledged} messages acknowledged too early was lost"
+    with pytest.raises(AssertionError, match=r"^\d+ lost, n = \d+ acknowledged"):
+        findings.check()
