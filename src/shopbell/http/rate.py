@@ -48,8 +48,8 @@ class RateLimit:
     """
 
     def __init__(self, rate_per_s: int, burst: int) -> None:
-        # Time is counted in 1/rate of a nanosecond: one request takes a whole number of these, so nothing is ever rounded.
-        # As floats, the times of a machine that has run for weeks are coarser than a thousandth of a short interval.
+        # Time is counted in 1/rate of a nanosecond: a request takes a whole number of these, nothing is rounded.
+        # Floats were too coarse: on a machine that had run for days, a burst of one was refused for good.
         self._rate = rate_per_s
         self._per_s = rate_per_s * _NS_PER_S
         self._capacity = burst * _NS_PER_S
