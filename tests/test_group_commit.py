@@ -54,15 +54,18 @@ def _run(
     return asyncio.run(run())
 
 
+async def _until(reached: Callable[[], bool]) -> None:
+    while not reached():  # noqa: ASYNC110 - what is waited for is inside what is tested
+        await asyncio.sleep(0)
+
+
 async def _while_one_is_written(disk: Disk, commit: "GroupCommit[int, int]", items: Sequence[int]) -> list[Any]:
     """Submit the items while an earlier one, 0, is being written; then let the disk go on."""
     disk.gate.clear()
     first = asyncio.create_task(commit.submit(0))
-    while not disk.batches:
-        await asyncio.sleep(0)
+    await _until(lambda: bool(disk.batches))
     others = [asyncio.create_task(commit.submit(item)) for item in items]
-    while commit.depth < len(items):
-        await asyncio.sleep(0)
+    await _until(lambda: commit.depth == len(items))
     disk.gate.set()
     assert await first == 0
     return await asyncio.gather(*others, return_exceptions=True)
@@ -96,11 +99,9 @@ def test_a_full_queue_refuses_at_once() -> None:
     async def test(disk: Disk, commit: "GroupCommit[int, int]") -> None:
         disk.gate.clear()
         tasks = [asyncio.create_task(commit.submit(0))]
-        while not disk.batches:
-            await asyncio.sleep(0)
+        await _until(lambda: bool(disk.batches))
         tasks += [asyncio.create_task(commit.submit(item)) for item in (1, 2)]
-        while commit.depth < 2:
-            await asyncio.sleep(0)
+        await _until(lambda: commit.depth == 2)
         with pytest.raises(StorageError, match="too much waits"):
             await commit.submit(3)
         disk.gate.set()
@@ -128,11 +129,9 @@ def test_who_went_away_while_waiting_is_not_written() -> None:
     async def test(disk: Disk, commit: "GroupCommit[int, int]") -> None:
         disk.gate.clear()
         first = asyncio.create_task(commit.submit(0))
-        while not disk.batches:
-            await asyncio.sleep(0)
+        await _until(lambda: bool(disk.batches))
         gone, stays = asyncio.create_task(commit.submit(1)), asyncio.create_task(commit.submit(2))
-        while commit.depth < 2:
-            await asyncio.sleep(0)
+        await _until(lambda: commit.depth == 2)
         gone.cancel()
         await asyncio.wait([gone])
         disk.gate.set()
@@ -176,8 +175,7 @@ def test_closing_writes_what_waits_and_then_takes_nothing_more() -> None:
     async def test(disk: Disk, commit: "GroupCommit[int, int]") -> None:
         disk.gate.clear()
         tasks = [asyncio.create_task(commit.submit(item)) for item in (1, 2, 3)]
-        while commit.depth < 2 and not disk.batches:
-            await asyncio.sleep(0)
+        await _until(lambda: commit.depth >= 2 or bool(disk.batches))
         closing = asyncio.create_task(commit.close())
         await asyncio.sleep(0)
         with pytest.raises(StorageError):
