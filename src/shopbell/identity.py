@@ -62,7 +62,7 @@ def normal_email(text: str) -> str:
     if len(text) > EMAIL_MAX_CHARACTERS:
         raise ValueError(INVALID_EMAIL)
     try:
-        address = email_validator.validate_email(text, check_deliverability=False)
+        address = email_validator.validate_email(text, check_deliverability=False, strict=True)
     except email_validator.EmailNotValidError:
         raise ValueError(INVALID_EMAIL) from None
     local = unicodedata.normalize("NFC", address.local_part.casefold())
