@@ -44,6 +44,8 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End PostgreSQL with the session; where the session is killed, its keeper sees to that."""
+    for keeper in _keepers:
+        keeper.returncode = 0  # it ends with the session; that it still runs when this worker ends is no mistake
     if hasattr(config, "workerinput"):
         return
     folder = config.stash[_FOLDER]
@@ -136,11 +138,23 @@ class Databases:
                 else:
                     self.postgres().command(f'CREATE DATABASE "{name}"')
                 installation = Installation(database, self.folder)
-                installation.cli("migrate")
                 if name == "world":
-                    world.build(installation).save(self.world_file(engine))
+                    self._build_world(installation, self.world_file(engine))
+                else:
+                    installation.cli("migrate")
                 made.touch()
         return database
+
+    def _build_world(self, installation: Installation, target: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.world", str(target)],
+            env=installation.environment | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     def world_file(self, engine: str) -> Path:
         """Where the ids and tokens of the template ``world`` are."""
@@ -241,28 +255,41 @@ def people(engine: str, databases: Databases) -> world.World:
 
 
 @pytest.fixture(scope="session")
-def shops(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Shop]]:
-    """Gives the running shop of an engine, started when it is first asked for."""
-    running: dict[str, Shop] = {}
+def shops(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Shop]]:
+    """Gives the running shop of an engine and of settings, started when it is first asked for."""
+    running: dict[object, Shop] = {}
     with ExitStack() as stack:
 
-        def shop(engine: str) -> Shop:
-            if engine not in running:
+        def shop(engine: str, **settings: object) -> Shop:
+            key = (engine, *sorted(settings.items()))
+            if key not in running:
                 database = databases.copy(engine, "world")
                 installation = Installation(database, tmp_path_factory.mktemp(f"shop-{engine}"))
-                server = stack.enter_context(installation.serving())
-                running[engine] = Shop(server, world.World.load(databases.world_file(engine)))
-            return running[engine]
+                server = stack.enter_context(installation.serving(**settings))
+                running[key] = Shop(server, world.World.load(databases.world_file(engine)))
+            return running[key]
 
         yield shop
 
 
 @pytest.fixture
-def shop(engine: str, shops: Callable[[str], Shop]) -> Iterator[Shop]:
+def shop(engine: str, shops: Callable[..., Shop]) -> Iterator[Shop]:
     """A running server with the world in it, shared by the tests of one worker: each brings customers of its own."""
     shop = shops(engine)
     yield shop
     assert shop.server.is_running(), f"the server ended meanwhile:\n{shop.server.log}"
+
+
+@pytest.fixture
+def slow_shop(engine: str, shops: Callable[..., Shop]) -> Shop:
+    """A shared server with a low rate: 1 request per second and token, 10 at once. Each test takes a spare token."""
+    return shops(engine, rate_limit_per_s=1, rate_limit_burst=10)
+
+
+@pytest.fixture
+def strict_shop(engine: str, shops: Callable[..., Shop]) -> Shop:
+    """A shared server with small limits and deadlines."""
+    return shops(engine, body_limit_bytes=1_024, body_timeout_s=1, write_timeout_s=1)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 from harness import raw
-from harness.installation import Database, Installation
+from harness.installation import Installation
+from harness.shop import Shop
 
 DOCUMENTED_HOST = "https://me.instaply.com"
 DOCUMENTED_TOKEN = "your-api-token"
@@ -20,6 +21,7 @@ DOCUMENTED_BODY = """{ "businessId": "12345", "message": "Hello, I need help wit
 
 def test_the_documented_curl_command_is_answered_200_in_a_fresh_installation(fresh_installation: Installation) -> None:
     token = _first_business(fresh_installation)
+    fresh_installation.settings = {}  # all as it is by default
     with fresh_installation.serving() as server:
         if shutil.which("curl"):
             command = DOCUMENTED_CURL.replace(DOCUMENTED_HOST, server.url).replace(DOCUMENTED_TOKEN, token)
@@ -31,27 +33,23 @@ def test_the_documented_curl_command_is_answered_200_in_a_fresh_installation(fre
             )
             head, _, body = done.stdout.partition(b"\r\n\r\n")
             status = int(head.split(b" ")[1])
+            assert b'\r\nratelimit-policy: "token";q=200;w=2\r\n' in head + b"\r\n"
         else:
             (data,) = re.findall(r"-d '(.*)'", DOCUMENTED_CURL)
             headers = [("token", token), ("Content-Type", "application/json"), ("Accept", "*/*")]
             answer = raw.exchange(server.port, raw.post("/api/widget/send-message-to-business", data.encode(), headers))
             status, body = answer.status, answer.body
+            assert answer.header("ratelimit-policy") == '"token";q=200;w=2'
         assert status == 200
-        _is_stored(fresh_installation, body, phone=[])
+        _is_stored(fresh_installation, body, {"email": ["customer@example.com"], "phone": []})
 
 
-def test_the_documented_body_with_a_phone_number_is_answered_200(fresh_installation: Installation) -> None:
-    token = _first_business(fresh_installation)
-    with fresh_installation.serving() as server:
-        request = raw.post(
-            "/api/widget/send-message-to-business",
-            DOCUMENTED_BODY.encode(),
-            [("token", token), ("Content-Type", "application/json")],
-        )
-        answer = raw.exchange(server.port, request)
-        assert answer.status == 200
-        assert answer.header("content-type") == "application/json"
-        _is_stored(fresh_installation, answer.body, phone=["+15551234567"])
+def test_the_documented_body_with_a_phone_number_is_answered_200(shop: Shop) -> None:
+    assert shop.world.boston == "12345"
+    answer = shop.post_raw(DOCUMENTED_BODY.encode(), ("token", shop.world.token), ("Content-Type", "application/json"))
+    assert answer.status == 200
+    assert answer.header("content-type") == "application/json"
+    _is_stored(shop.server.installation, answer.body, {"email": ["customer@example.com"], "phone": ["+15551234567"]})
 
 
 def _first_business(installation: Installation) -> str:
@@ -65,22 +63,22 @@ def _first_business(installation: Installation) -> str:
     return token
 
 
-def _is_stored(installation: Installation, body: bytes, *, phone: list[str]) -> None:
+def _is_stored(installation: Installation, body: bytes, known_by: dict[str, list[str]]) -> None:
     answer = json.loads(body)
     assert answer.keys() == {"result", "customerThreadId"}
     assert answer["result"] == "ok"
     assert re.fullmatch("[1-9][0-9]*", answer["customerThreadId"])
     thread = installation.cli("threads", "show", answer["customerThreadId"])
-    assert str(thread["id"]) == answer["customerThreadId"]
+    assert thread["id"] == answer["customerThreadId"]
     (message,) = thread["messages"]
     assert message["body"] == "Hello, I need help with my order."
     assert message["sequence"] == 1
     assert message["fromCustomer"] is True
     assert isinstance(message["timestamp"], int)
     assert message["timestamp"] > 1_700_000_000_000
-    assert _identities(installation.database) == {"email": ["customer@example.com"], "phone": phone}
-
-
-def _identities(database: Database) -> dict[str, list[str]]:
-    rows = database.rows("SELECT kind, value FROM customer_identities")
-    return {kind: [row["value"] for row in rows if row["kind"] == kind] for kind in ("email", "phone")}
+    identities = installation.database.rows(
+        "SELECT kind, value FROM customer_identities WHERE customer_id = :id", id=int(thread["customerId"])
+    )
+    assert {
+        kind: [row["value"] for row in identities if row["kind"] == kind] for kind in ("email", "phone")
+    } == known_by

@@ -98,28 +98,20 @@ def test_there_is_no_page_for_a_type_that_does_not_exist(shop: Shop) -> None:
 
 
 def test_an_unknown_route_is_a_404_in_json(shop: Shop) -> None:
-    for path in (
-        "/nope",
-        "/api",
-        "/api/",
-        "/api/widget",
-        f"{WIDGET}/more",
-        f"{WIDGET}2",
-        "/API/widget",
-        "//",
-        "/%2e%2e/",
-    ):
+    for path in ("/nope", "/api", "/api/", "/api/widget", f"{WIDGET}/more", f"{WIDGET}2", "/API/widget", "/%00"):
         answer = shop.server.client.get(path)
         assert answer.status_code == 404, path
         assert answer.json()["developerMessage"] == "Resource not found", path
 
 
 def test_a_wrong_method_is_a_405_that_says_which_is_right(shop: Shop) -> None:
-    for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"):
+    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"):
         answer = shop.server.client.request(method, WIDGET)
         assert answer.status_code == 405, method
         assert answer.headers["allow"] == "POST", method
-        assert answer.json()["type"] == "/problems/method-not-allowed", method
+        assert answer.headers["content-type"] == "application/problem+json", method
+        if method != "HEAD":
+            assert answer.json()["type"] == "/problems/method-not-allowed", method
 
 
 def test_a_wrong_method_is_a_405_on_every_other_route_too(shop: Shop) -> None:

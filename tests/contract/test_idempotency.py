@@ -188,7 +188,7 @@ def test_an_empty_key_is_refused(shop: Shop) -> None:
     assert faults_of(_send(shop, shop.body(), "")) == {("header", "idempotency-key", "invalid_format")}
 
 
-@pytest.mark.parametrize("key", ["two words", "tab\tbed", "caf\xe9", "\x7f"])
+@pytest.mark.parametrize("key", ["two words", "tab\tbed", "caf\xe9"])
 def test_other_characters_in_a_key_are_refused(shop: Shop, key: str) -> None:
     answer = shop.post_raw(
         json.dumps(shop.body()).encode(),

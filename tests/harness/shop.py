@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,18 @@ class Shop:
     server: Server
     world: World
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _spare_tokens: "Iterator[dict[str, str]] | None" = None
 
     @property
     def database(self) -> Database:
         """The database, looked at from outside."""
         return self.server.installation.database
+
+    def spare_token(self) -> dict[str, str]:
+        """The id and the token of a token of Acme's that no other test has used here."""
+        if self._spare_tokens is None:
+            self._spare_tokens = iter(self.world.spare)
+        return next(self._spare_tokens)
 
     def somebody(self) -> str:
         """An e-mail address that was never used here."""
