@@ -52,8 +52,8 @@ def create() -> ASGIApp:
                 await send({"type": "http.response.body", "body": b"half", "more_body": True})
                 raise ValueError(CANARY)
             case "/wait":
-                told.append("waiting")
                 await receive()
+                told.append("waiting")
                 told.append((await receive())["type"])
             case "/slow":
                 await asyncio.sleep(0.5)

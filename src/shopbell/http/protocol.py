@@ -33,10 +33,6 @@ class _Nowhere(list[tuple[bytes, bytes]]):
 _TRAILERS = _Nowhere()
 
 
-class _AfterLastError(Exception):
-    """A request came after one that said `connection: close`."""
-
-
 class Protocol(Connection):
     """One connection, as bytes arrive on it."""
 
@@ -97,8 +93,6 @@ class Protocol(Connection):
         if hosts != 1 and (hosts or version == "1.1"):
             raise BadRequest("There must be exactly one header 'host'.")
         latest = self.cycle
-        if latest is not None and not latest.keep_alive:
-            raise _AfterLastError
         url = httptools.parse_url(self.url)
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii")
@@ -225,10 +219,6 @@ class Protocol(Connection):
     def _fail(self, error: httptools.HttpParserError) -> None:
         """Deal with bytes that cannot be parsed, or that a callback of the parser refused."""
         cause = error.__context__
-        if isinstance(cause, _AfterLastError):
-            self._phase = DISCARD
-            self.deadline_s = NEVER
-            return
         problem = cause if isinstance(cause, Problem) else BadRequest("The request is not proper HTTP/1.1.")
         if self._phase in (BODY_NEW, BODY):
             self._spoil(problem)
