@@ -332,6 +332,8 @@ def test_every_example_of_an_answer_is_what_the_server_says(
     if status == 200:
         assert said.keys() == shown.keys()
         assert said["result"] == shown["result"]
+        content = document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+        assert said.keys() == content["schema"]["properties"].keys()
     else:
         assert said.pop("instance") == f"urn:uuid:{answer.headers['x-request-id']}"
         del shown["instance"]

@@ -1,0 +1,148 @@
+"""The documents say what is so: they are held to the code, to the command line and to a real server."""
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import Databases
+from harness.installation import Installation
+from shopbell import settings_reference
+from shopbell.demo import curl_command
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "shopbell"
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md"))
+)
+
+
+def text_of(document: str) -> str:
+    """What a document says."""
+    return (ROOT / document).read_text()
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """Its blocks of code in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(document), re.DOTALL | re.MULTILINE)
+
+
+def rows(document: str) -> Iterator[list[str]]:
+    """The cells of its tables' rows."""
+    for line in text_of(document).splitlines():
+        if line.startswith("| ") and not line.startswith("| ---"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_page_of_settings_is_what_the_settings_make() -> None:
+    assert text_of("docs/settings.md") == settings_reference.page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if "://" not in target:
+            assert (ROOT / document).parent.joinpath(target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_target_of_make_that_is_named_exists(document: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
+    commands = re.findall(r"(?:`|^\$ |^)make ([a-z-]+)(?=`|$| {2,}#)", text_of(document), re.MULTILINE)
+    assert set(commands) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_source_file_that_is_named_exists(document: str) -> None:
+    for name in re.findall(r"`((?:src/shopbell/)?(?:[a-z_]+/)*[a-z_]+\.py)`", text_of(document)):
+        assert (ROOT / name).is_file() or (SOURCE / name).is_file(), name
+
+
+def tour() -> list[tuple[str, str]]:
+    """The files of the tour with the names that are in them."""
+    stops = [(row[0].strip("`"), row[1].strip("`")) for row in rows("docs/tour.md") if row[0] != "file"]
+    assert len(stops) > 30
+    return stops
+
+
+@pytest.mark.parametrize(("file", "name"), tour())
+def test_every_stop_of_the_tour_is_there(file: str, name: str) -> None:
+    code = (SOURCE / file).read_text()
+    owner, _, member = name.rpartition(".")
+    if owner:
+        (code,) = re.findall(rf"^class {owner}\b.*?(?=^\S|\Z)", code, re.DOTALL | re.MULTILINE)
+    indent = " {4}" if owner else ""
+    assert re.search(rf"^{indent}(?:(?:async )?def |class )?{member}(?:\(|\[|:| = )", code, re.MULTILINE)
+
+
+def test_every_dependency_has_its_row_and_no_row_is_without_one() -> None:
+    project = tomllib.loads(text_of("pyproject.toml"))
+    groups = [project["project"]["dependencies"], *project["dependency-groups"].values()]
+    declared = {re.split(r"[\[>=;]", line)[0].strip() for group in groups for line in group}
+    named = {name for row in rows("docs/dependencies.md") for name in re.findall(r"`([a-z0-9-]+)`", row[0])}
+    section = text_of("docs/dependencies.md").partition("## Looked at, and not taken")[2]
+    refused = set(re.findall(r"^\| `([a-z0-9-]+)`", section, re.MULTILINE))
+    assert named - refused == declared
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    pages = {path.name for path in ROOT.glob("docs/adr/[0-9]*.md")}
+    assert set(re.findall(r"\((\d{4}[^)]*)\)", text_of("docs/adr/README.md"))) == pages
+
+
+def test_the_command_that_the_readme_shows_is_the_one_that_the_demo_prints() -> None:
+    (shown,) = re.findall(r"^curl .*businessId.*$", blocks("README.md", "console")[0], re.MULTILINE)
+    assert shown == curl_command("http://127.0.0.1:8080", "sb_live_…", 12345)
+
+
+def normal(output: str) -> list[str]:
+    """An output without what differs from run to run: times, tokens, their ends, and spaces at the end of lines."""
+    output = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "T" * 20, output)
+    output = re.sub(r"sb_live_\w+", "sb_live_…", output)
+    output = re.sub(r"…\w{4}\b", "…    ", output)
+    return [line.rstrip() for line in output.rstrip().splitlines()]
+
+
+def session(document: str) -> list[tuple[str, str]]:
+    """The commands of ``shopbell`` that a document shows, with what they print."""
+    parts = [part for block in blocks(document, "console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)]
+    commands = [part.partition("\n") for part in parts]
+    return [(command, output) for command, _, output in commands if command.startswith("shopbell ")]
+
+
+def test_the_readme_shows_what_the_command_line_really_prints(databases: Databases, tmp_path: Path) -> None:
+    installation = Installation(databases.copy("sqlite", "migrated"), tmp_path)
+    commands = session("README.md")
+    assert len(commands) == 7
+    token = ""
+    for command, output in commands:
+        if command == "shopbell threads list":
+            send_what_the_readme_sends(installation, token)
+        done = installation.run(*shlex.split(command)[1:])
+        assert done.returncode == 0, done.stderr
+        assert normal(done.stdout) == normal(output), command
+        if command.startswith("shopbell token create"):
+            (token,) = re.findall(r"sb_live_\w+", done.stdout)
+
+
+def send_what_the_readme_sends(installation: Installation, token: str) -> None:
+    """Send the message of the README, and see that its errors are what it shows."""
+    (command,) = [block for block in blocks("README.md", "sh") if block.startswith("curl")]
+    words = shlex.split(command)
+    given = [words[place + 1].split(": ") for place, word in enumerate(words) if word == "-H"]
+    headers = {**dict(given), "token": token}
+    path = next(word for word in words if word.startswith("http")).removeprefix("http://127.0.0.1:8080")
+    body = words[words.index("-d") + 1]
+    (shown,) = [json.loads(block) for block in blocks("README.md", "json") if "errors" in block]
+    with installation.serving() as server:
+        answers = [server.client.post(path, content=body, headers=headers) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[1].headers["idempotent-replayed"] == "true"
+        wrong = json.dumps({**json.loads(body), "message": " ", "user": {}})
+        said = server.client.post(path, content=wrong, headers=headers).json()
+        assert said | {"instance": shown["instance"]} == shown
