@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     def _a_known_engine(cls, value: str) -> str:
         try:
             url = make_url(value)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # what it says may quote a piece of the password
             raise ValueError("must look like sqlite:////absolute/path or postgresql://user@host/name") from None
         if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
             raise ValueError("must begin with sqlite: or postgresql:")
