@@ -5,13 +5,16 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from sqlalchemy import text
+
 from harness import raw
-from harness.installation import Installation
+from harness.installation import Database, Installation
 from harness.raw import RawAnswer
 from harness.shop import WIDGET
 
@@ -262,3 +265,13 @@ def small_world(installation: Installation) -> Record:
     ]
     token = str(installation.cli("token", "create", "--organization", acme)["token"])
     return Record(token, tuple(businesses))
+
+
+@contextmanager
+def somebody_writing(database: Database) -> Iterator[None]:
+    """Somebody else writes while the block runs: holds the one lock of SQLite, or that of PostgreSQL's messages."""
+    with database.connection() as connection:
+        # On SQLite the transaction is deferred: its first change takes the lock.
+        lock = "UPDATE ids SET next_id = next_id" if database.is_sqlite else "LOCK TABLE messages IN EXCLUSIVE MODE"
+        connection.execute(text(lock))
+        yield
