@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -14,12 +15,16 @@ import httpx2
 import jsonschema
 import openapi_spec_validator
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conftest import Databases
 from harness import raw
 from harness.installation import Installation, Server
 from harness.world import World
 from shopbell.errors import PROBLEMS
+from shopbell.http.reference_widget import LANGUAGE_TAG
+from shopbell.identity import LOCALE_MAX_CHARACTERS, normal_locale
 
 WIDGET = "/api/widget/send-message-to-business"
 OPERATIONS = ("/healthz", "/readyz", "/metrics")
@@ -202,6 +207,17 @@ def test_what_the_schema_forbids_is_answered_400(
     answer = post(server, acme.token, as_json(body))
     assert answer.status_code == 400
     conforms(document, WIDGET, "post", answer)
+
+
+@given(tag=st.from_regex(LANGUAGE_TAG, fullmatch=True) | st.from_regex("[a-zA-Z0-9_-]{1,20}", fullmatch=True))
+@settings(max_examples=500)
+def test_the_schema_knows_the_same_language_tags_as_the_server(tag: str) -> None:
+    is_known = len(tag) <= LOCALE_MAX_CHARACTERS
+    try:
+        normal_locale(tag)
+    except ValueError:
+        is_known = False
+    assert bool(re.search(LANGUAGE_TAG, tag) and len(tag) <= LOCALE_MAX_CHARACTERS) == is_known
 
 
 class Provoke:

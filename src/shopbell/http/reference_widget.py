@@ -20,7 +20,7 @@ from shopbell.errors import (
     Unauthorized,
 )
 from shopbell.http.ids import MAX_ID
-from shopbell.http.reference_answers import EXAMPLE_REQUEST_ID, RATE, answer, headers
+from shopbell.http.reference_answers import RATE, answer, headers
 from shopbell.http.widget import SCOPE
 from shopbell.http.widget_fields import IDEMPOTENCY_KEY_MAX_CHARACTERS, MESSAGE_MAX_CHARACTERS, WidgetMessage
 from shopbell.identity import EMAIL_MAX_CHARACTERS, LOCALE_MAX_CHARACTERS, PHONE_MAX_CHARACTERS
@@ -52,6 +52,17 @@ safely, whatever happened to it: it has one effect.
   every fault at once), business (403), `Idempotency-Key` (422).
 - `null` stands for absent, unknown fields are ignored.
 """
+
+LANGUAGE_TAG = (
+    "^(([A-Za-z]{2,3}([_-][A-Za-z]{3}){0,3}|[A-Za-z]{4,8})"  # language
+    "([_-][A-Za-z]{4})?"  # script
+    "([_-]([A-Za-z]{2}|[0-9]{3}))?"  # region
+    "([_-]([A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*"  # variants
+    "([_-][0-9A-WYZa-wyz]([_-][A-Za-z0-9]{2,8})+)*"  # extensions
+    "([_-][Xx]([_-][A-Za-z0-9]{1,8})+)?"  # private use
+    "|[Xx]([_-][A-Za-z0-9]{1,8})+|[Ii]([_-][A-Za-z0-9]{2,8})+)$"
+)
+"""Well-formed language tags (RFC 5646, section 2.1), in words of JSON Schema."""
 
 _EITHER = "At least one of `email` and `phoneNumber` must be there; both may be."
 
@@ -85,6 +96,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
                 },
                 "phoneNumber": {
                     "type": ["string", "null"],
+                    "format": "phone",
                     "maxLength": PHONE_MAX_CHARACTERS,
                     "description": "With `+` and the country code; without them it is read as a number of the "
                     "business's region. It must be possible, not assigned. Extensions are refused.",
@@ -92,7 +104,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
                 "locale": {
                     "type": ["string", "null"],
                     "maxLength": LOCALE_MAX_CHARACTERS,
-                    "pattern": "^[A-Za-z0-9]{1,8}([_-][A-Za-z0-9]{1,8})*$",
+                    "pattern": LANGUAGE_TAG,
                     "description": "Language tag (BCP 47): `en`, `pt-BR`; `en_US` and `en-us` become `en-US`.",
                 },
             },
@@ -131,14 +143,12 @@ _PARAMETERS: list[dict[str, Any]] = [
             "maxLength": IDEMPOTENCY_KEY_MAX_CHARACTERS,
             "pattern": "^[!-~]+$",
         },
-        "example": "order-1234-question-1",
     },
     {
         "name": "X-Request-Id",
         "in": "header",
         "description": "A UUID under which to find the request in logs. Anything else is ignored.",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": EXAMPLE_REQUEST_ID,
+        "schema": {"type": "string"},
     },
 ]
 
