@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from shopbell import __version__, archive, installation, keys, pg_tools
 from shopbell.archive import Manifest
-from shopbell.errors import CommandError, SettingsError
+from shopbell.errors import CommandError, SettingsError, StorageError
 from shopbell.settings import Settings
 from shopbell.storage import migrations, sqlite
 from shopbell.storage.database import Database
@@ -192,11 +192,16 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     try:
         reading.backup(writing)
         writing.execute("PRAGMA journal_mode = DELETE")  # all of it in one file
-        if writing.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise CommandError("the database is damaged (`PRAGMA integrity_check` says how); restore an earlier backup")
+        is_whole = writing.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite.driver.DatabaseError as error:
+        if isinstance(error, sqlite.driver.OperationalError):  # locked, full, gone: the data itself is not in question
+            raise StorageError(f"the database failed ({type(error).__name__})") from None
+        is_whole = False
     finally:
         writing.close()
         reading.close()
+    if not is_whole:
+        raise CommandError("the database is damaged (`PRAGMA integrity_check` says how); restore an earlier backup")
 
 
 def _replace_sqlite(path: Path, part: Path, stamp: str) -> Path | None:

@@ -1,0 +1,361 @@
+"""Backups: whole, made while the server writes, checked to the last bit, and never in the way of what is there."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import make_url
+
+from harness.installation import SECRET_KEY, Database, Installation
+from harness.shop import Shop
+from harness.world import World
+from shopbell import archive
+from shopbell.errors import CommandError
+
+if TYPE_CHECKING:
+    from conftest import Databases, SharedPostgres
+
+OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
+FLIPS = 400
+
+
+@pytest.fixture
+def installation(installation: Installation, engine: str, databases: "Databases") -> Installation:
+    """The installation, with PostgreSQL's programs in its PATH where it needs them."""
+    if engine == "postgresql":
+        postgres: SharedPostgres = databases.postgres()
+        path = f"{postgres.binaries}{os.pathsep}{os.environ['PATH']}"
+        installation.settings = dict(installation.settings) | {"PATH": path}
+    return installation
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the backup goes."""
+    return tmp_path / "shop.backup"
+
+
+def refused(installation: Installation, *arguments: object) -> str:
+    """Run a command that must fail in one line, and return that line."""
+    done = installation.run(*arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("shopbell: ")
+    return line
+
+
+def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables that matter."""
+    tables = (
+        "organizations",
+        "businesses",
+        "api_tokens",
+        "customers",
+        "threads",
+        "messages",
+        "events",
+        "audit_entries",
+    )
+    return {table: database.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
+
+
+def sqlite_file(installation: Installation) -> Path:
+    """The database's file."""
+    return Path(make_url(installation.database.url).database or "")
+
+
+def test_a_restore_brings_back_what_was_backed_up(installation: Installation, people: World, file: Path) -> None:
+    with installation.serving() as server:
+        thread_id = Shop(server, people).send()
+    before = everything(installation.database)
+    made = installation.cli("backup", file)
+    assert made["bytes"] == file.stat().st_size
+    assert made["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    installation.cli("organization", "create", "Made after the backup")
+    with installation.serving() as server:
+        Shop(server, people).send()
+    assert everything(installation.database) != before
+    restored = installation.cli("restore", file)
+    assert restored["warnings"] == []
+    assert everything(installation.database) == before
+    with installation.serving() as server:
+        shop = Shop(server, people)
+        assert [each["body"] for each in shop.messages(thread_id)] == ["Hello, I need help with my order."]
+        # Ids go on after those of the backup.
+        assert int(shop.send()) > int(thread_id)
+
+
+def test_a_backup_beside_a_writing_server_is_one_moment(own_shop_with_programs: Shop, file: Path) -> None:
+    shop, installation = own_shop_with_programs, own_shop_with_programs.server.installation
+    email, answered, stop = shop.somebody(), [], threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            answered.append(shop.send(user={"email": email}))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not answered:
+            time.sleep(0.01)
+        before = len(answered)
+        installation.cli("backup", file)
+        during = len(answered) - before
+    finally:
+        stop.set()
+        writer.join()
+    assert during > 0, "the server stood still during the backup"
+    assert shop.server.terminate() == 0
+    restored = installation.cli("restore", file)
+    assert restored["warnings"] == []
+    sequences = [row["sequence"] for row in shop.messages(answered[0])]
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert before <= len(sequences) <= len(answered)
+    assert shop.thread(answered[0])["last_sequence"] == len(sequences)
+    assert shop.count("events") == len(sequences)
+
+
+@pytest.fixture
+def own_shop_with_programs(installation: Installation, people: World) -> Iterator[Shop]:
+    """A running server on the installation of this file."""
+    with installation.serving() as server:
+        yield Shop(server, people)
+
+
+def test_a_restore_is_refused_while_a_server_runs(own_shop_with_programs: Shop, file: Path) -> None:
+    installation = own_shop_with_programs.server.installation
+    installation.cli("backup", file)
+    thread_id = own_shop_with_programs.send()
+    assert "a server runs on this database" in refused(installation, "restore", file)
+    assert own_shop_with_programs.count("threads") == 1
+    assert own_shop_with_programs.send() != thread_id
+
+
+def test_a_killed_server_does_not_block_a_restore(own_shop_with_programs: Shop, file: Path) -> None:
+    installation = own_shop_with_programs.server.installation
+    installation.cli("backup", file)
+    own_shop_with_programs.server.kill()
+    assert installation.cli("restore", file)["restored"] is True
+
+
+def test_a_backup_is_its_owners_alone_and_overwrites_nothing(installation: Installation, file: Path) -> None:
+    installation.cli("backup", file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    content = file.read_bytes()
+    assert "nothing is overwritten" in refused(installation, "backup", file)
+    assert file.read_bytes() == content
+    assert [path.name for path in file.parent.iterdir() if path.name.startswith(".shopbell")] == []
+
+
+def test_a_backup_is_a_tar_that_says_what_it_is(installation: Installation, file: Path, engine: str) -> None:
+    installation.cli("backup", file)
+    with tarfile.open(file) as tar:
+        names = tar.getnames()
+        content = tar.extractfile("manifest.json")
+        assert content is not None
+        manifest = json.load(content)
+        database = tar.extractfile(names[2])
+        assert database is not None
+        digest = hashlib.sha256(database.read()).hexdigest()
+    assert names[:2] == ["manifest.json", "manifest.sha256"]
+    assert (manifest["format"], manifest["engine"], manifest["revision"]) == (1, engine, "0001")
+    (member,) = manifest["members"]
+    assert (member["name"], member["sha256"]) == (names[2], digest)
+
+
+def test_every_flipped_bit_is_found(installation: Installation, file: Path, tmp_path: Path) -> None:
+    installation.cli("backup", file)
+    whole = file.read_bytes()
+    chosen = random.Random(20)
+    positions = [*range(0, 1536, 7), *range(len(whole) - 1024, len(whole), 5)]
+    positions += [chosen.randrange(len(whole)) for _ in range(FLIPS)]
+    damaged = tmp_path / "damaged"
+    for number, position in enumerate(positions):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << chosen.randrange(8)
+        damaged.write_bytes(flipped)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with pytest.raises(CommandError, match=r"not a whole backup|newer"):
+            archive.extract(damaged, folder)
+    (tmp_path / "control").mkdir()
+    archive.extract(file, tmp_path / "control")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "empty"])
+def test_a_damaged_backup_touches_nothing(installation: Installation, file: Path, damage: str) -> None:
+    installation.cli("backup", file)
+    content = bytearray(file.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+    file.write_bytes({"cut": content[:-1024], "longer": content + b"\0", "empty": b""}.get(damage, content))
+    before = everything(installation.database)
+    names = sorted(path.name for path in file.parent.iterdir())
+    assert "not a whole backup" in refused(installation, "restore", file)
+    assert everything(installation.database) == before
+    assert sorted(path.name for path in file.parent.iterdir()) == names
+
+
+@pytest.mark.parametrize("name", ["../escaped.txt", "/tmp/escaped.txt", "..", "", "UPPER.case"])
+def test_a_member_with_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    part = tmp_path / "part.bin"
+    part.write_bytes(b"content")
+    size_bytes, digest = 7, hashlib.sha256(b"content").hexdigest()
+    manifest = archive.Manifest("1", "sqlite", "3", "0001", 0, (archive.Member(name, size_bytes, digest),))
+    archive.write(tmp_path / "hostile", manifest, [part])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(CommandError, match="not a whole backup"):
+        archive.extract(tmp_path / "hostile", folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_what_was_there_before_a_restore_is_kept(installation: Installation, file: Path) -> None:
+    installation.cli("backup", file)
+    installation.cli("organization", "create", "Only in what is kept")
+    before = everything(installation.database)
+    kept = Path(installation.cli("restore", file)["kept"])
+    assert everything(installation.database) != before
+    if installation.database.is_sqlite:
+        assert everything(Database(f"sqlite:///{kept}")) == before
+    else:
+        installation.cli("restore", kept)
+        assert everything(installation.database) == before
+
+
+def test_the_secret_key_is_in_a_backup_only_on_request(installation: Installation, tmp_path: Path) -> None:
+    installation.cli("backup", tmp_path / "without")
+    installation.cli("backup", tmp_path / "with", "--with-secret-key")
+    assert SECRET_KEY.encode() not in (tmp_path / "without").read_bytes()
+    assert SECRET_KEY.encode() in (tmp_path / "with").read_bytes()
+
+
+def test_a_restore_under_another_secret_key_says_that_tokens_do_not_work(
+    installation: Installation, file: Path
+) -> None:
+    installation.cli("backup", file)
+    installation.settings = dict(installation.settings) | {"SHOPBELL_SECRET_KEY": OTHER_KEY}
+    (warning,) = installation.cli("restore", file)["warnings"]
+    assert "no API token works" in warning
+    done = installation.run("restore", file)
+    assert "no API token works" in done.stderr
+
+
+def test_a_backup_of_the_other_engine_is_refused(
+    installation: Installation, engine: str, databases: "Databases", tmp_path: Path, file: Path
+) -> None:
+    installation.cli("backup", file)
+    other = databases.copy("sqlite" if engine == "postgresql" else "postgresql", "migrated")
+    assert f"the backup is of {engine}" in refused(Installation(other, tmp_path), "restore", file)
+    databases.drop(other)
+
+
+def test_a_backup_of_a_newer_version_is_refused(installation: Installation, file: Path, tmp_path: Path) -> None:
+    installation.database.change("UPDATE alembic_version SET version_num = '9999'")
+    installation.cli("backup", file)
+    installation.database.change("UPDATE alembic_version SET version_num = '0001'")
+    before = everything(installation.database)
+    assert "newer" in refused(installation, "restore", file)
+    assert everything(installation.database) == before
+
+
+def test_a_file_that_is_not_there_is_one_line(installation: Installation, file: Path) -> None:
+    assert "there is no file" in refused(installation, "restore", file)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_restore_with_the_secret_key_makes_tokens_work_elsewhere(
+    installation: Installation, people: World, file: Path, tmp_path: Path
+) -> None:
+    # Here the key lies in a file beside the database, as it does when nobody sets one.
+    (sqlite_file(installation).with_name("secret.key")).write_text(SECRET_KEY + "\n")
+    installation.settings = dict(installation.settings) | {"SHOPBELL_SECRET_KEY": ""}
+    installation.cli("backup", file, "--with-secret-key")
+    elsewhere = Installation(Database(f"sqlite:///{tmp_path}/elsewhere/shop.db"), tmp_path, installation.settings)
+    assert elsewhere.cli("restore", file) == {"restored": True, "kept": None, "warnings": []}
+    key_file = tmp_path / "elsewhere" / "secret.key"
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    with elsewhere.serving() as server:
+        Shop(server, people).send()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_damaged_database_is_not_backed_up(installation: Installation, file: Path) -> None:
+    path = sqlite_file(installation)
+    content = bytearray(path.read_bytes())
+    # The root page of a table that is read for nothing else.
+    page = installation.database.value("SELECT rootpage FROM sqlite_schema WHERE name = 'messages'")
+    content[(page - 1) * 4096 : page * 4096] = b"\xaa" * 4096
+    path.write_bytes(content)
+    assert "the database is damaged" in refused(installation, "backup", file)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_missing_programs_are_told(installation: Installation, file: Path) -> None:
+    installation.settings = dict(installation.settings) | {"PATH": "/nonexistent"}
+    line = refused(installation, "backup", file)
+    assert "pg_dump is not in PATH" in line
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_programs_older_than_the_server_are_refused(installation: Installation, file: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n")
+    (old / "pg_dump").chmod(0o755)
+    installation.settings = dict(installation.settings) | {"PATH": f"{old}:/usr/bin:/bin"}
+    assert "pg_dump is of version 9" in refused(installation, "backup", file)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_a_server_that_lost_its_connection_holds_its_database_again(own_shop_with_programs: Shop, file: Path) -> None:
+    shop, installation = own_shop_with_programs, own_shop_with_programs.server.installation
+    installation.cli("backup", file)
+
+    def holders() -> list[int]:
+        rows = shop.database.rows(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return [row["pid"] for row in rows]
+
+    (before,) = holders()
+    shop.database.rows("SELECT pg_terminate_backend(:pid)", pid=before)
+    deadline_s = time.monotonic() + 20
+    while not (after := holders()) or after == [before]:
+        assert time.monotonic() < deadline_s, "the lock was not taken again"
+        time.sleep(0.1)
+    assert "a server runs on this database" in refused(installation, "restore", file)
+
+
+def test_a_backup_that_is_killed_leaves_no_half_file(installation: Installation, file: Path) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "shopbell", "backup", str(file)],
+        cwd=installation.folder,
+        env=installation.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while command.poll() is None and not list(file.parent.glob(".shopbell-*/*")):
+        time.sleep(0.001)
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    if file.exists():  # it was quicker than the signal: then it is whole
+        folder = file.parent / "whole"
+        folder.mkdir()
+        archive.extract(file, folder)

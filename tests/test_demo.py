@@ -1,0 +1,173 @@
+"""``shopbell demo``: one command, one line to paste, and the first message is there."""
+
+import json
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from harness.installation import Installation
+from harness.ports import free_port
+
+STOP_TIMEOUT_S = 20
+
+
+@dataclass
+class Demo:
+    """A running ``shopbell demo`` and the two lines that it printed."""
+
+    sentence: str
+    command: str
+    url: str
+    process: "subprocess.Popen[str]"
+
+    def stop(self) -> str:
+        """End it and return what else it has printed to stdout."""
+        self.process.send_signal(signal.SIGTERM)
+        output, _ = self.process.communicate(timeout=STOP_TIMEOUT_S)
+        assert self.process.returncode == 0
+        return output
+
+
+@contextmanager
+def demo(installation: Installation) -> Iterator[Demo]:
+    """Start it and read what it prints, through a pipe as a script would."""
+    port = free_port()
+    with (installation.folder / "demo.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "shopbell", "demo", "--port", str(port)],
+            cwd=installation.folder,
+            env=installation.environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+    assert process.stdout is not None
+    try:
+        sentence, command = process.stdout.readline(), process.stdout.readline()
+        assert command, (installation.folder / "demo.log").read_text()
+        yield Demo(sentence, command.removesuffix("\n"), f"http://127.0.0.1:{port}", process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def token_in(command: str) -> str:
+    """The token of a printed command."""
+    (header,) = (part for part in shlex.split(command) if part.startswith("token: "))
+    return header.removeprefix("token: ")
+
+
+def send(running: Demo) -> str:
+    """Run the printed command as it stands and return the conversation's id."""
+    done = subprocess.run(["sh", "-c", running.command], capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    assert answer["result"] == "ok"
+    thread_id = answer["customerThreadId"]
+    assert isinstance(thread_id, str)
+    return thread_id
+
+
+def test_the_printed_command_sends_the_first_message(fresh_installation: Installation) -> None:
+    with demo(fresh_installation) as running:
+        assert running.command.startswith(f"curl -sS -X POST {running.url}/api/widget/send-message-to-business ")
+        assert f"{running.url}/" in running.sentence
+        assert "curl" not in running.sentence
+        thread = fresh_installation.cli("threads", "show", send(running))
+        assert thread["businessId"] == "12345"
+        assert [each["body"] for each in thread["messages"]] == ["Hello, I need help with my order."]
+        assert running.stop() == ""
+
+
+def test_later_starts_keep_the_data_and_print_the_same_command(fresh_installation: Installation) -> None:
+    with demo(fresh_installation) as first:
+        thread_id = send(first)
+        first.stop()
+    with demo(fresh_installation) as second:
+        assert token_in(second.command) == token_in(first.command)
+        assert send(second) == thread_id
+        second.stop()
+    assert len(fresh_installation.cli("organization", "list")) == 1
+    assert len(fresh_installation.cli("threads", "show", thread_id)["messages"]) == 2
+
+
+def test_the_demo_has_two_businesses(fresh_installation: Installation) -> None:
+    with demo(fresh_installation) as running:
+        running.stop()
+    shown = [
+        (each["name"], each["locale"], each["defaultRegion"], each["timeZone"])
+        for each in fresh_installation.cli("business", "list")
+    ]
+    assert shown == [
+        ("Corner Shop", "en", "US", "America/New_York"),
+        ("Boutique du Coin", "fr", "FR", "Europe/Paris"),
+    ]
+
+
+def kept_in(installation: Installation) -> Path:
+    """Where the demo is remembered."""
+    if installation.database.is_sqlite:
+        return Path(make_url(installation.database.url).database or "").with_name("demo.json")
+    return installation.folder / "data" / "demo.json"
+
+
+def test_the_demo_token_is_kept_for_its_owner_alone(fresh_installation: Installation) -> None:
+    with demo(fresh_installation) as running:
+        running.stop()
+    kept = kept_in(fresh_installation)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    document = json.loads(kept.read_text())
+    assert document == {
+        "organizationId": "12344",
+        "businessIds": ["12345", "12346"],
+        "token": token_in(running.command),
+    }
+
+
+@pytest.mark.parametrize(
+    ("engine", "lost"),
+    [("sqlite", "revoked"), ("sqlite", "damaged"), ("sqlite", "deleted"), ("postgresql", "deleted")],
+)
+def test_a_demo_token_that_does_not_work_is_replaced(fresh_installation: Installation, lost: str) -> None:
+    with demo(fresh_installation) as first:
+        first.stop()
+    if lost == "revoked":
+        (token,) = fresh_installation.cli("token", "list")
+        fresh_installation.cli("token", "revoke", token["id"])
+    elif lost == "damaged":
+        kept_in(fresh_installation).write_text('{"token": ')
+    else:
+        kept_in(fresh_installation).unlink()
+    with demo(fresh_installation) as second:
+        assert token_in(second.command) != token_in(first.command)
+        send(second)
+        second.stop()
+    assert len(fresh_installation.cli("organization", "list")) == 1
+    assert stat.S_IMODE(kept_in(fresh_installation).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_plain_serve_makes_no_demo(fresh_installation: Installation) -> None:
+    with fresh_installation.serving():
+        assert fresh_installation.cli("organization", "list") == []
+    assert not kept_in(fresh_installation).exists()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_the_log_of_a_demo_does_not_hold_its_token(fresh_installation: Installation) -> None:
+    with demo(fresh_installation) as running:
+        send(running)
+        running.stop()
+    log = (fresh_installation.folder / "demo.log").read_text()
+    assert token_in(running.command)[8:] not in log
+    assert "customer@example.com" not in log

@@ -1,0 +1,168 @@
+"""``shopbell doctor``: finds what is wrong and says how to mend it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from harness.installation import Database, Installation
+from harness.ports import free_port
+from harness.postgres import Postgres
+
+OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
+
+
+def examine(installation: Installation) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """The exit code, and what was found by its name."""
+    done = installation.run("doctor", "--json")
+    document = json.loads(done.stdout)
+    assert document["healthy"] is (done.returncode == 0), done.stderr
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in document["findings"]:
+        found.setdefault(finding["name"], []).append(finding)
+    return done.returncode, found
+
+
+def test_a_healthy_installation_has_no_errors(installation: Installation) -> None:
+    code, found = examine(installation)
+    assert code == 0
+    assert not [each for findings in found.values() for each in findings if each["level"] == "error"]
+    expected = {"versions", "clock", "migrations", "secret key", "durability"}
+    own = {"journal mode", "disk", "SQLite", "file modes"} if installation.database.is_sqlite else {"PostgreSQL"}
+    assert expected | own <= set(found)
+
+
+def test_durability_is_looked_up_in_the_database(installation: Installation) -> None:
+    _, found = examine(installation)
+    details = [each["detail"] for each in found["durability"]]
+    if installation.database.is_sqlite:
+        assert details == ["synchronous = FULL: each commit is on the disk before it is answered"]
+        assert found["journal mode"][0]["detail"] == "wal"
+    else:
+        assert details == ["fsync = on", "full_page_writes = on", "synchronous_commit = on"]
+
+
+def test_a_database_of_a_newer_version_is_an_error(installation: Installation) -> None:
+    installation.database.change("UPDATE alembic_version SET version_num = '9999'")
+    code, found = examine(installation)
+    assert code == 1
+    assert found["migrations"][0]["level"] == "error"
+    assert "later" in found["migrations"][0]["remedy"]
+
+
+def test_a_foreign_secret_key_is_an_error(installation: Installation) -> None:
+    installation.settings = dict(installation.settings) | {"SHOPBELL_SECRET_KEY": OTHER_KEY}
+    code, found = examine(installation)
+    assert code == 1
+    assert found["secret key"][0]["level"] == "error"
+    assert "SHOPBELL_SECRET_KEY" in found["secret key"][0]["remedy"]
+
+
+def test_times_from_the_future_are_noticed(installation: Installation) -> None:
+    installation.database.change("UPDATE audit_entries SET at_ms = at_ms + 86400000")
+    code, found = examine(installation)
+    assert code == 0
+    assert found["stored times"][0]["level"] == "warning"
+
+
+def test_the_doctor_changes_nothing(installation: Installation) -> None:
+    def rows() -> list[list[dict[str, Any]]]:
+        return [installation.database.rows(f"SELECT * FROM {table}") for table in ("installation", "audit_entries")]
+
+    before = rows()
+    names = sorted(path.name for path in installation.folder.iterdir())
+    examine(installation)
+    assert [
+        installation.database.rows(f"SELECT * FROM {table}") for table in ("installation", "audit_entries")
+    ] == before
+    assert sorted(path.name for path in installation.folder.iterdir()) == names
+
+
+def test_a_table_tells_people_the_same(installation: Installation) -> None:
+    done = installation.run("doctor")
+    assert done.returncode == 0
+    assert any(line.startswith("ok") and "migrations" in line for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_files_open_to_others_are_noticed(installation: Installation) -> None:
+    path = Path(make_url(installation.database.url).database or "")
+    path.chmod(0o644)
+    code, found = examine(installation)
+    assert code == 0
+    assert found["file modes"] == [
+        {
+            "level": "warning",
+            "name": "file modes",
+            "detail": f"{path} is open to other users of this machine",
+            "remedy": f"chmod 600 {path}",
+        }
+    ]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_lost_key_file_is_an_error_and_no_new_key_is_made(installation: Installation) -> None:
+    installation.settings = dict(installation.settings) | {"SHOPBELL_SECRET_KEY": ""}
+    code, found = examine(installation)
+    assert code == 1
+    assert "missing" in found["secret key"][0]["detail"]
+    code, _ = examine(installation)
+    assert code == 1
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_an_installation_without_a_database_is_told_how_to_begin(fresh_installation: Installation) -> None:
+    nothing = Database(f"sqlite:///{fresh_installation.folder}/nowhere/shopbell.db")
+    code, found = examine(Installation(nothing, fresh_installation.folder))
+    assert code == 0
+    assert found["database"][0]["detail"] == "there is none yet"
+    assert not (fresh_installation.folder / "nowhere").exists()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_missing_programs_for_backups_are_noticed(installation: Installation) -> None:
+    installation.settings = dict(installation.settings) | {"PATH": "/nonexistent"}
+    code, found = examine(installation)
+    assert code == 0
+    assert found["pg_dump"][0]["level"] == "warning"
+    assert "postgresql-client" in found["pg_dump"][0]["remedy"]
+
+
+def test_weakened_durability_is_an_error(own_postgres: Postgres, tmp_path: Path) -> None:
+    engine = create_engine(
+        make_url(own_postgres.url("postgres")).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(text("ALTER SYSTEM SET full_page_writes = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+        deadline_s = time.monotonic() + 10
+        while connection.execute(text("SHOW full_page_writes")).scalar() != "off":
+            assert time.monotonic() < deadline_s, "the server did not read its settings again"
+            time.sleep(0.01)
+    engine.dispose()
+    code, found = examine(Installation(Database(own_postgres.url("postgres")), tmp_path))
+    assert code == 1
+    (wrong,) = (each for each in found["durability"] if each["level"] == "error")
+    assert wrong["detail"].startswith("full_page_writes = off: ")
+    assert "full_page_writes = on" in wrong["remedy"]
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_shopbells_sessions_wait_for_the_disk_whatever_the_default_is(installation: Installation) -> None:
+    name = make_url(installation.database.url).database
+    installation.database.change(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    code, found = examine(installation)
+    assert code == 0
+    assert "synchronous_commit = on" in [each["detail"] for each in found["durability"]]
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_a_server_that_is_not_there_is_an_error(installation: Installation) -> None:
+    nobody = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
+    code, found = examine(Installation(nobody, installation.folder))
+    assert code == 1
+    assert found["database"][0]["level"] == "error"
+    assert "SHOPBELL_DATABASE_URL" in found["database"][0]["remedy"]

@@ -1,0 +1,186 @@
+"""API tokens: made, rotated and revoked by the command line, obeyed by the running server."""
+
+import re
+import time
+
+import pytest
+
+from harness.installation import SECRET_KEY, Installation
+from harness.shop import Shop
+from harness.world import World
+
+OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
+
+
+def status(shop: Shop, token: str) -> int:
+    """How a right message with this token is answered."""
+    return shop.post(shop.body(), token=token).status_code
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_token_has_the_promised_form_and_is_shown_once(installation: Installation, people: World) -> None:
+    made = installation.cli("token", "create", "--organization", people.acme, "--name", "website")
+    assert re.fullmatch(r"sb_live_[0-9A-Za-z]{49}", made["token"])
+    assert made["hint"] == made["token"][-4:]
+    everything = installation.run("token", "list").stdout + installation.run("token", "list", "--json").stdout
+    assert made["id"] in everything
+    assert made["token"] not in everything
+
+
+def test_no_token_is_kept_anywhere_in_the_database(installation: Installation, people: World) -> None:
+    secret = installation.cli("token", "create", "--organization", people.acme)["token"]
+    kept = str(installation.database.rows("SELECT * FROM api_tokens"))
+    assert secret[-4:] in kept
+    assert secret[8:-6] not in kept
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_no_scope_means_all(installation: Installation, people: World) -> None:
+    made = installation.cli("token", "create", "--organization", people.acme)
+    assert len(made["scopes"]) == 7
+    some = ("--scope", "threads:read", "--scope", "customers:read")
+    assert installation.cli("token", "create", "--organization", people.acme, *some)["scopes"] == [
+        "customers:read",
+        "threads:read",
+    ]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_an_unknown_scope_is_refused_with_the_known_ones(installation: Installation, people: World) -> None:
+    done = installation.run("token", "create", "--organization", people.acme, "--scope", "everything")
+    assert done.returncode == 1
+    assert "widget:send" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_an_expiry_is_read_as_iso_8601(installation: Installation, people: World) -> None:
+    for text, expires_at_ms in (
+        ("2100-01-01", 4_102_444_800_000),
+        ("2100-01-01T01:00+01:00", 4_102_444_800_000),
+        ("2100-01-01T00:00:00.250Z", 4_102_444_800_250),
+    ):
+        made = installation.cli("token", "create", "--organization", people.acme, "--expires", text)
+        assert made["expiresAt"] == expires_at_ms
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_an_expiry_in_the_past_is_refused(installation: Installation, people: World) -> None:
+    done = installation.run("token", "create", "--organization", people.acme, "--expires", "2020-01-01")
+    assert done.returncode == 1
+    assert done.stderr == "shopbell: the time at which the token is to expire has passed\n"
+
+
+def test_a_token_ends_at_its_expiry(shop: Shop) -> None:
+    ends_ms = time.time_ns() // 1_000_000 + 8_000
+    expires = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(ends_ms // 1000))}.{ends_ms % 1000:03d}Z"
+    made = shop.server.installation.cli("token", "create", "--organization", shop.world.acme, "--expires", expires)
+    assert made["expiresAt"] == ends_ms
+    seen = set()
+    while (before_ms := time.time_ns() // 1_000_000) < ends_ms + 200:
+        answer = status(shop, made["token"])
+        after_ms = time.time_ns() // 1_000_000
+        if after_ms < ends_ms:
+            assert answer == 200
+        elif before_ms >= ends_ms:
+            assert answer == 401
+        seen.add(answer)
+        time.sleep(0.05)
+    assert 401 in seen
+
+
+def test_a_running_server_refuses_a_revoked_token_within_a_second(shop: Shop) -> None:
+    made = shop.server.installation.cli("token", "create", "--organization", shop.world.acme)
+    assert status(shop, made["token"]) == 200
+    shop.server.installation.cli("token", "revoke", made["id"])
+    revoked_s = time.monotonic()
+    while status(shop, made["token"]) == 200:
+        assert time.monotonic() < revoked_s + 1, "the token still works a second later"
+    assert status(shop, made["token"]) == 401
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_revoking_twice_keeps_the_first_time(installation: Installation, people: World) -> None:
+    first = installation.cli("token", "revoke", people.token_id)
+    assert installation.cli("token", "revoke", people.token_id)["revokedAt"] == first["revokedAt"]
+    assert first["valid"] is False
+
+
+def test_after_a_rotation_both_tokens_work(shop: Shop) -> None:
+    cli = shop.server.installation.cli
+    options = ("--name", "kiosk", "--scope", "widget:send", "--expires", "2100-01-01")
+    old = cli("token", "create", "--organization", shop.world.acme, *options)
+    new = cli("token", "rotate", old["id"])
+    assert new["token"] != old["token"]
+    for fact in ("name", "scopes", "expiresAt"):
+        assert new[fact] == old[fact]
+    assert new["replaced"]["expiresAt"] - new["createdAt"] == 24 * 60 * 60 * 1000
+    assert (status(shop, old["token"]), status(shop, new["token"])) == (200, 200)
+
+
+def test_a_rotation_without_overlap_ends_the_old_token_at_once(shop: Shop) -> None:
+    cli = shop.server.installation.cli
+    old = cli("token", "create", "--organization", shop.world.acme)
+    new = cli("token", "rotate", old["id"], "--overlap", 0)
+    assert (status(shop, old["token"]), status(shop, new["token"])) == (401, 200)
+
+
+def test_no_lineage_has_three_live_tokens(installation: Installation, people: World) -> None:
+    old = installation.cli("token", "create", "--organization", people.acme, "--name", "kiosk")
+    new = installation.cli("token", "rotate", old["id"])
+    for token in (old, new):
+        done = installation.run("token", "rotate", token["id"])
+        assert done.returncode == 1
+        assert "both live" in done.stderr
+    installation.cli("token", "revoke", old["id"])
+    installation.cli("token", "rotate", new["id"])
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_rotation_does_not_lengthen_a_token_that_ends_sooner(installation: Installation, people: World) -> None:
+    ends_ms = time.time_ns() // 1_000_000 + 3_600_000
+    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends_ms // 1000))
+    old = installation.cli("token", "create", "--organization", people.acme, "--expires", expires)
+    assert installation.cli("token", "rotate", old["id"])["replaced"]["expiresAt"] == old["expiresAt"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_token_that_is_no_longer_valid_is_not_rotated(installation: Installation, people: World) -> None:
+    installation.cli("token", "revoke", people.token_id)
+    done = installation.run("token", "rotate", people.token_id)
+    assert done.returncode == 1
+    assert "not valid any more" in done.stderr
+
+
+def test_when_a_token_was_last_used_is_known_after_a_while(own_shop: Shop) -> None:
+    def last_used() -> object:
+        tokens = own_shop.server.installation.cli("token", "list")
+        return next(each["lastUsedAt"] for each in tokens if each["id"] == own_shop.world.token_id)
+
+    assert last_used() is None
+    before_ms = time.time_ns() // 1_000_000
+    own_shop.send()
+    assert own_shop.server.terminate() == 0
+    noted = last_used()
+    assert isinstance(noted, int)
+    assert noted >= before_ms
+
+
+def test_tokens_survive_a_change_of_the_secret_key(installation: Installation, people: World) -> None:
+    changed = Installation(installation.database, installation.folder, dict(installation.settings))
+    while_changing = {"SHOPBELL_SECRET_KEY": OTHER_KEY, "SHOPBELL_SECRET_KEY_OLD": SECRET_KEY}
+    changed.settings = dict(installation.settings) | while_changing
+    with changed.serving() as server:
+        assert status(Shop(server, people), people.token) == 200
+    changed.settings = dict(installation.settings) | {"SHOPBELL_SECRET_KEY": OTHER_KEY}
+    with changed.serving() as server:
+        shop = Shop(server, people)
+        assert status(shop, people.token) == 200
+        # This one was not used meanwhile: it was kept under the former key alone.
+        assert status(shop, people.second_token) == 401
+
+
+def test_no_token_is_made_under_a_foreign_secret_key(installation: Installation, people: World) -> None:
+    installation.settings = dict(installation.settings) | {"SHOPBELL_SECRET_KEY": OTHER_KEY}
+    done = installation.run("token", "create", "--organization", people.acme)
+    assert done.returncode == 1
+    assert done.stderr.startswith("shopbell: the secret key is not the one that this database was made with")
