@@ -22,11 +22,16 @@ PUBLIC_ROUTES = {
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/docs"),
+    ("GET", "/docs/static"),
     ("GET", "/static/{name}"),
     ("GET", "/problems"),
     ("GET", "/problems/{name}"),
 }
-EXAMPLES = {"/static/{name}": "/static/site.css", "/problems/{name}": "/problems/not-found"}
+EXAMPLES = {
+    "/docs/static": "/docs/static/swagger-ui.css",
+    "/static/{name}": "/static/shopbell.css",
+    "/problems/{name}": "/problems/not-found",
+}
 
 _ALL_ROUTES = """
 import json
@@ -35,10 +40,13 @@ edge = create_app()
 rest = edge._rest
 while not hasattr(rest, "routes"):
     rest = rest.app
-found = [["POST", path] for path in edge._hot]
-for route in rest.routes:
-    found += [[method, route.path] for method in getattr(route, "methods", None) or ["GET"]]
-print(json.dumps(found))
+def routes_of(router):
+    for route in router.routes:
+        if hasattr(route, "original_router"):
+            yield from routes_of(route.original_router)
+        else:
+            yield from ([method, route.path] for method in getattr(route, "methods", None) or ["GET"])
+print(json.dumps([["POST", path] for path in edge._hot] + list(routes_of(rest))))
 """
 
 
