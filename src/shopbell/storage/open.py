@@ -21,6 +21,15 @@ def open_database(settings: Settings) -> Database:
         StorageError: it is not to be reached.
     """
     database = connect_database(settings)
+    try:
+        _make_ready(database)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    return database
+
+
+def _make_ready(database: Database) -> None:
     found = database.read_now(state)
     if found is State.EMPTY:
         migrate(database)
@@ -30,4 +39,3 @@ def open_database(settings: Settings) -> Database:
         raise CommandError(
             f"this database is {found.value}; look at SHOPBELL_DATABASE_URL and at the version installed"
         )
-    return database
