@@ -1,0 +1,174 @@
+"""Settings: from the environment or a file, typed, and when wrong one clear line that quotes nothing."""
+
+import os
+import subprocess
+import sys
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from shopbell.errors import SettingsError
+from shopbell.settings import Settings, load
+
+KEY = "k" * 32
+POSTGRESQL = "postgresql://shop:pass-canary@db.example/shop"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting and no file but the test's own."""
+    for name in [name for name in os.environ if name.startswith("SHOPBELL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def _refusal() -> str:
+    with pytest.raises(SettingsError) as caught:
+        load()
+    return str(caught.value)
+
+
+def test_without_any_setting_there_is_an_embedded_database_on_loopback() -> None:
+    settings = load()
+    assert settings.is_sqlite
+    assert settings.sqlite_path == Path.cwd() / "data" / "shopbell.db"
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8080, 1)
+    assert (settings.rate_limit_per_s, settings.rate_limit_burst) == (100, 200)
+    assert settings.body_limit_bytes == 256 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty-canary"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("WORKERS", "0"),
+        ("WORKERS", "2"),  # on SQLite
+        ("DATABASE_URL", "mysql://shop:pass-canary@db/shop"),
+        ("DATABASE_URL", "postgresql://shop:pass-canary@db:canary/shop"),
+        ("DATABASE_URL", "postgresql+asyncpg://shop:pass-canary@db/shop"),
+        ("DATABASE_URL", "canary"),
+        ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("SECRET_KEY", "short-canary"),
+        ("SECRET_KEY_OLD", "short-canary"),
+        ("PUBLIC_URL", "canary"),
+        ("PUBLIC_URL", "ftp://canary"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, canary"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("RATE_LIMIT_PER_S", "0"),
+        ("RATE_LIMIT_PER_S", "1000001"),
+        ("RATE_LIMIT_BURST", "0"),
+        ("RATE_LIMIT_BURST", "1.5"),
+        ("BODY_LIMIT_BYTES", "10"),
+        ("HEADER_TIMEOUT_S", "0"),
+        ("HEADER_TIMEOUT_S", "nan"),
+        ("BODY_TIMEOUT_S", "inf"),
+        ("QUEUE_LIMIT", "0"),
+        ("BATCH_LIMIT", "4097"),
+        ("WRITE_TIMEOUT_S", "-1"),
+        ("LOG_FORMAT", "canary"),
+        ("LOG_LEVEL", "LOUD-canary"),
+        ("LOG_REQUESTS", "canary"),
+        ("CONFIG", "canary.toml"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_setting_and_quotes_nothing(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOPBELL_SECRET_KEY", KEY)
+    monkeypatch.setenv(f"SHOPBELL_{name}", value)
+    line = _refusal()
+    assert line.startswith(f"SHOPBELL_{name}: ")
+    assert "\n" not in line
+    assert "canary" not in line
+    assert "pass" not in line
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_PORT", "x")
+    monkeypatch.setenv("SHOPBELL_QUEUE_LIMIT", "0")
+    monkeypatch.setenv("SHOPBELL_LOG_FORMAT", "xml")
+    names = [line.partition(":")[0] for line in _refusal().splitlines()]
+    assert sorted(names) == ["SHOPBELL_LOG_FORMAT", "SHOPBELL_PORT", "SHOPBELL_QUEUE_LIMIT"]
+
+
+def test_postgresql_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_DATABASE_URL", POSTGRESQL)
+    line = _refusal()
+    assert line.startswith("SHOPBELL_SECRET_KEY is required with PostgreSQL")
+    assert "canary" not in line
+    monkeypatch.setenv("SHOPBELL_SECRET_KEY", KEY)
+    monkeypatch.setenv("SHOPBELL_WORKERS", "4")
+    settings = load()
+    assert settings.url.drivername == "postgresql+psycopg"
+    assert settings.workers == 4
+
+
+def test_a_key_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_SECRET_KEY", "é" * 16)
+    secret = load().secret_key
+    assert secret is not None
+    assert len(secret.get_secret_value().encode()) == 32
+
+
+def test_secrets_are_not_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_SECRET_KEY", "canary" * 8)
+    assert "canary" not in repr(load())
+
+
+def test_a_file_sets_and_the_environment_wins_and_an_argument_wins_over_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "shopbell.toml").write_text('port = 9001\nhost = "127.0.0.2"\nqueue_limit = 5\n')
+    assert (load().port, load().host, load().queue_limit) == (9001, "127.0.0.2", 5)
+    monkeypatch.setenv("SHOPBELL_PORT", "9002")
+    assert (load().port, load().host) == (9002, "127.0.0.2")
+    assert load(port=9003).port == 9003
+
+
+def test_config_names_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('trusted_proxies = ["10.0.0.0/8"]\n')
+    monkeypatch.setenv("SHOPBELL_CONFIG", str(tmp_path / "other.toml"))
+    assert load().trusted_proxies == (ip_network("10.0.0.0/8"),)
+
+
+@pytest.mark.parametrize("content", ["port = ", 'port = "x"\n', "[port]\n", "\xff"])
+def test_a_wrong_file_is_one_clear_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "shopbell.toml").write_bytes(content.encode("latin-1"))
+    line = _refusal()
+    assert "\n" not in line
+    assert line.startswith(("shopbell.toml: ", "SHOPBELL_PORT: "))
+
+
+def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_PORT", "")
+    monkeypatch.setenv("SHOPBELL_SECRET_KEY", "")
+    assert load().port == 8080
+    assert load().secret_key is None
+
+
+def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7 ,2001:db8::/32,")
+    assert load().trusted_proxies == tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32")))
+
+
+def test_every_setting_says_in_one_sentence_what_it_is() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "doctor"])
+def test_the_command_line_tells_a_wrong_setting_without_a_traceback(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SHOPBELL_PORT", "eighty")
+    done = subprocess.run(
+        [sys.executable, "-m", "shopbell", command], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("shopbell: SHOPBELL_PORT: ")
+    assert len(done.stderr.splitlines()) == 1
