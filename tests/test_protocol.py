@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,12 +109,16 @@ def test_a_pipelined_body_is_given_to_the_request_it_belongs_to(server: BareServ
 
 
 @pytest.mark.parametrize("behind", [b"", get("/slow")], ids=["alone", "with another request behind"])
-def test_a_request_is_told_that_its_client_has_gone(server: BareServer, behind: bytes) -> None:
+@pytest.mark.parametrize("leave", [Wire.end, Wire.reset])
+def test_a_request_is_told_that_its_client_has_gone(
+    server: BareServer, behind: bytes, leave: Callable[[Wire], Wire]
+) -> None:
     with Wire(server.port) as watch:
         with Wire(server.port) as wire:
             wire.send(get("/wait") + behind)
             while watch.send(get("/told")).answer().json() != ["waiting"]:
                 pass
+            leave(wire)
         deadline_s = time.monotonic() + 10
         while watch.send(get("/told")).answer().json() != ["waiting", "http.disconnect"]:
             assert time.monotonic() < deadline_s, "the request still waits"

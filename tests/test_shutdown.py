@@ -126,18 +126,24 @@ def test_a_request_that_is_still_arriving_at_sigterm_is_answered(installation: I
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_slow_clients_do_not_hold_the_end_up(installation: Installation, people: World) -> None:
+    patience = {"header_timeout_s": 60, "body_timeout_s": 60, "shutdown_timeout_s": 60}
     with (
-        installation.serving() as server,
+        installation.serving(**patience) as server,
         Wire(server.port) as silent,
         Wire(server.port) as in_headers,
         Wire(server.port) as in_body,
+        Wire(server.port) as late,
     ):
         in_headers.send(b"GET / HTTP/1.1\r\n")
         in_body.send(request(b"", "Content-Length: 100", token=people.token))
+        assert late.send(request(method="GET", path="/healthz")).answer().status == 200
+        os.kill(server.pid, signal.SIGTERM)
+        wait_for(lambda: _is_refused(server.port), "it goes on accepting")
+        late.send(b"GET / HTTP/1.1\r\n")
         assert end(server) < END_WITHIN_S
         assert silent.is_closed()
-        assert in_headers.answer().status == 408
-        assert in_body.answer().status == 408
+        for slow in (in_headers, in_body, late):
+            assert slow.answer().status == 408
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

@@ -1,6 +1,7 @@
 """A connection by hand, for tests that care about single bytes and about what comes when."""
 
 import socket
+import struct
 import time
 import uuid
 from collections.abc import Sequence
@@ -37,6 +38,12 @@ class Wire:
     def end(self) -> Self:
         """Say that nothing more will be sent, and go on reading."""
         self._socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def reset(self) -> Self:
+        """Break the connection off, as a client that crashes does."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
         return self
 
     def drip(self, part: bytes, *, every_s: float, at_most_s: float) -> float:
