@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 LOST_RACE_TRIES = 5
 """How often a transaction is run that lost a race against another process, before it counts as a failure of storage."""
+
+ANSWER_TIMEOUT_S = 8
+"""How long an ordinary transaction is waited for; a database that is silent must not keep a request for ever."""
 
 
 class Database(ABC):
@@ -60,12 +63,12 @@ class Database(ABC):
             raise self._as_storage_error(error) from error
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``write_now``, in a thread beside the event loop."""
-        return await asyncio.to_thread(self.write_now, fn, *args, **kwargs)
+        """As ``write_now``, in a thread beside the event loop, and with a deadline."""
+        return await _in_time(asyncio.to_thread(self.write_now, fn, *args, **kwargs))
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``read_now``, in a thread beside the event loop."""
-        return await asyncio.to_thread(self.read_now, fn, *args, **kwargs)
+        """As ``read_now``, in a thread beside the event loop, and with a deadline."""
+        return await _in_time(asyncio.to_thread(self.read_now, fn, *args, **kwargs))
 
     @abstractmethod
     async def run(self, program: Callable[[], Program[T]]) -> T:
@@ -97,3 +100,12 @@ class Database(ABC):
         # The driver's text may hold values of the statement: it is not passed on.
         failed = self.is_failure(error.orig)
         return StorageError(f"the database failed ({type(error.orig).__name__})") if failed else error
+
+
+async def _in_time(answer: Awaitable[T]) -> T:
+    """Wait for a thread's result. Nothing can end a thread: it goes on until its driver gives up."""
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await answer
+    except TimeoutError:
+        raise StorageError("the database took too long to answer") from None

@@ -11,13 +11,22 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from shopbell.errors import StorageError
-from shopbell.storage.database import LOST_RACE_TRIES, Database
+from shopbell.storage.database import ANSWER_TIMEOUT_S, LOST_RACE_TRIES, Database
 from shopbell.storage.rowset import Program, Row
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 7_000
+# A server that vanished without a word (its machine or the network failed) is given up within about 15 s, not after the
+# kernel's quarter of an hour.
+_NOTICE_SILENCE = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+}
 
 _ORDINARY = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
 # The hot statements find every row by its key. Prepared while a table was small, a plan could read all of it for ever after.
@@ -48,12 +57,12 @@ class PostgresDatabase(Database):
                 pool_size=4,
                 max_overflow=4,
                 pool_timeout=CONNECT_TIMEOUT_S,
-                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": _ORDINARY},
+                connect_args={**_NOTICE_SILENCE, "options": _ORDINARY},
             )
         )
         self.conninfo = make_conninfo(
             url.set(drivername="postgresql").render_as_string(hide_password=False),
-            connect_timeout=CONNECT_TIMEOUT_S,
+            **_NOTICE_SILENCE,
         )
         self._connection: psycopg.AsyncConnection[Row] | None = None
         self._turn = asyncio.Lock()
@@ -62,7 +71,8 @@ class PostgresDatabase(Database):
         async with self._turn:
             for _ in range(LOST_RACE_TRIES):
                 try:
-                    return await self._run(program())
+                    async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                        return await self._run(program())
                 except _LOST_RACES:
                     continue
                 except BaseException as error:
