@@ -16,6 +16,9 @@ from shopbell.http.request_log import RequestLog
 HotRoute = Callable[[Scope, Receive, str], Awaitable[Answer]]
 """A bare route: scope, receive and the request's id to a whole answer."""
 
+ANSWER_HEADERS = "shopbell.answer_headers"
+"""Where in its scope a bare route notes the headers that even the answer to a bug must have."""
+
 UNMATCHED = "(no such route)"
 
 log = structlog.get_logger()
@@ -70,7 +73,7 @@ class Edge:
             return None
         except Exception as error:  # noqa: BLE001 - a bug of ours must be an answer, and a line in the log
             log.error("bug", request_id=request_id, exc_info=error)
-            return render(InternalError(), request_id)
+            return render(InternalError(), request_id, scope.get(ANSWER_HEADERS, ()))
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         status = 0

@@ -20,6 +20,8 @@ def read_id(value: object, pointer: str) -> tuple[int, Fault | None]:
     """
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = int(value)
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 12345.0 is 12345
     if isinstance(value, bool) or not isinstance(value, str | int):
         expected = "string or integer"
         return 0, Fault("body", pointer, "type", f"must be a {expected}", members={"expected": expected})

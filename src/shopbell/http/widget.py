@@ -20,6 +20,7 @@ from shopbell.errors import (
 )
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.body import read_body
+from shopbell.http.edge import ANSWER_HEADERS
 from shopbell.http.problems import Answer, render
 from shopbell.http.rate import Header, RateLimit
 from shopbell.http.widget_fields import WidgetMessage
@@ -67,7 +68,7 @@ class SendMessageToBusiness:
         try:
             token = await self._authentication.token_of(scope["headers"])
             allowance = self._rate_limit.take(token.id, time.monotonic())
-            rate_headers = allowance.headers
+            rate_headers = scope[ANSWER_HEADERS] = allowance.headers
             allowance.check()
             require_scope(token, SCOPE)
             body = await read_body(receive, scope, self._body_limit_bytes)
