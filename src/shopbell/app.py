@@ -127,8 +127,9 @@ def _cached_business(database: Database) -> FindBusiness:
 
 
 async def _forget_expired_keys(database: Database) -> None:
-    while await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000):
-        await asyncio.sleep(0)
+    more = True
+    while more:  # in pieces, so that no message waits long behind it
+        more = await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000)
 
 
 async def _every(period_s: float, job: Callable[[], Awaitable[None]]) -> None:

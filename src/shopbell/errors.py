@@ -49,7 +49,8 @@ class Fault:
 
     Args:
         where: the part of the request.
-        name: a header's or parameter's name in lower case, or a JSON pointer (RFC 6901) as a URI fragment, ``#/user/email``.
+        name: a header's or parameter's name in lower case, or a JSON pointer (RFC 6901) as a URI fragment,
+            ``#/user/email``.
         code: one of the stable codes of the reference, such as ``blank``.
         detail: what must be, as the end of a sentence: ``must not be blank``.
         sentence: the developer's sentence where it is not simply the name and the detail.
@@ -83,8 +84,8 @@ class Fault:
 class Problem(ShopbellError):
     """What a client is told when a request is not done (RFC 9457).
 
-    ``name`` is the last part of the stable reference ``/problems/<name>``; ``explanation`` and ``remedy`` are what the page
-    there says.
+    ``name`` is the last part of the stable reference ``/problems/<name>``; ``explanation`` and ``remedy`` are what the
+    page there says.
     """
 
     status: ClassVar[int]
@@ -153,7 +154,10 @@ class Unauthorized(Problem):
     explanation = (
         "The `token` header is missing, or its value is not an API token that is valid now. Which of them is not said."
     )
-    remedy = "Send a valid token in the `token` header. `shopbell token create` makes one, `shopbell token list` shows their state."
+    remedy = (
+        "Send a valid token in the `token` header. `shopbell token create` makes one, "
+        "`shopbell token list` shows their state."
+    )
 
     def __init__(self) -> None:
         super().__init__("A valid API token is needed.", "Header 'token' is not a valid API token")
@@ -330,7 +334,10 @@ class TemporarilyUnavailable(Problem):
     status = 503
     name = "temporarily-unavailable"
     title = "Temporarily unavailable"
-    explanation = "Storage is not to be reached, or more is waiting than this server takes. The message is not confirmed as stored."
+    explanation = (
+        "Storage is not to be reached, or more is waiting than this server takes. "
+        "The message is not confirmed as stored."
+    )
     remedy = "Repeat the request with the same Idempotency-Key after the seconds that `Retry-After` names."
 
     def __init__(self, retry_after_s: int = 1) -> None:

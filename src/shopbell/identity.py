@@ -125,8 +125,8 @@ def normal_locale(text: str) -> str:
     for place, subtag in enumerate(subtags[1:], start=1):
         if len(subtag) == 1 or len(subtags[place - 1]) == 1:
             break  # what follows a singleton keeps its case
-        if len(subtag) == 2:  # noqa: PLR2004 - a region
+        if len(subtag) == 2:  # a region
             subtags[place] = subtag.upper()
-        elif len(subtag) == 4 and subtag.isalpha():  # noqa: PLR2004 - a script
+        elif len(subtag) == 4 and subtag.isalpha():  # a script
             subtags[place] = subtag.title()
     return "-".join(subtags)

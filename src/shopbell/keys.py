@@ -15,7 +15,8 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The secrets of this installation, the current one first; a second one is the former, while it is being changed."""
+    """The secrets of this installation, the current one first; a second one is the former, while it is being
+    changed."""
 
     secrets: tuple[bytes, ...]
 

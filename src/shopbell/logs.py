@@ -45,7 +45,8 @@ def configure(settings: Settings) -> None:
 
 
 def _describe_error(_logger: object, _method: str, event: Event) -> Event:
-    """Where an error came from, without its text: a driver's text quotes the row, and with it addresses and messages."""
+    """Where an error came from, without its text: a driver's text quotes the row, and with it addresses and
+    messages."""
     error = event.pop("exc_info", None)
     if isinstance(error, tuple):
         error = error[1]

@@ -1,8 +1,8 @@
 """Every setting of Shopbell, once: its name, unit, range and one sentence.
 
-A setting comes from the environment (``SHOPBELL_…``) or from a TOML file (``shopbell.toml`` in the working folder, or the
-file that ``SHOPBELL_CONFIG`` names; keys without the prefix, in lower case). The environment wins. ``docs/settings.md`` is made
-from this file.
+A setting comes from the environment (``SHOPBELL_…``) or from a TOML file (``shopbell.toml`` in the working folder, or
+the file that ``SHOPBELL_CONFIG`` names; keys without the prefix, in lower case). The environment wins.
+``docs/settings.md`` is made from this file.
 """
 
 import os

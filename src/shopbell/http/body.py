@@ -5,7 +5,7 @@ from starlette.types import Receive, Scope
 from shopbell.errors import ContentTooLarge, ShopbellError
 
 
-class ClientDisconnect(ShopbellError):  # noqa: N818 - it is nobody's error
+class ClientDisconnect(ShopbellError):
     """The client went away before its request had arrived: nobody is left to be answered."""
 
 

@@ -71,7 +71,7 @@ class Edge:
             return await route(scope, receive, request_id)
         except ClientDisconnect:
             return None
-        except Exception as error:  # noqa: BLE001 - a bug of ours must be an answer, and a line in the log
+        except Exception as error:  # a bug of ours must be an answer, and a line in the log
             log.error("bug", request_id=request_id, exc_info=error)
             return render(InternalError(), request_id, scope.get(ANSWER_HEADERS, ()))
 
@@ -91,7 +91,7 @@ class Edge:
             await self._rest(scope, receive, send_with_id)
         except ClientDisconnect:
             pass
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # as above
             log.error("bug", request_id=request_id, exc_info=error)
             if not status:
                 status = InternalError.status

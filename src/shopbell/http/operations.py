@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from shopbell.errors import StorageError, TemporarilyUnavailable
-from shopbell.http.metrics import exposition
 from shopbell.http.connection import is_draining
+from shopbell.http.metrics import exposition
 
 router = APIRouter(tags=["operations"])
 

@@ -30,7 +30,6 @@ from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import ROUTE
 from shopbell.settings import Settings
 
-
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 

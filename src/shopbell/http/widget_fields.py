@@ -160,17 +160,21 @@ class WidgetMessage:
         """
         if self.phone is None:
             return
-        try:
-            if is_ours or is_international(self.phone):
+        if is_ours or is_international(self.phone):
+            try:
                 self.normal_phone = normal_phone(self.phone, region)
-            elif not looks_like_phone(self.phone):
-                raise ValueError(INVALID_PHONE)
-        except ValueError as error:
-            self.faults.append(Fault("body", "#/user/phoneNumber", "invalid_phone_number", str(error)))
+            except ValueError as error:
+                self.faults.append(_invalid_phone(str(error)))
+        elif not looks_like_phone(self.phone):
+            self.faults.append(_invalid_phone(INVALID_PHONE))
 
 
 def _required(pointer: str) -> Fault:
     return Fault("body", pointer, "required", "is required")
+
+
+def _invalid_phone(detail: str) -> Fault:
+    return Fault("body", "#/user/phoneNumber", "invalid_phone_number", detail)
 
 
 def _type(pointer: str, expected: str) -> Fault:

@@ -24,8 +24,8 @@ ANSWER_TIMEOUT_S = 8
 class Database(ABC):
     """A database of one of the two engines.
 
-    A transaction is a plain synchronous function ``fn(tx, …)`` that touches nothing but ``tx`` and may be run again. ``write`` is
-    the only commit in the program beside the hot path's ``run``.
+    A transaction is a plain synchronous function ``fn(tx, …)`` that touches nothing but ``tx`` and may be run again.
+    ``write`` is the only commit in the program beside the hot path's ``run``.
 
     Args:
         engine: SQLAlchemy's engine for ordinary transactions.
@@ -38,7 +38,8 @@ class Database(ABC):
         """Run ``fn`` in one transaction and commit it, in this thread.
 
         Raises:
-            StorageError: the database failed; nothing of the transaction is there, or (a commit cut off) nothing is known.
+            StorageError: the database failed; nothing of the transaction is there, or (a commit cut off) nothing is
+                known.
         """
         for attempt in range(1, LOST_RACE_TRIES + 1):
             try:

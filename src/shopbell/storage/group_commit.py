@@ -1,6 +1,7 @@
 """Group commit: what waits together is written together.
 
-While one batch is being committed, the next one gathers; nobody waits for a batch to fill. A list of one is the plain case.
+While one batch is being committed, the next one gathers; nobody waits for a batch to fill. A list of one is the plain
+case.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ class GroupCommit(Generic[Item, Result]):
     """A bounded queue in front of a function that writes a list of items in one transaction.
 
     Args:
-        run_batch: writes all items in one transaction and returns, in their order, the result of each or the error that it alone
-            gets; when it raises, nothing of the batch was written (or, for a StorageError, nothing is known).
+        run_batch: writes all items in one transaction and returns, in their order, the result of each or the error that
+            it alone gets; when it raises, nothing of the batch was written (or, for a StorageError, nothing is known).
         queue_limit: most items that may wait.
         batch_limit: most items of one transaction.
         timeout_s: longest wait of one item, its commit included.

@@ -29,7 +29,8 @@ _NOTICE_SILENCE = {
 }
 
 _ORDINARY = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
-# The hot statements find every row by its key. Prepared while a table was small, a plan could read all of it for ever after.
+# The hot statements find every row by its key. Prepared while a table was small, a plan could read all of it for ever
+# after.
 _HOT = f"{_ORDINARY} -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
 # Another process was quicker: it made the same customer, thread or key, or both waited for each other.
@@ -84,8 +85,8 @@ class PostgresDatabase(Database):
 
     async def _run(self, program: Program[T]) -> T:
         if self._connection is None or self._connection.closed:
-            # Each statement is a transaction by itself: a program reads, then writes with one statement, so BEGIN and COMMIT
-            # would only cost two more round trips.
+            # Each statement is a transaction by itself: a program reads, then writes with one statement, so BEGIN and
+            # COMMIT would only cost two more round trips.
             self._connection = await psycopg.AsyncConnection.connect(
                 make_conninfo(self.conninfo, options=_HOT), autocommit=True, prepare_threshold=0
             )

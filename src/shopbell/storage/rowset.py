@@ -1,8 +1,8 @@
 """Statements of the hot path: one spelling per engine, over sets of rows.
 
-A set of rows travels as one JSON document, so that a statement over a thousand rows is one statement, prepared once, on both
-engines. Measured against the alternatives (``docs/performance.md``): within 20 % of ``executemany`` on SQLite, faster than arrays on
-PostgreSQL.
+A set of rows travels as one JSON document, so that a statement over a thousand rows is one statement, prepared once, on
+both engines. Measured against the alternatives (``docs/performance.md``): within 20 % of ``executemany`` on SQLite,
+faster than arrays on PostgreSQL.
 """
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -17,8 +17,8 @@ Arguments = Mapping[str, Sequence[Row] | int]
 T = TypeVar("T")
 
 Program = Generator[tuple["Statement", Arguments], list[Row], T]
-"""One transaction of the hot path, without its input and output: it yields a statement with its arguments, is sent the rows, and
-returns its result. It touches nothing else and may be run again."""
+"""One transaction of the hot path, without its input and output: it yields a statement with its arguments, is sent the
+rows, and returns its result. It touches nothing else and may be run again."""
 
 _POSTGRESQL_TYPES = {int: "bigint", str: "text"}
 
@@ -50,7 +50,8 @@ class Rowset:
 
 @dataclass(frozen=True)
 class Part:
-    """One of the statements that SQLite needs where PostgreSQL needs one. It is left out when its ``rowset`` is empty."""
+    """One of the statements that SQLite needs where PostgreSQL needs one. It is left out when its ``rowset`` is
+    empty."""
 
     sql: str
     rowset: str | None = None

@@ -1,9 +1,9 @@
 """All tables of Shopbell.
 
-Rules: every key and foreign key of a tenant's table leads with ``organization_id``, so that no query crosses organizations and
-PostgreSQL can be sharded by it. Times are integers of Unix milliseconds, because SQLite has no type for them. Ids come from one
-counter of the installation (``ids``) and stay below 2**53, so that JavaScript reads them exactly. What must never be is
-impossible here: UNIQUE, CHECK and foreign keys, not code, say so.
+Rules: every key and foreign key of a tenant's table leads with ``organization_id``, so that no query crosses
+organizations and PostgreSQL can be sharded by it. Times are integers of Unix milliseconds, because SQLite has no type
+for them. Ids come from one counter of the installation (``ids``) and stay below 2**53, so that JavaScript reads them
+exactly. What must never be is impossible here: UNIQUE, CHECK and foreign keys, not code, say so.
 """
 
 from typing import Any
@@ -27,7 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.schema import SchemaItem
 
 FIRST_ID = 12344
-"""The first id given out. So the first organization's first business is 12345, the id in the documentation's example."""
+"""The first id given out. So the first organization's first business is 12345, the id in the documentation's
+example."""
 
 THREAD_STATUSES = ("waiting", "replied", "resolved")
 CHANNELS = ("WEB", "EMAIL", "SMS", "WHATSAPP")
@@ -124,8 +125,8 @@ api_tokens = _table(
     UniqueConstraint("token_hash"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
-"""API tokens; the token itself is kept nowhere, only its keyed hash and its last four characters. ``scopes``: separated by
-spaces."""
+"""API tokens; the token itself is kept nowhere, only its keyed hash and its last four characters. ``scopes``: separated
+by spaces."""
 
 customers = _table(
     "customers",
@@ -153,7 +154,8 @@ customer_identities = _table(
     _one_of("kind", IDENTITY_KINDS),
     Index(None, "organization_id", "customer_id"),
 )
-"""What a customer is known by: ``value`` in normal form, of which an organization has at most one; ``shown`` as first sent."""
+"""What a customer is known by: ``value`` in normal form, of which an organization has at most one; ``shown`` as first
+sent."""
 
 possible_duplicates = _table(
     "possible_duplicates",
@@ -197,7 +199,8 @@ threads = _table(
     # Room in each page lets PostgreSQL change a row in place, without touching the indexes.
     postgresql_with={"fillfactor": 80},
 )
-"""One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its messages."""
+"""One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its
+messages."""
 
 messages = _table(
     "messages",
@@ -227,8 +230,8 @@ events = _table(
     _ms("created_at_ms"),
     PrimaryKeyConstraint("organization_id", "id"),
 )
-"""What has happened, written in the transaction in which it happened: webhooks, mails and live streams derive from it. It names
-rows and copies none, so that what is erased there is erased."""
+"""What has happened, written in the transaction in which it happened: webhooks, mails and live streams derive from it.
+It names rows and copies none, so that what is erased there is erased."""
 
 idempotency_keys = _table(
     "idempotency_keys",
@@ -256,4 +259,5 @@ audit_entries = _table(
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
-"""Who changed what: ``actor`` such as ``command line``, ``action`` such as ``token.revoke``, ``subject`` such as ``token 12``."""
+"""Who changed what: ``actor`` such as ``command line``, ``action`` such as ``token.revoke``, ``subject`` such as
+``token 12``."""

@@ -15,8 +15,9 @@ from shopbell.storage.database import Database
 from shopbell.storage.rowset import Program, Row
 
 try:
-    # A newer SQLite than most interpreters bring: before 3.51.3 resetting the write-ahead log could corrupt the file. One copy of
-    # SQLite per process, always: two on one file break each other's locks. So nothing else here imports `sqlite3`.
+    # A newer SQLite than most interpreters bring: before 3.51.3 resetting the write-ahead log could corrupt the file.
+    # One copy of SQLite per process, always: two on one file break each other's locks. So nothing else here imports
+    # `sqlite3`.
     from pysqlite3 import dbapi2 as _driver
 except ImportError:  # no wheel for this platform; `doctor` says so
     from sqlite3 import dbapi2 as _driver
@@ -91,8 +92,8 @@ class SqliteDatabase(Database):
                 if part.rowset is None or arguments[part.rowset]:
                     cursor.execute(part.sql, given)
             rows = cursor.fetchall()
-        # The statements take microseconds and run here, on the loop; the sync takes long and runs beside it. Measured faster than
-        # the whole batch in a thread, which waits for the interpreter's lock at every statement.
+        # The statements take microseconds and run here, on the loop; the sync takes long and runs beside it. Measured
+        # faster than the whole batch in a thread, which waits for the interpreter's lock at every statement.
         await asyncio.get_running_loop().run_in_executor(self._commits, self._writer.commit)
         return result
 
@@ -115,11 +116,12 @@ class SqliteDatabase(Database):
         if writer is not None:
             writer.close()  # closing rolls back what is open
 
-    def is_lost_race(self, error: BaseException | None) -> bool:  # noqa: ARG002 - there is one writer, so there are no races
+    def is_lost_race(self, error: BaseException | None) -> bool:  # noqa: ARG002 - with one writer there are no races
         return False
 
     def is_failure(self, error: BaseException | None) -> bool:
-        # SQLITE_ERROR is a mistake in a statement; a full disk, a lock that is held, a file that is gone have codes of their own.
+        # SQLITE_ERROR is a mistake in a statement; a full disk, a lock that is held, a file that is gone have codes of
+        # their own.
         return (isinstance(error, driver.OperationalError) and error.sqlite_errorcode != _SQLITE_ERROR) or (
             type(error) is driver.DatabaseError  # a damaged file
         )
