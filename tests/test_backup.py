@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from conftest import Databases, SharedPostgres
 
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
-FLIPS = 400
+FLIPS = 120
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_every_flipped_bit_is_found(installation: Installation, file: Path, tmp_
     installation.cli("backup", file)
     whole = file.read_bytes()
     chosen = random.Random(20)
-    positions = [*range(0, 1536, 7), *range(len(whole) - 1024, len(whole), 5)]
+    positions = [*range(0, 1536, 13), *range(len(whole) - 1024, len(whole), 17)]
     positions += [chosen.randrange(len(whole)) for _ in range(FLIPS)]
     damaged = tmp_path / "damaged"
     for number, position in enumerate(positions):

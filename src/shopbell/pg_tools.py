@@ -46,10 +46,10 @@ def run(program: str, conninfo: str, server_version: int, arguments: Sequence[st
             f"install PostgreSQL's client programs of version {server_version} or later"
         )
     # A password among the arguments would be seen by every user of the machine.
-    parts = {name: value for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+    parts = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
     password = parts.pop("password", None)
-    environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
-    command = [str(shutil.which(program)), "--no-password", f"--dbname={make_conninfo("", **parts)}", *arguments]
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    command = [str(shutil.which(program)), "--no-password", f"--dbname={make_conninfo('', **parts)}", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         # Only what failed: the lines after it may quote rows.
