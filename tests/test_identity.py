@@ -30,8 +30,9 @@ def _or_refused(function: Callable[[], str]) -> str | None:
     try:
         return function()
     except ValueError as error:
-        assert str(error) in (identity.INVALID_EMAIL, identity.INVALID_PHONE, identity.INVALID_LOCALE)
-        return None
+        told = str(error)
+    assert told in (identity.INVALID_EMAIL, identity.INVALID_PHONE, identity.INVALID_LOCALE)
+    return None
 
 
 def _by_the_library(text: str) -> str | None:
@@ -39,7 +40,7 @@ def _by_the_library(text: str) -> str | None:
     if len(text) > identity.EMAIL_MAX_CHARACTERS:
         return None
     try:
-        address = email_validator.validate_email(text, check_deliverability=False)
+        address = email_validator.validate_email(text, check_deliverability=False, strict=True)
     except email_validator.EmailNotValidError:
         return None
     return f"{unicodedata.normalize('NFC', address.local_part.casefold())}@{address.ascii_domain.lower()}"
