@@ -131,6 +131,19 @@ def test_missing_programs_for_backups_are_noticed(installation: Installation) ->
     assert "postgresql-client" in found["pg_dump"][0]["remedy"]
 
 
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_programs_too_old_for_backups_are_noticed(installation: Installation, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n")
+    (old / "pg_dump").chmod(0o755)
+    installation.settings = dict(installation.settings) | {"PATH": f"{old}:/usr/bin:/bin"}
+    code, found = examine(installation)
+    assert code == 0
+    assert found["pg_dump"][0]["level"] == "warning"
+    assert "version 9 cannot back up" in found["pg_dump"][0]["detail"]
+
+
 def test_weakened_durability_is_an_error(own_postgres: Postgres, tmp_path: Path) -> None:
     engine = create_engine(
         make_url(own_postgres.url("postgres")).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"

@@ -27,6 +27,7 @@ PLAUSIBLE_YEARS = range(2026, 2100)
 SQLITE_SAFE = (3, 51, 3)
 POSTGRESQL_OLDEST = 14
 _SYNCHRONOUS_FULL = 2
+_NOT_OURS = "something changed what Shopbell sets on each connection; is this its own code?"
 
 
 class Level(Enum):
@@ -68,8 +69,6 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
         if not settings.sqlite_path.exists():
             remedy = "`shopbell serve` or `shopbell migrate` makes it"
             return [*findings, Finding(Level.WARNING, "database", "there is none yet", remedy)]
-    else:
-        findings.append(_pg_tools())
     database = connect_database(settings)
     try:
         findings += database.read_now(_database, settings, now_ms)
@@ -129,11 +128,15 @@ def _file_modes(settings: Settings) -> Iterator[Finding]:
         yield _ok("file modes", "what is kept is its owner's alone")
 
 
-def _pg_tools() -> Finding:
+def _pg_tools(server_version: int) -> Finding:
     try:
-        return _ok("pg_dump", f"version {pg_tools.version_of('pg_dump')}")
+        version = pg_tools.version_of("pg_dump")
     except CommandError as error:
         return Finding(Level.WARNING, "pg_dump", "not found: `shopbell backup` cannot work", str(error))
+    if version >= server_version:
+        return _ok("pg_dump", f"version {version}")
+    remedy = f"install PostgreSQL's client programs of version {server_version} or later, and put them first in PATH"
+    return Finding(Level.WARNING, "pg_dump", f"version {version} cannot back up a server of {server_version}", remedy)
 
 
 def _database(tx: Connection, settings: Settings, now_ms: int) -> list[Finding]:
@@ -164,7 +167,11 @@ def _sqlite_durability(tx: Connection) -> Iterator[Finding]:
     synchronous = tx.execute(text("PRAGMA synchronous")).scalar_one()
     full = synchronous >= _SYNCHRONOUS_FULL
     detail = "synchronous = FULL: each commit is on the disk before it is answered"
-    yield _ok("durability", detail) if full else Finding(Level.ERROR, "durability", "commits are not synced", "")
+    yield (
+        _ok("durability", detail)
+        if full
+        else Finding(Level.ERROR, "durability", f"synchronous = {synchronous}", _NOT_OURS)
+    )
 
 
 def _postgresql_durability(tx: Connection) -> Iterator[Finding]:
@@ -175,6 +182,7 @@ def _postgresql_durability(tx: Connection) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING, "PostgreSQL", f"server {version} is not tested", f"use {POSTGRESQL_OLDEST} or later"
         )
+    yield _pg_tools(number)
     wrong = {
         "fsync": "commits are lost with the power, and the data may be corrupt after",
         "full_page_writes": "a torn page after a power cut corrupts the data",

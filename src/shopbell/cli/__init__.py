@@ -5,8 +5,6 @@ command line; 130 is Ctrl-C.
 """
 
 import sys
-from os import devnull
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -61,11 +59,6 @@ def main() -> None:
         app(prog_name="shopbell")
     except ShopbellError as error:
         _fail(str(error))
-    except BrokenPipeError:
-        # Whoever read has gone, as `head` does: nothing to say, and nobody to say it to.
-        with Path(devnull).open("w") as nowhere:
-            sys.stdout = nowhere
-        sys.exit(1)
     except OSError as error:
         _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
 
