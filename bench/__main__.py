@@ -19,6 +19,8 @@ from bench.contest import KNOWN, KNOWN_OF_MILLION, MILLION, Contest, Result
 
 SYNC_TRIES = 300
 PAGE_BYTES = 4096
+QUIET_LOAD = 0.7
+"""The load average of the last minute above which something else is running."""
 
 
 def plan(contest: Contest) -> dict[str, tuple[str, Callable[[], Result]]]:
@@ -62,12 +64,15 @@ def sync_ms(folder: Path) -> float:
 
 def run(folder: Path, rounds: int, duration_s: int, console: Console) -> bool:
     """Measure everything and print the tables; whether all of it is worth something."""
+    busy = os.getloadavg()[0]
     console.print(
-        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"fdatasync p50 {sync_ms(folder):.2f} ms; wrk with one thread on the same cores; "
+        f"{os.cpu_count()} cores ({platform.machine()}), load average {busy:.1f} before the start, "
+        f"Python {platform.python_version()}, fdatasync p50 {sync_ms(folder):.2f} ms; wrk with one thread on them; "
         f"{rounds} rounds of {duration_s} s a row, all rows in turn; "
         f"90 % returning customers, out of {KNOWN:,} known ones ({KNOWN_OF_MILLION:,} on {MILLION:,} messages)"
     )
+    if busy > QUIET_LOAD:
+        console.print("[red]Something else is running here: the figures say little, their ratios not much more.[/]")
     progress = Console(stderr=True)
     contest = Contest(folder, duration_s)
     try:
