@@ -124,6 +124,25 @@ def test_a_postgresql_that_falls_silent_is_a_503_and_no_hang(own_postgres: Postg
         examine(record, installation.database.rows).check()
 
 
+def test_sigterm_ends_the_server_though_postgresql_is_silent(own_postgres: Postgres, tmp_path: Path) -> None:
+    installation = Installation(Database(own_postgres.url()), tmp_path)
+    record = small_world(installation)
+    with installation.serving(write_timeout_s=1, shutdown_timeout_s=1) as server:
+        assert _send(server, record).status == 200
+        backends = _backends(own_postgres)
+        try:
+            for pid in backends:
+                os.kill(pid, signal.SIGSTOP)
+            with Load(server.port, record, connections=4) as load:
+                load.wait_for(503, within_s=30)
+            asked_at_s = time.monotonic()
+            assert server.terminate() == 0
+            assert time.monotonic() - asked_at_s < 10
+        finally:
+            for pid in backends:
+                os.kill(pid, signal.SIGCONT)
+
+
 def _backends(server: Postgres) -> list[int]:
     """The processes of PostgreSQL that serve Shopbell's connections."""
     others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pkgutil import resolve_name
@@ -30,6 +31,8 @@ from shopbell.settings import PREFIX, Settings, load
 FACTORY = "shopbell.app:create_app"
 BACKLOG = 2_048
 FORCED = 130
+LAST_WAIT_S = 1.5
+"""Seconds, after the last request, that closing the database may take."""
 _OTHER_FILES = 256
 """File handles beside those of connections."""
 
@@ -122,6 +125,7 @@ class Server(uvicorn.Server):
         await super().main_loop()
         self.server_state.draining = True
         self.lifespan.state["draining"] = True
+        _end_after(self._drain_delay_s + (self.config.timeout_graceful_shutdown or 0) + LAST_WAIT_S)
         end_s = time.monotonic() + self._drain_delay_s
         while time.monotonic() < end_s and not self.force_exit:
             await asyncio.sleep(0.1)
@@ -180,6 +184,18 @@ def run(
             Supervisor(listener, factory, settings, on_started).run()
         else:
             raise TypeError("workers are other processes: they need the factory's name")
+
+
+def _end_after(seconds: float) -> None:
+    """End the process then, whatever still waits: a thread that asks a silent database cannot be told to stop."""
+
+    def end() -> None:
+        log.warning("ended while the database was silent")
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def listen(host: str, port: int) -> socket.socket:
