@@ -68,14 +68,7 @@ def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         folder = tmp_path / "migrations"
         shutil.copytree(Path(migration.__file__).parent / "migrations", folder, dirs_exist_ok=True)
         (folder / "versions" / "v0002_next.py").write_text(NEXT.format(then=then))
-        own_config = migration._config
-
-        def config() -> Any:
-            made = own_config()
-            made.set_main_option("script_location", str(folder))
-            return made
-
-        monkeypatch.setattr(migration, "_config", config)
+        monkeypatch.setattr(migration, "MIGRATIONS", folder)
 
     return become
 

@@ -9,16 +9,21 @@ from shopbell.storage.rowset import Part, Rowset, Statement
 _WANTED = Rowset("wanted", organization_id=int, kind=str, value=str)
 _WANTED_KEYS = Rowset("wanted_keys", organization_id=int, token_id=int, route=str, key=str)
 
+# Neither a join here: a table that was empty when the plan was made would be read by its organization alone ever after.
+_LOCALE = """
+    (SELECT locale FROM customers
+     WHERE customers.organization_id = wanted.organization_id AND customers.id = identity.customer_id)
+"""
+
 FIND_KNOWN = Statement(
     rowsets=(_WANTED, _WANTED_KEYS),
-    # CROSS JOIN is SQLite's way to say which table comes first.
+    # CROSS JOIN is SQLite's way to say which table comes first; OFFSET 0 keeps PostgreSQL from any plan but one look-up
+    # by key for each row, however small the tables were when the plan was made.
     sqlite=(
         Part(f"""
-            SELECT (SELECT json_group_array(json_array(known.organization_id, kind, value, customer_id, locale))
+            SELECT (SELECT json_group_array(json_array(organization_id, kind, value, customer_id, {_LOCALE}))
                     FROM {_WANTED.sqlite}
-                    CROSS JOIN customer_identities AS known USING (organization_id, kind, value)
-                    JOIN customers ON customers.organization_id = known.organization_id
-                                  AND customers.id = known.customer_id),
+                    CROSS JOIN customer_identities AS identity USING (organization_id, kind, value)),
                    (SELECT json_group_array(json_array(organization_id, token_id, route, key,
                                                        body_hash, result_id, created_at_ms))
                     FROM {_WANTED_KEYS.sqlite}
@@ -26,16 +31,22 @@ FIND_KNOWN = Statement(
         """),
     ),
     postgresql=f"""
-        SELECT (SELECT coalesce(json_agg(json_build_array(known.organization_id, kind, value, customer_id,
-                                                          locale)), '[]')::text
+        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, kind, value, customer_id, {_LOCALE})),
+                                '[]')::text
                 FROM {_WANTED.postgresql}
-                JOIN customer_identities AS known USING (organization_id, kind, value)
-                JOIN customers ON customers.organization_id = known.organization_id
-                              AND customers.id = known.customer_id),
+                CROSS JOIN LATERAL (
+                    SELECT customer_id FROM customer_identities AS known
+                    WHERE known.organization_id = wanted.organization_id AND known.kind = wanted.kind
+                      AND known.value = wanted.value
+                    OFFSET 0) AS identity),
                (SELECT coalesce(json_agg(json_build_array(organization_id, token_id, route, key,
                                                           body_hash, result_id, created_at_ms)), '[]')::text
                 FROM {_WANTED_KEYS.postgresql}
-                JOIN idempotency_keys USING (organization_id, token_id, route, key))
+                CROSS JOIN LATERAL (
+                    SELECT body_hash, result_id, created_at_ms FROM idempotency_keys AS known
+                    WHERE known.organization_id = wanted_keys.organization_id AND known.token_id = wanted_keys.token_id
+                      AND known.route = wanted_keys.route AND known.key = wanted_keys.key
+                    OFFSET 0) AS used)
     """,
 )
 """One row of two JSON arrays: the identities that are known, and the keys that were used before."""
@@ -59,11 +70,10 @@ FORGET_KEYS = Statement(
 )
 """Expired keys that are used again."""
 
-_NEW_CUSTOMERS = Rowset("new_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
+_CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
 _NEW_IDENTITIES = Rowset(
     "new_identities", organization_id=int, kind=str, value=str, customer_id=int, shown=str, created_at_ms=int
 )
-_NEW_LOCALES = Rowset("new_locales", organization_id=int, customer_id=int, locale=str)
 _PLACED = Rowset("placed", organization_id=int, customer_id=int, business_id=int, id=int, count=int, now_ms=int)
 _SENT = Rowset(
     "sent",
@@ -89,20 +99,19 @@ _NEW_KEYS = Rowset(
 )
 _NEW_DUPLICATES = Rowset("new_duplicates", organization_id=int, customer_id=int, other_customer_id=int, found_at_ms=int)
 
-_ADD_CUSTOMERS = """
+# New customers, and known ones whose locale is another now: an UPDATE would be a join, which a plan can get wrong.
+# "WHERE true" keeps SQLite from reading ON CONFLICT as the condition of a join.
+_PUT_CUSTOMERS = """
     INSERT INTO customers (organization_id, id, locale, created_at_ms)
-    SELECT organization_id, id, locale, created_at_ms FROM {new_customers}
+    SELECT organization_id, id, locale, created_at_ms FROM {changed_customers}
+    WHERE true
+    ON CONFLICT (organization_id, id) DO UPDATE SET locale = excluded.locale
 """
 _ADD_IDENTITIES = """
     INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)
     SELECT organization_id, kind, value, customer_id, shown, created_at_ms FROM {new_identities}
 """
-_CHANGE_LOCALES = """
-    UPDATE customers SET locale = new_locales.locale FROM {new_locales}
-    WHERE customers.organization_id = new_locales.organization_id AND customers.id = new_locales.customer_id
-"""
-# The thread's row is locked here, and its sequence moves on by as many messages as the batch has for it. "WHERE true"
-# keeps SQLite from reading ON CONFLICT as the condition of a join.
+# The thread's row is locked here, and its sequence moves on by as many messages as the batch has for it.
 _PLACE_THREADS = """
     INSERT INTO threads (organization_id, id, customer_id, business_id, channel, status, last_sequence,
                          created_at_ms, updated_at_ms)
@@ -143,7 +152,7 @@ _FLAG_DUPLICATES = """
     ON CONFLICT DO NOTHING
 """
 
-_ROWSETS = (_NEW_CUSTOMERS, _NEW_IDENTITIES, _NEW_LOCALES, _PLACED, _SENT, _NEW_KEYS, _NEW_DUPLICATES)
+_ROWSETS = (_CUSTOMERS, _NEW_IDENTITIES, _PLACED, _SENT, _NEW_KEYS, _NEW_DUPLICATES)
 
 
 def _sqlite(sql: str) -> str:
@@ -158,9 +167,8 @@ def _postgresql(sql: str) -> str:
 WRITE = Statement(
     rowsets=_ROWSETS,
     sqlite=(
-        Part(_sqlite(_ADD_CUSTOMERS), "new_customers"),
+        Part(_sqlite(_PUT_CUSTOMERS), "changed_customers"),
         Part(_sqlite(_ADD_IDENTITIES), "new_identities"),
-        Part(_sqlite(_CHANGE_LOCALES), "new_locales"),
         Part(_sqlite(_FLAG_DUPLICATES), "new_duplicates"),
         Part(_sqlite(_PLACE_THREADS), "placed"),
         Part(_sqlite(_ADD_MESSAGES), "sent"),
@@ -172,9 +180,8 @@ WRITE = Statement(
         """),
     ),
     postgresql=f"""
-        WITH added_customers AS ({_postgresql(_ADD_CUSTOMERS)}),
+        WITH put_customers AS ({_postgresql(_PUT_CUSTOMERS)}),
              added_identities AS ({_postgresql(_ADD_IDENTITIES)}),
-             changed_locales AS ({_postgresql(_CHANGE_LOCALES)}),
              flagged AS ({_postgresql(_FLAG_DUPLICATES)}),
              thread AS ({_postgresql(_PLACE_THREADS)}
                         RETURNING organization_id, id, customer_id, business_id, last_sequence),

@@ -3,7 +3,7 @@
 ``from_customers`` writes a whole batch with a fixed number of statements, however many sends are in it:
 
     PostgreSQL    3: find what is known, take ids, write everything
-    SQLite       14: BEGIN, find what is known, 2 to take ids, at most 9 to write everything, COMMIT
+    SQLite       13: BEGIN, find what is known, 2 to take ids, at most 8 to write everything, COMMIT
 
 and one more when an expired idempotency key is used again. A test counts them. The rows that the world must
 hear of (``events``) are written by the same transaction as the message.
@@ -117,9 +117,8 @@ class _Plan:
             else:
                 self.expired.append((organization_id, token_id, route, key))
         self.keyed: dict[IdempotencyKey, Send] = {}
-        self.new_customers: list[tuple[int, int]] = []
         self.new_identities: list[Row] = []
-        self.new_locales: dict[tuple[int, int], str] = {}
+        self.changed_customers: set[tuple[int, int]] = set()
         self.duplicates: set[tuple[int, int, int]] = set()
         self.threads: dict[ThreadKey, int] = {}
         self.counts: Counter[ThreadKey] = Counter()
@@ -143,7 +142,7 @@ class _Plan:
         customer_id = next((owner for owner in owners if owner is not None), None)
         if customer_id is None:
             customer_id = next(ids)
-            self.new_customers.append((send.organization_id, customer_id))
+            self.changed_customers.add((send.organization_id, customer_id))
             self.locales[send.organization_id, customer_id] = None
         for (identity, shown), owner in zip(send.identities, owners, strict=True):
             if owner is None:
@@ -153,16 +152,18 @@ class _Plan:
                 self.duplicates.add((send.organization_id, min(owner, customer_id), max(owner, customer_id)))
         customer = (send.organization_id, customer_id)
         if send.locale and send.locale != self.locales[customer]:
-            self.locales[customer] = self.new_locales[customer] = send.locale
+            self.locales[customer] = send.locale
+            self.changed_customers.add(customer)
         return customer_id
 
     def rows(self) -> dict[str, list[Row]]:
         """What ``WRITE`` takes, sorted: two processes that lock the same rows in one order never wait in a circle."""
         now_ms = self.now_ms
         return {
-            "new_customers": [(*customer, self.locales[customer], now_ms) for customer in self.new_customers],
+            "changed_customers": [
+                (*customer, self.locales[customer], now_ms) for customer in sorted(self.changed_customers)
+            ],
             "new_identities": sorted(self.new_identities),
-            "new_locales": [(*customer, locale) for customer, locale in sorted(self.new_locales.items())],
             "placed": sorted((*thread, id_, self.counts[thread], now_ms) for thread, id_ in self.threads.items()),
             "sent": [
                 (*thread, self.counts[thread] - place, id_, event_id, body, now_ms)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import resource
 import signal
@@ -117,6 +118,9 @@ class Server(uvicorn.Server):
         except SystemExit:
             raise (self.lifespan.failure or CommandError("the server could not start")) from None
         self.server_state.sweep(asyncio.get_running_loop())
+        # What was made for good until now is never garbage: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         if not self.should_exit:
             self._on_started()
 

@@ -22,7 +22,7 @@ from shopbell.identity import (
 MESSAGE_MAX_CHARACTERS = 10_000
 IDEMPOTENCY_KEY_MAX_CHARACTERS = 255
 
-_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
+_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE)
 _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
 
 Headers = Sequence[tuple[bytes, bytes]]

@@ -31,7 +31,7 @@ _NOTICE_SILENCE = {
 _ORDINARY = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
 # The hot statements find every row by its key. Prepared while a table was small, a plan could read all of it for ever
 # after.
-_HOT = f"{_ORDINARY} -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+_HOT = f"{_ORDINARY} -c enable_seqscan=off -c enable_mergejoin=off -c jit=off"
 
 # Another process was quicker: it made the same customer, thread or key, or both waited for each other.
 _LOST_RACES = (

@@ -152,7 +152,8 @@ customer_identities = _table(
     PrimaryKeyConstraint("organization_id", "kind", "value"),
     _of("customers", "customer_id"),
     _one_of("kind", IDENTITY_KINDS),
-    Index(None, "organization_id", "customer_id"),
+    # Not led by the organization: on a new table PostgreSQL would take its prefix for the way to an address.
+    Index(None, "customer_id", "organization_id"),
 )
 """What a customer is known by: ``value`` in normal form, of which an organization has at most one; ``shown`` as first
 sent."""

@@ -40,7 +40,7 @@ PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",
-    "cache_size = -65536",
+    "cache_size = -32768",
     "trusted_schema = OFF",
 )
 

@@ -125,9 +125,9 @@ def upgrade() -> None:
         **_OPTIONS,
     )
     op.create_index(
-        op.f("ix_customer_identities_organization_id_customer_id"),
+        op.f("ix_customer_identities_customer_id_organization_id"),
         "customer_identities",
-        ["organization_id", "customer_id"],
+        ["customer_id", "organization_id"],
         unique=False,
     )
     op.create_table(
