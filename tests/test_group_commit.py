@@ -21,6 +21,7 @@ class Disk:
         self.gate.set()
         self.refused: set[int] = set()
         self.failing = False
+        self.swallowed: int | None = None
 
     async def write(self, items: Sequence[int]) -> Sequence[int | Exception]:
         """Double each number; 13 is an outcome of its own, and what is refused takes its batch along."""
@@ -30,7 +31,7 @@ class Disk:
             raise StorageError("the database failed")
         if self.refused & set(items):
             raise ValueError("a statement is wrong")
-        return [KeyError(item) if item == 13 else item * 2 for item in items]
+        return [KeyError(item) if item == 13 else item * 2 for item in items if item != self.swallowed]
 
 
 def _run(
@@ -166,6 +167,17 @@ def test_when_the_database_fails_all_of_a_batch_are_told_and_the_next_is_tried()
         assert [type(result) for result in results] == [StorageError, StorageError]
         assert sorted(item for batch in disk.batches for item in batch) == [1, 2], "a failure is not tried again"
         disk.failing = False
+        assert await commit.submit(3) == 6
+
+    _run(test)
+
+
+def test_a_wrong_number_of_results_is_told_to_all_and_the_next_is_written() -> None:
+    async def test(disk: Disk, commit: "GroupCommit[int, int]") -> None:
+        disk.swallowed = 2
+        one, two = await _while_one_is_written(disk, commit, [1, 2])
+        assert [type(one), type(two)] == [RuntimeError, RuntimeError]
+        assert disk.batches == [[0], [1, 2]], "what may be written is not written again"
         assert await commit.submit(3) == 6
 
     _run(test)

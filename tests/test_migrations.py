@@ -145,6 +145,13 @@ def test_somebody_elses_database_is_left_alone(empty: Installation, command: tup
     assert _tables(empty.database) == {"recipes"}
 
 
+def test_an_empty_table_of_revisions_is_somebody_elses(fresh_installation: Installation) -> None:
+    fresh_installation.database.change("DELETE FROM alembic_version")
+    done = fresh_installation.run("migrate")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not Shopbell's" in done.stderr
+
+
 def test_an_older_database_is_told_and_then_migrated(opened: OpenDatabase, next_version: Any) -> None:
     assert opened.read_now(state) is State.CURRENT
     next_version()

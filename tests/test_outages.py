@@ -216,9 +216,11 @@ def test_a_full_disk_refuses_writes_and_goes_on_reading(
         assert len(installation.cli("threads", "list")) > 0
         with Load(server.port, record) as load:
             load.wait_for(503, 20)
+            assert server.client.get("/readyz").status_code == 503
             small_disk.free(server)
             load.wait_for(200, within_s=BACK_WITHIN_S)
             load.wait_for(200, 100)
+            assert server.client.get("/readyz").status_code == 200
         assert server.pid == pid
         assert _check_refusals(record) >= 40
         record.repeat_unanswered(server.port)

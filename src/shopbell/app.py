@@ -17,6 +17,7 @@ from shopbell.http.authentication import Authentication
 from shopbell.http.fresh import Fresh
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, RequestMetrics
 from shopbell.http.rate import RateLimit
+from shopbell.http.readiness import Readiness
 from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import FindBusiness, SendMessageToBusiness
 from shopbell.messages import Outcome, Send, from_customers
@@ -24,12 +25,12 @@ from shopbell.organizations import Business
 from shopbell.settings import Settings, load
 from shopbell.storage.database import Database
 from shopbell.storage.group_commit import GroupCommit
-from shopbell.storage.migrate import State, state
 from shopbell.storage.open import open_database
 from shopbell.storage.running import hold
 
 NOTE_USES_EVERY_S = 10
 FORGET_KEYS_EVERY_S = 600
+MEASURE_EVERY_S = 1
 
 log = structlog.get_logger()
 
@@ -56,7 +57,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     database.write_now(installation.adopt, secrets)
 
     authentication = Authentication(database, secrets)
-    sends = group_commit(settings, database)
+    readiness = Readiness(database)
+    sends = group_commit(settings, database, readiness)
     metrics = RequestMetrics()
     request_log = RequestLog(settings)
     widget = SendMessageToBusiness(
@@ -73,39 +75,42 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             stack.callback(request_log.write)
             stack.push_async_callback(database.close)
             stack.enter_context(hold(database))
-            stack.push_async_callback(_quietly, authentication.note_uses)
+            stack.push_async_callback(_quietly, "note uses of tokens", authentication.note_uses)
             sends.start()
             stack.push_async_callback(sends.close)
-            for period_s, job in (
-                (NOTE_USES_EVERY_S, authentication.note_uses),
-                (FORGET_KEYS_EVERY_S, lambda: _forget_expired_keys(database)),
+            for period_s, name, job in (
+                (NOTE_USES_EVERY_S, "note uses of tokens", authentication.note_uses),
+                (FORGET_KEYS_EVERY_S, "forget expired keys", lambda: _forget_expired_keys(database)),
+                (MEASURE_EVERY_S, "measure the queue", lambda: _measure_queue(sends)),
             ):
-                task = asyncio.create_task(_every(period_s, job))
+                task = asyncio.create_task(_every(period_s, name, job))
                 stack.callback(task.cancel)
             yield {"refused": metrics.observe_refusal}
-
-    async def is_ready() -> bool:
-        return await database.read(state) is State.CURRENT
 
     return routes.build(
         settings,
         widget=widget,
         demo=demo,
-        is_ready=is_ready,
+        is_ready=readiness.is_ready,
         metrics=metrics,
         request_log=request_log,
         lifespan=lifespan,
     )
 
 
-def group_commit(settings: Settings, database: Database) -> GroupCommit[Send, Outcome]:
+def group_commit(settings: Settings, database: Database, readiness: Readiness) -> GroupCommit[Send, Outcome]:
     """The queue of customers' messages in front of the database."""
 
     async def write(batch: Sequence[Send]) -> Sequence[Outcome]:
         BATCH_SIZE.observe(len(batch))
-        QUEUE_DEPTH.set(sends.depth)
         with COMMIT_SECONDS.time():
-            return await database.run(lambda: from_customers(batch))
+            try:
+                outcomes = await database.run(lambda: from_customers(batch))
+            except StorageError:
+                readiness.note_write(stored=False)
+                raise
+        readiness.note_write(stored=True)
+        return outcomes
 
     sends: GroupCommit[Send, Outcome] = GroupCommit(
         write,
@@ -132,15 +137,21 @@ async def _forget_expired_keys(database: Database) -> None:
         more = await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000)
 
 
-async def _every(period_s: float, job: Callable[[], Awaitable[None]]) -> None:
+async def _measure_queue(sends: GroupCommit[Send, Outcome]) -> None:
+    QUEUE_DEPTH.set(sends.depth)
+
+
+async def _every(period_s: float, name: str, job: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(period_s)
-        await _quietly(job)
+        await _quietly(name, job)
 
 
-async def _quietly(job: Callable[[], Awaitable[None]]) -> None:
+async def _quietly(name: str, job: Callable[[], Awaitable[None]]) -> None:
     """Run a job that may as well be done later: that it failed is a line in the log."""
     try:
         await job()
     except StorageError:
-        log.warning("put off", job=getattr(job, "__qualname__", "job"))
+        log.warning("put off", job=name)
+    except Exception as error:  # a bug in one run must not be the end of all later ones
+        log.error("bug", job=name, exc_info=error)

@@ -20,6 +20,7 @@ from typing import IO, Any
 import orjson
 
 from shopbell.errors import CommandError
+from shopbell.private_files import owner_only
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -28,6 +29,7 @@ NOT_WHOLE = "this is not a whole backup file of Shopbell; nothing was changed"
 MANIFEST_MAX_BYTES = 65_536
 
 _NAME = re.compile(r"[a-z0-9]+\.[a-z0-9]+")
+_TEXT = re.compile(r"[ -~]{1,200}")
 _CHUNK_BYTES = 1024 * 1024
 _CHECKSUM_BYTES = 64
 _BLOCK = tarfile.BLOCKSIZE
@@ -90,7 +92,7 @@ def write(target: Path, manifest: Manifest, parts: Sequence[Path]) -> str:
     """
     head = manifest.as_bytes()
     check = hashlib.sha256(head).hexdigest().encode()
-    with open(target, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with open(target, "xb", opener=owner_only) as file:
         for name, content in ((MANIFEST, head), (CHECKSUM, check)):
             _put(file, name, len(content), io.BytesIO(content))
         for part, member in zip(parts, manifest.members, strict=True):
@@ -163,23 +165,38 @@ def _manifest(source: IO[bytes]) -> Manifest:
     document: dict[str, Any] = orjson.loads(content)
     if document["format"] != FORMAT:
         raise CommandError("this backup is of a newer version of Shopbell; nothing was changed")
-    members = tuple(Member(each["name"], each["bytes"], each["sha256"]) for each in document["members"])
+    members = tuple(
+        Member(_text(each["name"]), _number(each["bytes"]), _text(each["sha256"])) for each in document["members"]
+    )
     return Manifest(
-        shopbell=document["shopbell"],
-        engine=document["engine"],
-        engine_version=document["engineVersion"],
-        revision=document["revision"],
-        created_at_ms=document["createdAt"],
+        shopbell=_text(document["shopbell"]),
+        engine=_text(document["engine"]),
+        engine_version=_text(document["engineVersion"]),
+        revision=None if document["revision"] is None else _text(document["revision"]),
+        created_at_ms=_number(document["createdAt"]),
         members=members,
     )
 
 
+def _text(value: object) -> str:
+    """A short text of one line: what a message may show."""
+    if not isinstance(value, str) or not _TEXT.fullmatch(value):
+        raise _DamagedError
+    return value
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise _DamagedError
+    return value
+
+
 def _take(source: IO[bytes], member: Member, folder: Path) -> None:
-    if not _NAME.fullmatch(member.name) or member.size_bytes < 0:
+    if not _NAME.fullmatch(member.name):
         raise _DamagedError  # whoever made this wanted to write elsewhere
     _expect(source, _header(member.name, member.size_bytes))
     digest, left_bytes = hashlib.sha256(), member.size_bytes
-    with open(folder / member.name, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as part:
+    with open(folder / member.name, "xb", opener=owner_only) as part:
         while left_bytes:
             chunk = source.read(min(left_bytes, _CHUNK_BYTES))
             if not chunk:

@@ -1,6 +1,7 @@
 """Backups: all data in one file, made while the server writes, and checked to the last bit before it is restored."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ MEMBERS = {"sqlite": "database.sqlite3", "postgresql": "database.pgdump"}
 """The database's name inside a backup, by engine."""
 
 KEY_MEMBER = "secret.key"
-_DATABASE_FILES = ("", "-wal", "-shm")
+_LOG_FILES = ("-wal", "-shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +206,50 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 
 def _replace_sqlite(path: Path, part: Path, stamp: str) -> Path | None:
-    kept = _free_name(path.with_name(f"{path.name}.before-restore-{stamp}")) if path.exists() else None
-    # The database before its log: a log without a database is ignored, one beside another database would corrupt it.
-    for suffix in _DATABASE_FILES:
+    """Put a database in the place of another. At no moment is there none: a server would begin with an empty one."""
+    kept = None
+    if path.exists():
+        _fold_log(path)
+        kept = _free_name(path.with_name(f"{path.name}.before-restore-{stamp}"))
+        _keep_also_as(kept, path, part.parent)
+    # What is left of a log, beside a damaged database or none. Beside another database it would corrupt that.
+    for suffix in _LOG_FILES:
         present = path.with_name(path.name + suffix)
         if present.exists():
             aside = kept or _free_name(path.with_name(f"{path.name}.left-over-{stamp}"))
             present.rename(aside.with_name(aside.name + suffix))
-    part.rename(path)
+    _sync_folder(path.parent)
+    part.replace(path)
     _sync_folder(path.parent)
     return kept
+
+
+def _fold_log(path: Path) -> None:
+    """Bring what the write-ahead log holds into the database, so that it is one file; a damaged one stays as it is."""
+    connection = sqlite.driver.connect(path, timeout=sqlite.BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        is_one_file = connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    except sqlite.driver.DatabaseError as error:
+        is_one_file = not sqlite.is_busy(error)
+    finally:
+        connection.close()
+    if not is_one_file:
+        # When it lets go, it would take the log of the restored database for its own.
+        raise CommandError(f"another program has {path} open; end it first")
+
+
+def _keep_also_as(kept: Path, path: Path, folder: Path) -> None:
+    """Give a file a second name; where there are no links, a copy made in ``folder`` gets that name."""
+    try:
+        kept.hardlink_to(path)
+    except OSError:
+        copy = folder / "kept"
+        with path.open("rb") as source, copy.open("xb") as target:
+            os.fchmod(target.fileno(), 0o600)
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        copy.rename(kept)
 
 
 def _free_name(wanted: Path) -> Path:

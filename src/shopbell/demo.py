@@ -1,7 +1,6 @@
 """The demo: an organization with two businesses and a token, made once, for the first message of somebody new."""
 
 import json
-import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from sqlalchemy import Connection
 from shopbell import audit, installation, organizations, tokens
 from shopbell.keys import Keys
 from shopbell.organizations import BusinessChanges
+from shopbell.private_files import write_private
 from shopbell.security import token_hash
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -76,7 +76,7 @@ def ensure(database: Database, settings: Settings, keys: Keys, *, now_ms: int) -
     kept = load(settings)
     demo = database.write_now(_ensure, keys, kept, now_ms)
     if demo != kept:
-        _keep(demo, file(settings))
+        write_private(file(settings), json.dumps(demo.as_json(), indent=2).encode() + b"\n")
     return demo
 
 
@@ -137,12 +137,3 @@ def _make(tx: Connection, now_ms: int) -> Demo:
     for business in made:
         audit.record(tx, organization_id, ACTOR, "business.create", f"business {business.id}", now_ms=now_ms)
     return Demo(organization_id, tuple(business.id for business in made))
-
-
-def _keep(demo: Demo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(unfinished, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as kept:
-        json.dump(demo.as_json(), kept, indent=2)
-        kept.write("\n")
-    unfinished.replace(path)

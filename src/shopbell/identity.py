@@ -47,7 +47,7 @@ _LOCALE = re.compile(
 
 
 def normal_email(text: str) -> str:
-    """An e-mail address in the form by which it is compared: case folded, the domain in its ASCII form (RFC 5890).
+    """An e-mail address in the form by which it is compared: in lower case, the domain in its ASCII form (RFC 5890).
 
     Args:
         text: at most 254 characters, nothing trimmed.
@@ -65,7 +65,7 @@ def normal_email(text: str) -> str:
         address = email_validator.validate_email(text, check_deliverability=False, strict=True)
     except email_validator.EmailNotValidError:
         raise ValueError(INVALID_EMAIL) from None
-    local = unicodedata.normalize("NFC", address.local_part.casefold())
+    local = unicodedata.normalize("NFC", address.local_part.lower())
     return f"{local}@{address.ascii_domain.lower()}"
 
 

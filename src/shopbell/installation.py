@@ -2,13 +2,15 @@
 
 import hmac
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, text, update
 
 from shopbell.errors import CommandError
 from shopbell.keys import Keys
 from shopbell.storage.schema import installation
 
 _SECRET_KEY = "secret_key"  # noqa: S105 - the name of the fact, not a key
+# In both engines' words: SQLAlchemy's are each for one engine.
+_REMEMBER = text("INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING")
 
 
 def fits(tx: Connection, keys: Keys) -> bool:
@@ -23,15 +25,16 @@ def adopt(tx: Connection, keys: Keys) -> None:
     Raises:
         CommandError: the database was made with another key, under which no token of it would be found.
     """
+    ours = _fingerprints(keys)[0]
+    if _fingerprint(tx) is None:
+        # Of two first starts at once the second waits here for the first, and then compares with what that one left.
+        tx.execute(_REMEMBER, {"name": _SECRET_KEY, "value": ours})
     if not fits(tx, keys):
         raise CommandError(
             "the secret key is not the one that this database was made with; set SHOPBELL_SECRET_KEY to that one, "
             "or SHOPBELL_SECRET_KEY_OLD while changing it"
         )
-    kept, ours = _fingerprint(tx), _fingerprints(keys)[0]
-    if kept is None:
-        tx.execute(insert(installation).values(name=_SECRET_KEY, value=ours))
-    elif kept != ours:
+    if _fingerprint(tx) != ours:
         tx.execute(update(installation).where(installation.c.name == _SECRET_KEY).values(value=ours))
 
 

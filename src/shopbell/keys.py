@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shopbell.errors import SettingsError
+from shopbell.private_files import write_private
 from shopbell.settings import SECRET_KEY_MIN_BYTES, Settings
 
 KEY_BYTES = 32
@@ -54,25 +55,12 @@ def load(settings: Settings) -> Keys:
 
 
 def _from_file(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f".{path.name}.{os.getpid()}")
     if not path.exists():
-        # Written whole under another name and then linked: two first starts at once end with one and the same key.
-        with open(made, "x", encoding="ascii", opener=_owner_only) as file:
-            file.write(os.urandom(KEY_BYTES).hex() + "\n")
-        try:
-            path.hardlink_to(made)
-        except FileExistsError:
-            pass
-        finally:
-            made.unlink()
+        # Two first starts at once end with one and the same key.
+        write_private(path, os.urandom(KEY_BYTES).hex().encode() + b"\n", replace=False)
     secret = path.read_bytes().strip()
     if len(secret) < SECRET_KEY_MIN_BYTES:
         raise SettingsError(
             f"{path} is damaged: it must hold at least {SECRET_KEY_MIN_BYTES} bytes; restore it from a backup"
         )
     return secret
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -51,24 +51,25 @@ FIND_KNOWN = Statement(
 )
 """One row of two JSON arrays: the identities that are known, and the keys that were used before."""
 
-_FORGOTTEN = Rowset("forgotten", organization_id=int, token_id=int, route=str, key=str)
+_FORGOTTEN = Rowset("forgotten", organization_id=int, token_id=int, route=str, key=str, created_at_ms=int)
 
 FORGET_KEYS = Statement(
     rowsets=(_FORGOTTEN,),
     sqlite=(
         Part(f"""
             DELETE FROM idempotency_keys
-            WHERE (organization_id, token_id, route, key)
-               IN (SELECT organization_id, token_id, route, key FROM {_FORGOTTEN.sqlite})
+            WHERE (organization_id, token_id, route, key, created_at_ms)
+               IN (SELECT organization_id, token_id, route, key, created_at_ms FROM {_FORGOTTEN.sqlite})
         """),
     ),
     postgresql=f"""
         DELETE FROM idempotency_keys AS old USING {_FORGOTTEN.postgresql}
         WHERE old.organization_id = forgotten.organization_id AND old.token_id = forgotten.token_id
           AND old.route = forgotten.route AND old.key = forgotten.key
+          AND old.created_at_ms = forgotten.created_at_ms
     """,
 )
-"""Expired keys that are used again."""
+"""Expired keys that are used again; not the fresh row that another process has put in the place of one."""
 
 _CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
 _NEW_IDENTITIES = Rowset(

@@ -110,12 +110,12 @@ class _Plan:
             self.customers[organization_id, kind, value] = customer_id
             self.locales[organization_id, customer_id] = locale
         self.answered: dict[IdempotencyKey, tuple[str, int]] = {}
-        self.expired: list[IdempotencyKey] = []
+        self.expired: list[Row] = []
         for organization_id, token_id, route, key, body_hash, thread_id, created_at_ms in answered:
             if created_at_ms > now_ms - IDEMPOTENCY_MS:
                 self.answered[organization_id, token_id, route, key] = (body_hash, thread_id)
             else:
-                self.expired.append((organization_id, token_id, route, key))
+                self.expired.append((organization_id, token_id, route, key, created_at_ms))
         self.keyed: dict[IdempotencyKey, Send] = {}
         self.new_identities: list[Row] = []
         self.changed_customers: set[tuple[int, int]] = set()

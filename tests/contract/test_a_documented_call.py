@@ -44,7 +44,8 @@ def test_the_documented_curl_command_is_answered_200_in_a_fresh_installation(fre
         _is_stored(fresh_installation, body, {"email": ["customer@example.com"], "phone": []})
 
 
-def test_the_documented_body_with_a_phone_number_is_answered_200(shop: Shop) -> None:
+def test_the_documented_body_with_a_phone_number_is_answered_200(own_shop: Shop) -> None:
+    shop = own_shop
     assert shop.world.boston == "12345"
     answer = shop.post_raw(DOCUMENTED_BODY.encode(), ("token", shop.world.token), ("Content-Type", "application/json"))
     assert answer.status == 200

@@ -12,6 +12,7 @@ import typer
 from shopbell import __version__
 from shopbell.cli.backup import backup_app
 from shopbell.cli.organizations import business_app, organization_app
+from shopbell.cli.output import visible
 from shopbell.cli.server import server_app
 from shopbell.cli.threads import customers_app, threads_app
 from shopbell.cli.tokens import token_app
@@ -65,5 +66,5 @@ def main() -> None:
 
 def _fail(text: str) -> NoReturn:
     for line in text.splitlines():
-        print(f"shopbell: {line}", file=sys.stderr)
+        print(f"shopbell: {visible(line)}", file=sys.stderr)
     sys.exit(1)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from shopbell import tokens
-from shopbell.errors import Forbidden, Unauthorized
+from shopbell.errors import Forbidden, StorageError, Unauthorized
 from shopbell.http.fresh import Fresh
 from shopbell.keys import Keys
 from shopbell.security import is_well_formed, token_hash
@@ -58,7 +58,11 @@ class Authentication:
         """Write down when tokens were last used, once for all uses since the last time."""
         if self._last_used_ms:
             uses, self._last_used_ms = self._last_used_ms, {}
-            await self._database.write(tokens.note_use, uses)
+            try:
+                await self._database.write(tokens.note_use, uses)
+            except StorageError:
+                self._last_used_ms = uses | self._last_used_ms  # the next time, then
+                raise
 
     async def _look_up(self, secret: str) -> Token | None:
         if not is_well_formed(secret):

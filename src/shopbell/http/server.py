@@ -32,7 +32,7 @@ from shopbell.settings import PREFIX, Settings, load
 FACTORY = "shopbell.app:create_app"
 BACKLOG = 2_048
 FORCED = 130
-LAST_WAIT_S = 1.5
+LAST_WAIT_S = 1.0
 """Seconds, after the last request, that closing the database may take."""
 _OTHER_FILES = 256
 """File handles beside those of connections."""

@@ -73,12 +73,12 @@ class WidgetMessage:
         name = "idempotency-key"
         if len(keys) != 1 or not keys[0]:
             self.faults.append(Fault("header", name, "invalid_format", "must be there once, and not empty"))
-        elif len(keys[0]) > IDEMPOTENCY_KEY_MAX_CHARACTERS:
+            return
+        self.idempotency_key = keys[0].decode("latin-1")
+        if len(keys[0]) > IDEMPOTENCY_KEY_MAX_CHARACTERS:
             self.faults.append(_too_long("header", name, IDEMPOTENCY_KEY_MAX_CHARACTERS))
-        elif not _VISIBLE_ASCII.fullmatch(keys[0]):
+        if not _VISIBLE_ASCII.fullmatch(keys[0]):
             self.faults.append(Fault("header", name, "invalid_character", "must consist of visible ASCII characters"))
-        else:
-            self.idempotency_key = keys[0].decode("ascii")
 
     def read_body(self, body: bytes) -> None:
         """Read the body of the request, all but the meaning of the phone number."""
@@ -104,14 +104,14 @@ class WidgetMessage:
             self.faults.append(_required(pointer))
         elif not isinstance(message, str):
             self.faults.append(_type(pointer, "string"))
-        elif not message.strip():
-            self.faults.append(Fault("body", pointer, "blank", "must not be blank"))
-        elif len(message) > MESSAGE_MAX_CHARACTERS:
-            self.faults.append(_too_long("body", pointer, MESSAGE_MAX_CHARACTERS))
-        elif "\0" in message:
-            self.faults.append(Fault("body", pointer, "invalid_character", "must not contain U+0000"))
         else:
             self.message = message
+            if not message.strip():
+                self.faults.append(Fault("body", pointer, "blank", "must not be blank"))
+            if len(message) > MESSAGE_MAX_CHARACTERS:
+                self.faults.append(_too_long("body", pointer, MESSAGE_MAX_CHARACTERS))
+            if "\0" in message:
+                self.faults.append(Fault("body", pointer, "invalid_character", "must not contain U+0000"))
 
     def _read_user(self, user: object) -> None:
         pointer = "#/user"

@@ -22,7 +22,7 @@ WORKER_MODULE = "shopbell.http.server"
 READY = b"1"
 _LOOK_S = 0.1
 _RESTART_DELAY_S = 1.0
-_END_RESERVE_S = 1.5
+_END_RESERVE_S = 1.7
 """Seconds beyond its own deadline after which a worker that does not end is killed."""
 
 log = structlog.get_logger()

@@ -7,6 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shopbell.errors import StorageError
 from shopbell.storage.rowset import Program
@@ -19,6 +20,9 @@ LOST_RACE_TRIES = 5
 
 ANSWER_TIMEOUT_S = 8
 """How long an ordinary transaction is waited for; a database that is silent must not keep a request for ever."""
+
+# What fails before a driver is asked: no connection became free, or the file's folder is gone or read-only.
+_FAILURES_AROUND = (PoolTimeoutError, OSError)
 
 
 class Database(ABC):
@@ -45,8 +49,8 @@ class Database(ABC):
             try:
                 with self.engine.begin() as tx:
                     return fn(tx, *args, **kwargs)
-            except DBAPIError as error:
-                if self.is_lost_race(error.orig) and attempt < LOST_RACE_TRIES:
+            except (DBAPIError, *_FAILURES_AROUND) as error:
+                if self.is_lost_race(_cause(error)) and attempt < LOST_RACE_TRIES:
                     continue
                 raise self._as_storage_error(error) from error
         raise AssertionError("the last try returns or raises")
@@ -60,7 +64,7 @@ class Database(ABC):
         try:
             with self.engine.connect().execution_options(reads_only=True) as tx:
                 return fn(tx, *args, **kwargs)
-        except DBAPIError as error:
+        except (DBAPIError, *_FAILURES_AROUND) as error:
             raise self._as_storage_error(error) from error
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -97,10 +101,14 @@ class Database(ABC):
     async def close(self) -> None:
         """Let go of all connections."""
 
-    def _as_storage_error(self, error: DBAPIError) -> Exception:
+    def _as_storage_error(self, error: Exception) -> Exception:
         # The driver's text may hold values of the statement: it is not passed on.
-        failed = self.is_failure(error.orig)
-        return StorageError(f"the database failed ({type(error.orig).__name__})") if failed else error
+        failed = isinstance(error, _FAILURES_AROUND) or self.is_failure(_cause(error))
+        return StorageError(f"the database failed ({type(_cause(error)).__name__})") if failed else error
+
+
+def _cause(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 async def _in_time(answer: Awaitable[T]) -> T:

@@ -120,6 +120,9 @@ class GroupCommit(Generic[Item, Result]):
             for entry in batch:
                 await self._write([entry])
         else:
+            # A mistake in the program. What it wrote is written: tried again, it would be there twice.
+            if len(results) != len(batch):
+                results = [RuntimeError(f"{len(results)} results for {len(batch)} items") for _ in batch]
             for (*_, future), result in zip(batch, results, strict=True):
                 _settle(future, result)
 

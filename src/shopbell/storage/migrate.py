@@ -33,6 +33,8 @@ def state(tx: Connection) -> State:
     if _VERSION_TABLE not in tables:
         return State.FOREIGN if tables else State.EMPTY
     revision = revision_of(tx)
+    if revision is None:  # somebody's Alembic made the table, and Shopbell's own never leaves it empty
+        return State.FOREIGN
     known = _revisions()
     if revision == known[-1]:
         return State.CURRENT
@@ -40,7 +42,7 @@ def state(tx: Connection) -> State:
 
 
 def revision_of(tx: Connection) -> str | None:
-    """The revision that a database of Shopbell's is at."""
+    """The revision that a database of Shopbell's is at; ``None`` when its table of revisions is empty."""
     # Not by Alembic: importing it takes longer than all else that most commands do.
     revision: str | None = tx.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar_one_or_none()
     return revision

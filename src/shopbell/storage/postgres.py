@@ -47,10 +47,14 @@ class PostgresDatabase(Database):
     """A PostgreSQL database.
 
     Args:
-        url: its address, with the driver ``postgresql+psycopg``.
+        url: its address, with the driver ``postgresql+psycopg``; its ``options`` hold where these do not set another
+            value.
     """
 
     def __init__(self, url: URL) -> None:
+        # Of two values of one setting the server takes the last: what durability needs stands after the URL's own.
+        given = "".join(f"{options} " for options in url.normalized_query.get("options", ()))
+        self._hot_options = given + _HOT
         super().__init__(
             create_engine(
                 url,
@@ -58,7 +62,7 @@ class PostgresDatabase(Database):
                 pool_size=4,
                 max_overflow=4,
                 pool_timeout=CONNECT_TIMEOUT_S,
-                connect_args={**_NOTICE_SILENCE, "options": _ORDINARY},
+                connect_args={**_NOTICE_SILENCE, "options": given + _ORDINARY},
             )
         )
         self.conninfo = make_conninfo(
@@ -88,7 +92,7 @@ class PostgresDatabase(Database):
             # Each statement is a transaction by itself: a program reads, then writes with one statement, so BEGIN and
             # COMMIT would only cost two more round trips.
             self._connection = await psycopg.AsyncConnection.connect(
-                make_conninfo(self.conninfo, options=_HOT), autocommit=True, prepare_threshold=0
+                make_conninfo(self.conninfo, options=self._hot_options), autocommit=True, prepare_threshold=0
             )
         cursor = self._connection.cursor()
         rows: list[Row] | None = None

@@ -10,6 +10,7 @@ from threading import Event, Thread
 import psycopg
 
 from shopbell.errors import CommandError, StorageError
+from shopbell.private_files import make_private_folder
 from shopbell.storage.database import Database
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.sqlite import SqliteDatabase
@@ -67,7 +68,7 @@ def alone(database: Database) -> Iterator[None]:
 @contextmanager
 def _file_lock(database: Path, kind: int, otherwise: str) -> Iterator[None]:
     # On a file of its own: the database's file is replaced by a restore, and closing it would drop SQLite's own locks.
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(database.parent)
     lock = os.open(database.with_name(f"{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

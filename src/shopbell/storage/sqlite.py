@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from shopbell.errors import StorageError
+from shopbell.private_files import make_private_folder
 from shopbell.storage.database import Database
 from shopbell.storage.rowset import Program, Row
 
@@ -103,7 +104,7 @@ class SqliteDatabase(Database):
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
             except driver.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != _SQLITE_BUSY:
+                if not is_busy(error):
                     raise
                 await asyncio.sleep(BUSY_PAUSE_S)
             else:
@@ -122,14 +123,20 @@ class SqliteDatabase(Database):
     def is_failure(self, error: BaseException | None) -> bool:
         # SQLITE_ERROR is a mistake in a statement; a full disk, a lock that is held, a file that is gone have codes of
         # their own.
-        return (isinstance(error, driver.OperationalError) and error.sqlite_errorcode != _SQLITE_ERROR) or (
-            type(error) is driver.DatabaseError  # a damaged file
-        )
+        if isinstance(error, driver.OperationalError):
+            return bool(error.sqlite_errorcode != _SQLITE_ERROR)
+        # A damaged file; a file or a folder that cannot be opened.
+        return type(error) is driver.DatabaseError or isinstance(error, OSError)
 
     async def close(self) -> None:
         self._roll_back()
         self._commits.shutdown()
         self.engine.dispose()
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether this error of the driver says that another connection holds a lock."""
+    return isinstance(error, driver.OperationalError) and error.sqlite_errorcode & 0xFF == _SQLITE_BUSY
 
 
 def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Any:
@@ -142,7 +149,7 @@ def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Any:
     Returns:
         A connection of the driver, which begins transactions only when told.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     # SQLite gives the log files the mode of the database: made here, it is the owner's alone.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = driver.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)

@@ -1,0 +1,24 @@
+"""What a server does now and then, beside answering."""
+
+import asyncio
+
+from shopbell import app
+from shopbell.errors import StorageError
+
+
+def test_a_job_that_fails_is_done_again_the_next_time() -> None:
+    failures: list[Exception] = [TypeError("a bug"), StorageError("away")]
+    done = asyncio.Event()
+
+    async def job() -> None:
+        if failures:
+            raise failures.pop()
+        done.set()
+
+    async def run() -> None:
+        task = asyncio.create_task(app._every(0.001, "a job", job))
+        await asyncio.wait_for(done.wait(), 10)
+        task.cancel()
+
+    asyncio.run(run())
+    assert failures == []
