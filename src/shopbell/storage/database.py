@@ -102,9 +102,12 @@ class Database(ABC):
         """Let go of all connections."""
 
     def _as_storage_error(self, error: Exception) -> Exception:
-        # The driver's text may hold values of the statement: it is not passed on.
-        failed = isinstance(error, _FAILURES_AROUND) or self.is_failure(_cause(error))
-        return StorageError(f"the database failed ({type(_cause(error)).__name__})") if failed else error
+        if not isinstance(error, _FAILURES_AROUND) and not self.is_failure(_cause(error)):
+            return error
+        # The driver's text may hold values of the statement: it is not passed on. The system's names a file at most.
+        return StorageError(
+            f"the database failed ({error if isinstance(error, OSError) else type(_cause(error)).__name__})"
+        )
 
 
 def _cause(error: Exception) -> BaseException | None:

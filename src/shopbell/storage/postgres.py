@@ -53,8 +53,8 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: URL) -> None:
         # Of two values of one setting the server takes the last: what durability needs stands after the URL's own.
-        given = "".join(f"{options} " for options in url.normalized_query.get("options", ()))
-        self._hot_options = given + _HOT
+        given = " ".join(url.normalized_query.get("options", ()))
+        self._hot_options = f"{given} {_HOT}"
         super().__init__(
             create_engine(
                 url,
@@ -62,13 +62,13 @@ class PostgresDatabase(Database):
                 pool_size=4,
                 max_overflow=4,
                 pool_timeout=CONNECT_TIMEOUT_S,
-                connect_args={**_NOTICE_SILENCE, "options": given + _ORDINARY},
+                connect_args={**_NOTICE_SILENCE, "options": f"{given} {_ORDINARY}"},
             )
         )
-        self.conninfo = make_conninfo(
-            url.set(drivername="postgresql").render_as_string(hide_password=False),
-            **_NOTICE_SILENCE,
-        )
+        # Not by the URL's text: SQLAlchemy writes a space in it as "+", which PostgreSQL's programs read as a plus.
+        _, parameters = self.engine.dialect.create_connect_args(url)
+        parameters.pop("context", None)  # the driver's own, no parameter of a connection
+        self.conninfo = make_conninfo(**{**parameters, "options": given or None, **_NOTICE_SILENCE})
         self._connection: psycopg.AsyncConnection[Row] | None = None
         self._turn = asyncio.Lock()
 
