@@ -1,11 +1,13 @@
 """The command line, as people and programs use it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from harness.installation import Database, Installation
@@ -151,6 +153,24 @@ def test_what_does_not_exist_is_one_line(fresh_installation: Installation, argum
 )
 def test_a_wrong_command_line_exits_with_2(fresh_installation: Installation, arguments: tuple[str, ...]) -> None:
     assert "Usage: shopbell" in "\n".join(faults(fresh_installation, *arguments, code=2))
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_server_says_where_it_listens(fresh_installation: Installation, log_format: str) -> None:
+    fresh_installation.settings = {"SHOPBELL_LOG_FORMAT": log_format}
+    server = start(fresh_installation, "serve", "--port", "0")
+    try:
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        told = f"Shopbell runs at {json.loads(line)['url']}/\n" if log_format == "json" else line
+        found = re.fullmatch(r"Shopbell runs at (http://127\.0\.0\.1:[1-9][0-9]*)/\n", told)
+        assert found, line
+        assert httpx2.get(f"{found[1]}/healthz", trust_env=False).status_code == 200
+    finally:
+        server.terminate()
+        output, _ = server.communicate(timeout=15)
+    assert output == ""
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])

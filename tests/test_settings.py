@@ -143,7 +143,22 @@ def test_a_wrong_file_is_one_clear_line(content: str, tmp_path: Path) -> None:
     assert line.startswith(("shopbell.toml: ", "SHOPBELL_PORT: "))
 
 
-def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_name_of_the_file_that_no_setting_has_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "shopbell.toml").write_text(
+        'prot = 9001\nSHOPBELL_HOST = "127.0.0.2"\nqueue_limit = 0\nzzz = "canary"\n'
+    )
+    assert _refusal().splitlines() == [
+        "shopbell.toml: there is no setting 'prot'; 'port' may be meant",
+        "shopbell.toml: there is no setting 'SHOPBELL_HOST'; 'host' may be meant",
+        "shopbell.toml: there is no setting 'zzz'",
+        "SHOPBELL_QUEUE_LIMIT: Input should be greater than or equal to 1",
+    ]
+
+
+def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "shopbell.toml").write_text("queue_limit = 7\n")
+    monkeypatch.setenv("SHOPBELL_CONFIG", "")
+    assert load().queue_limit == 7
     monkeypatch.setenv("SHOPBELL_PORT", "")
     monkeypatch.setenv("SHOPBELL_SECRET_KEY", "")
     assert load().port == 8080

@@ -6,6 +6,9 @@ the file that ``SHOPBELL_CONFIG`` names; keys without the prefix, in lower case)
 """
 
 import os
+import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -54,7 +57,9 @@ class Settings(BaseSettings):
         None, description="Address under which people reach this server; without it the request's own is used."
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Comma-separated addresses or networks (CIDR) of proxies whose `X-Forwarded-*` headers count."
+        (),
+        description="Comma-separated addresses or networks (CIDR) of proxies whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` headers count.",
     )
     rate_limit_per_s: int = Field(
         100, ge=1, le=1_000_000, description="Requests per second that one token may sustain, per server process."
@@ -172,8 +177,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What was passed wins over the environment, and the environment over the file."""
-        file = Path(os.environ.get(f"{PREFIX}CONFIG", "shopbell.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
 
 def load(**given: object) -> Settings:
@@ -188,15 +192,30 @@ def load(**given: object) -> Settings:
     Raises:
         SettingsError: a value is wrong; one line per fault says which and how to mend it, never the value itself.
     """
-    config = os.environ.get(f"{PREFIX}CONFIG")
-    if config and not Path(config).is_file():
+    if os.environ.get(f"{PREFIX}CONFIG") and not _file().is_file():
         raise SettingsError(f"{PREFIX}CONFIG: there is no file of that name")
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic
+        lines = list(_unknown_names(_file()))
+        settings = Settings(**given)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
-        raise SettingsError("\n".join(_line(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+        lines += [_line(fault["loc"], fault["msg"]) for fault in error.errors()]
     except ValueError as error:  # the TOML file cannot be parsed
-        raise SettingsError(f"{config or 'shopbell.toml'}: {error}") from None
+        raise SettingsError(f"{_file()}: {error}") from None
+    if lines:
+        raise SettingsError("\n".join(lines))
+    return settings
+
+
+def _file() -> Path:
+    return Path(os.environ.get(f"{PREFIX}CONFIG") or "shopbell.toml")
+
+
+def _unknown_names(file: Path) -> Iterator[str]:
+    """A line for each name in the file that no setting has: misspelt, it would be ignored."""
+    for name in tomllib.loads(file.read_text("utf-8")) if file.is_file() else ():
+        if name not in Settings.model_fields:
+            near = get_close_matches(name.lower().removeprefix(PREFIX.lower()), Settings.model_fields, 1)
+            yield f"{file}: there is no setting {name!r}" + (f"; {near[0]!r} may be meant" if near else "")
 
 
 def _line(location: tuple[int | str, ...], message: str) -> str:

@@ -30,12 +30,19 @@ def serve(
     json: JSON = False,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
+    import structlog
+
     from shopbell import settings
     from shopbell.http.server import run
 
     def on_listening(host: str, port: int) -> None:
+        url = _url(host, port)
         if json:
-            print_json({"url": _url(host, port)}, one_line=True)
+            print_json({"url": url}, one_line=True)
+        elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
+            structlog.get_logger().info("listening", url=url)
+        else:
+            say(f"Shopbell runs at {url}/", error=True)
 
     chosen = settings.load(**_given(host=host, port=port, workers=workers))
     run(chosen, on_listening=on_listening)
