@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from harness import world
-from harness.installation import Database, Installation, copy_sqlite
+from harness.installation import Database, Installation, Server, copy_sqlite
 from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
 from harness.shop import Shop
 
@@ -297,3 +297,42 @@ def own_shop(installation: Installation, people: world.World) -> Iterator[Shop]:
     """A running server with the world in it, for one test alone."""
     with installation.serving() as server:
         yield Shop(server, people)
+
+
+class Acme:
+    """Acme's tokens, and installations that begin alike; its Boston shop has the id of the documentation's example."""
+
+    def __init__(self, databases: Databases, folder: Path) -> None:
+        self._databases = databases
+        self.installation = self.new_installation(folder)
+        people = world.World.load(databases.world_file("sqlite"))
+        assert people.boston == "12345"
+        self.token = people.token
+        self.other_token = people.second_token
+        self.reading_token = people.reading_token
+
+    def new_installation(self, folder: Path) -> Installation:
+        """One that nobody else uses."""
+        return Installation(self._databases.copy("sqlite", "world"), folder)
+
+
+@pytest.fixture(scope="session")
+def acme(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Acme:
+    """Acme, on SQLite: the reference is the same on both engines."""
+    return Acme(databases, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module")
+def acme_server(acme: Acme) -> Iterator[Server]:
+    """A server with the limits that the reference names."""
+    with acme.installation.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def document(acme_server: Server) -> dict[str, Any]:
+    """The reference as a client gets it."""
+    answer = acme_server.client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    got: dict[str, Any] = answer.json()
+    return got

@@ -200,6 +200,31 @@ def test_a_page_lets_nothing_foreign_in_and_no_frame_around_it(server: Server, p
     assert page.headers["x-frame-options"] == "DENY"
 
 
+@pytest.mark.parametrize(
+    "path", ["/static/shopbell.css", "/docs/static/swagger-ui.css", "/docs/static/swagger-ui-bundle.js"]
+)
+def test_a_file_is_taken_for_nothing_else_and_counted_by_its_route(server: Server, path: str) -> None:
+    file = server.client.get(path)
+    assert file.status_code == 200
+    assert file.headers["content-type"].startswith("text/css" if path.endswith(".css") else "text/javascript")
+    assert file.headers["content-security-policy"].startswith("default-src 'none';")
+    assert file.headers["x-content-type-options"] == "nosniff"
+    assert file.headers["cross-origin-resource-policy"] == "same-origin"
+    route = path.rpartition("/")[0] + "/{name}"
+    metrics = server.client.get("/metrics").text
+    assert f'shopbell_http_requests_total{{route="{route}",status="200"}}' in metrics
+    assert 'route="(no such route)",status="200"' not in metrics
+
+
+def test_of_a_trusted_proxy_the_headers_count_that_the_settings_name(tmp_path: Path) -> None:
+    names = re.findall("`(X-Forwarded-[^`]*)`", Settings.model_fields["trusted_proxies"].description or "")
+    assert names == ["X-Forwarded-For", "X-Forwarded-Proto"]
+    proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "chat.example.org", "X-Forwarded-Port": "8443"}
+    with on_sqlite(tmp_path).serving(trusted_proxies="127.0.0.1") as server:
+        command = command_on(server.client.get("/", headers=proxied))
+        assert f"https://127.0.0.1:{server.port}/api/" in command
+
+
 class Named(HTMLParser):
     """What a page names: its links, its files, and scripts that stand in it."""
 

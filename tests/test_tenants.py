@@ -22,13 +22,13 @@ PUBLIC_ROUTES = {
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/docs"),
-    ("GET", "/docs/static"),
+    ("GET", "/docs/static/{name}"),
     ("GET", "/static/{name}"),
     ("GET", "/problems"),
     ("GET", "/problems/{name}"),
 }
 EXAMPLES = {
-    "/docs/static": "/docs/static/swagger-ui.css",
+    "/docs/static/{name}": "/docs/static/swagger-ui.css",
     "/static/{name}": "/static/shopbell.css",
     "/problems/{name}": "/problems/not-found",
 }

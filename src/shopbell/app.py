@@ -15,7 +15,7 @@ from shopbell.errors import StorageError
 from shopbell.http import routes
 from shopbell.http.authentication import Authentication
 from shopbell.http.fresh import Fresh
-from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, RequestMetrics
+from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, REFUSED, RequestMetrics
 from shopbell.http.rate import RateLimit
 from shopbell.http.readiness import Readiness
 from shopbell.http.request_log import RequestLog
@@ -69,6 +69,10 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         body_limit_bytes=settings.body_limit_bytes,
     )
 
+    def refused(request_id: str, method: str, status: int) -> None:
+        metrics.observe(REFUSED, status, 0.0)
+        request_log.note(request_id, method, REFUSED, status, 0.0)
+
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
@@ -85,7 +89,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             ):
                 task = asyncio.create_task(_every(period_s, name, job))
                 stack.callback(task.cancel)
-            yield {"refused": metrics.observe_refusal}
+            yield {"refused": refused}
 
     return routes.build(
         settings,

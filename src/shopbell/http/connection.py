@@ -84,8 +84,8 @@ def is_draining(scope: Mapping[str, Any]) -> bool:
 class Connection(HttpToolsProtocol):
     """One connection.
 
-    The application's lifespan state may hold ``refused``, a function that is given the status of each answer that no
-    route made, for counting.
+    The application's lifespan state may hold ``refused``, a function that is given the request's id and method and the
+    status of each answer that no route made, for counting and logging.
     """
 
     server_state: Connections
@@ -178,6 +178,18 @@ class Connection(HttpToolsProtocol):
         elif self.deadline_s <= now_s:
             self._end_of_patience(now_s)
 
+    def note_refusal(self, request_id: str, method: str, status: int) -> None:
+        """Tell the application of an answer that no route made.
+
+        Args:
+            request_id: the request's id.
+            method: its method, or ``-`` when it is not known.
+            status: the answer's status.
+        """
+        note = self.app_state.get("refused")
+        if note is not None:
+            note(request_id, method, status)
+
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
@@ -199,11 +211,10 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer what the application never sees; after the answers that are still owed."""
         is_head_known = self._phase in (HEAD_NEW, HEAD)
-        answer = render(problem, request_id_of(self.headers if is_head_known else ()), (CLOSE,))
+        request_id = request_id_of(self.headers if is_head_known else ())
+        answer = render(problem, request_id, (CLOSE,))
         self._phase = DISCARD
-        count = self.app_state.get("refused")
-        if count is not None:
-            count(answer.status)
+        self.note_refusal(request_id, "-", answer.status)
         if self._is_answered():
             self._write(answer)
         else:

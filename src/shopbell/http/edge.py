@@ -9,15 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shopbell.errors import InternalError, MethodNotAllowed
 from shopbell.http.body import ClientDisconnect
 from shopbell.http.metrics import RequestMetrics
-from shopbell.http.problems import Answer, render, send_answer
+from shopbell.http.problems import ANSWER_HEADERS, Answer, render, send_answer
 from shopbell.http.request_id import request_id_of
 from shopbell.http.request_log import RequestLog
 
 HotRoute = Callable[[Scope, Receive, str], Awaitable[Answer]]
 """A bare route: scope, receive and the request's id to a whole answer."""
-
-ANSWER_HEADERS = "shopbell.answer_headers"
-"""Where in its scope a bare route notes the headers that even the answer to a bug must have."""
 
 UNMATCHED = "(no such route)"
 

@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from shopbell.errors import InternalError, Problem, TemporarilyUnavailable
 from shopbell.http.body import ClientDisconnect
-from shopbell.http.problems import render, send_answer
+from shopbell.http.problems import ANSWER_HEADERS, render, send_answer
 from shopbell.http.request_id import request_id_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class Exchange(RequestResponseCycle):
         if problem is not None and self.response_started:
             self.transport.close()
         elif problem is not None:
-            await send_answer(cast("Any", send), render(problem, self._request_id(), (CLOSE,)))
+            more_headers = (*cast("Any", self.scope).get(ANSWER_HEADERS, ()), CLOSE)
+            self.protocol.note_refusal(self._request_id(), self.scope["method"], problem.status)
+            await send_answer(cast("Any", send), render(problem, self._request_id(), more_headers))
         self.on_response = _nothing
 
     async def _problem_of(self, app: "ASGI3Application", send: Any) -> Problem | None:

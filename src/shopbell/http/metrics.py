@@ -28,6 +28,10 @@ COMMIT_SECONDS = Histogram(
 QUEUE_DEPTH = Gauge("shopbell_queue_depth", "Messages that wait for their batch.", multiprocess_mode="livesum")
 
 
+REFUSED = "(refused)"
+"""In a route's place, of an answer that no route made: the server gave it itself."""
+
+
 class RequestMetrics:
     """Counts answers. The library's look-up by labels takes a lock and builds a key: it is done once per pair."""
 
@@ -48,10 +52,6 @@ class RequestMetrics:
             self._pairs[route, status] = pair
         pair[0].inc()
         pair[1].observe(seconds)
-
-    def observe_refusal(self, status: int) -> None:
-        """Count an answer that no route made: the server refused the request itself."""
-        self.observe("(refused)", status, 0.0)
 
 
 def exposition() -> tuple[bytes, str]:

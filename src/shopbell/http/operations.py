@@ -6,16 +6,17 @@ from shopbell.errors import StorageError, TemporarilyUnavailable
 from shopbell.http.connection import is_draining
 from shopbell.http.metrics import exposition
 
-router = APIRouter(tags=["operations"])
+# Described in reference.py: FastAPI would describe GET and HEAD twice, under one name.
+router = APIRouter(include_in_schema=False)
 
 
-@router.get("/healthz")
+@router.api_route("/healthz", methods=["GET", "HEAD"])
 async def healthz() -> dict[str, str]:
     """Tell that the process runs. It says nothing about the database: restarting this process would not mend that."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.api_route("/readyz", methods=["GET", "HEAD"])
 async def readyz(request: Request) -> dict[str, str]:
     """Tell whether requests should be sent here.
 
@@ -31,7 +32,7 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.api_route("/metrics", methods=["GET", "HEAD"])
 def metrics() -> Response:
     """Tell the metrics of this server in Prometheus' text format."""
     body, content_type = exposition()

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import fastapi_offline
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shopbell import __version__
@@ -20,6 +21,10 @@ PLACEHOLDER_BUSINESS_ID = 12345
 _WEB = Path(__file__).parents[1] / "web"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FILES = {path.name: path.read_bytes() for path in _WEB.iterdir() if path.suffix in _MEDIA_TYPES}
+_SWAGGER_FILES = {
+    name: Path(fastapi_offline.__file__).with_name("static") / name
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js")
+}
 
 # A command line is made of it: nothing may pass that means something to a shell, or to a page.
 _PLAIN_HOST = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -39,6 +44,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_FILE_HEADERS = {**_HEADERS, "Content-Security-Policy": _POLICY, "Cache-Control": "max-age=300"}
 
 router = APIRouter(include_in_schema=False)
 
@@ -94,8 +100,19 @@ def static(name: str) -> Response:
     """
     if name not in _FILES:
         raise NotFound
-    headers = {**_HEADERS, "Content-Security-Policy": _POLICY, "Cache-Control": "max-age=300"}
-    return Response(_FILES[name], headers=headers, media_type=_MEDIA_TYPES[Path(name).suffix])
+    return Response(_FILES[name], headers=_FILE_HEADERS, media_type=_MEDIA_TYPES[Path(name).suffix])
+
+
+@router.api_route("/docs/static/{name}", methods=["GET", "HEAD"])
+def swagger(name: str) -> Response:
+    """Give a file of Swagger UI.
+
+    Raises:
+        NotFound: 404, there is no such file.
+    """
+    if name not in _SWAGGER_FILES:
+        raise NotFound
+    return FileResponse(_SWAGGER_FILES[name], headers=_FILE_HEADERS, media_type=_MEDIA_TYPES[Path(name).suffix])
 
 
 def _page(template: str, *, policy: str = _POLICY, cache: str = "no-cache", **values: object) -> Response:

@@ -11,6 +11,9 @@ from shopbell.errors import Problem
 CONTENT_TYPE = b"application/problem+json"
 REFERENCE = "/problems/"
 
+ANSWER_HEADERS = "shopbell.answer_headers"
+"""Where in its scope a bare route notes the headers that even the answer to a bug must have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

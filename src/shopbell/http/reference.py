@@ -92,16 +92,20 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
             {"name": "operations", "description": "For those who run the server. No token is needed."},
         ],
     )
-    served = document["paths"]
+    if document["paths"]:
+        raise AssertionError(f"routes without a description: {', '.join(document['paths'])}")
     document["paths"] = {ROUTE: reference_widget.path_item(settings)}
     for path, (summary, description, ok) in _OPERATIONS.items():
-        operation = served.pop(path)["get"]
-        operation |= {"summary": summary, "description": description, "security": []}
-        operation["operationId"] = path.strip("/")
-        operation["responses"] = {"200": {**ok, "headers": headers()}, **_server_problems(settings, path)}
-        document["paths"][path] = {"get": operation}
-    if served:
-        raise AssertionError(f"routes without a description: {', '.join(served)}")
+        document["paths"][path] = {
+            "get": {
+                "tags": ["operations"],
+                "operationId": path.strip("/"),
+                "summary": summary,
+                "description": f"{description} `HEAD` is answered alike, without a body.",
+                "security": [],
+                "responses": {"200": {**ok, "headers": headers()}, **_server_problems(settings, path)},
+            }
+        }
     document["components"] = {"securitySchemes": SECURITY_SCHEMES, "schemas": SCHEMAS, "headers": HEADERS}
     return document
 
@@ -110,7 +114,7 @@ def _server_problems(settings: Settings, path: str) -> dict[str, Any]:
     """What any route may answer, because the server itself does."""
     examples: dict[str, tuple[Problem, str]] = {
         "notHttp": (BadRequest("There must be exactly one header 'host'."), "The request is not proper HTTP/1.1."),
-        "method": (MethodNotAllowed("GET"), "Another method than GET was used."),
+        "method": (MethodNotAllowed("GET, HEAD"), "Another method than GET or HEAD was used."),
         "slow": (RequestTimeout("headers"), "The headers did not arrive in time."),
         "headers": (HeaderFieldsTooLarge(settings.header_limit_bytes), "The headers are too large."),
         "unavailable": (

@@ -48,8 +48,8 @@ safely, whatever happened to it: it has one effect.
   and the two are noted as possibly one person.
 - **The conversation**: there is one of each customer with each business. A further message lands in it, and it waits
   for a reply again, also when it was resolved.
-- **Order of checks**: token (401), rate (429), arrival and size of the body (408, 413), headers and body together (400,
-  every fault at once), business (403), `Idempotency-Key` (422).
+- **Order of checks**: token (401), rate (429), the token's scope (403), arrival and size of the body (408, 413),
+  headers and body together (400, every fault at once), business (403), `Idempotency-Key` (422).
 - `null` stands for absent, unknown fields are ignored.
 """
 

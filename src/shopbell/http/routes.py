@@ -4,7 +4,7 @@ POST /api/widget/send-message-to-business    widget.py, bare ASGI
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
-GET  /docs /static/{name}                    pages.py
+GET  /docs /docs/static/{name} /static/{name} pages.py
 GET  /openapi.json                           reference.py
 """
 
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shopbell import __version__
 from shopbell.demo import Demo
-from shopbell.errors import BadRequest, Fault, Invalid, MethodNotAllowed, NotFound, Problem
+from shopbell.errors import BadRequest, Fault, InternalError, Invalid, MethodNotAllowed, NotFound, Problem
 from shopbell.http import operations, pages, reference
 from shopbell.http.edge import Edge, HotRoute
 from shopbell.http.metrics import RequestMetrics
@@ -55,14 +54,13 @@ def build(
         request_log: gets a line for each.
         lifespan: opens and closes what the routes need.
     """
-    app: FastAPI = FastAPIOffline(
+    app = FastAPI(
         docs_url=None,  # pages.py has its own, which needs no script inside the page
         redoc_url=None,
         title="Shopbell",
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
-        static_url="/docs/static",
     )
     app.state.settings = settings
     app.state.demo = demo
@@ -72,6 +70,7 @@ def build(
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _bug)
     reference.install(app)
     proxies = [str(network) for network in settings.trusted_proxies]
     # Uvicorn and Starlette spell the types of one and the same interface differently.
@@ -84,13 +83,20 @@ async def _problem(request: Request, problem: Exception) -> Response:
     return _response(render(problem, request.scope["state"]["request_id"]))
 
 
+async def _bug(request: Request, _: Exception) -> Response:
+    """What nobody expected. Starlette raises it again after this answer, and Edge logs it."""
+    return await _problem(request, InternalError())
+
+
 async def _http_exception(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: no such route, or not this method."""
     assert isinstance(error, HTTPException)  # noqa: S101
     if error.status_code == NotFound.status:
         return await _problem(request, NotFound())
     if error.status_code == MethodNotAllowed.status:
-        return await _problem(request, MethodNotAllowed((error.headers or {}).get("Allow", "GET")))
+        # Starlette keeps them in a set, which has another order at each start.
+        allowed = sorted((error.headers or {}).get("Allow", "GET").split(", "))
+        return await _problem(request, MethodNotAllowed(", ".join(allowed)))
     return await _problem(request, BadRequest("The request cannot be read."))
 
 

@@ -20,8 +20,7 @@ from shopbell.errors import (
 )
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.body import read_body
-from shopbell.http.edge import ANSWER_HEADERS
-from shopbell.http.problems import Answer, render
+from shopbell.http.problems import ANSWER_HEADERS, Answer, render
 from shopbell.http.rate import Header, RateLimit
 from shopbell.http.widget_fields import WidgetMessage
 from shopbell.messages import Identity, Outcome, Send, Sent
