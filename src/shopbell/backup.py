@@ -124,8 +124,8 @@ def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
         now_ms: the time in Unix ms.
 
     Raises:
-        CommandError: the file is not whole, of the other engine or of a newer version; a server runs; PostgreSQL's
-            programs are missing or failed. The data is as it was.
+        CommandError: the file is not whole, of the other engine or of a newer version; a server runs or another
+            program has the file open; PostgreSQL's programs are missing or failed. The data is as it was.
         StorageError: the database failed.
     """
     home = settings.sqlite_path.parent if settings.is_sqlite else file.absolute().parent
