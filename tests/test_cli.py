@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -162,6 +163,7 @@ def test_a_server_says_where_it_listens(fresh_installation: Installation, log_fo
     server = start(fresh_installation, "serve", "--port", "0")
     try:
         assert server.stderr is not None
+        assert select.select([server.stderr], [], [], 30)[0], "it says nothing"
         line = server.stderr.readline()
         told = f"Shopbell runs at {json.loads(line)['url']}/\n" if log_format == "json" else line
         found = re.fullmatch(r"Shopbell runs at (http://127\.0\.0\.1:[1-9][0-9]*)/\n", told)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from shopbell import __version__, archive, installation, keys, pg_tools
 from shopbell.archive import Manifest
 from shopbell.errors import CommandError, SettingsError, StorageError
+from shopbell.private_files import make_private_folder, sync_folder
 from shopbell.settings import Settings
 from shopbell.storage import migrations, sqlite
 from shopbell.storage.database import Database
@@ -129,7 +130,7 @@ def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
         StorageError: the database failed.
     """
     home = settings.sqlite_path.parent if settings.is_sqlite else file.absolute().parent
-    home.mkdir(parents=True, exist_ok=True)
+    make_private_folder(home)
     with _work_folder(home) as folder:
         manifest = archive.extract(file, folder)
         _check(manifest, settings)
@@ -163,15 +164,7 @@ def _publish(unfinished: Path, file: Path) -> None:
         raise CommandError(f"{file} exists already; nothing is overwritten") from None
     except OSError:  # a file system without links
         unfinished.rename(file)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(file.parent)
 
 
 def _check(manifest: Manifest, settings: Settings) -> None:
@@ -218,9 +211,9 @@ def _replace_sqlite(path: Path, part: Path, stamp: str) -> Path | None:
         if present.exists():
             aside = kept or _free_name(path.with_name(f"{path.name}.left-over-{stamp}"))
             present.rename(aside.with_name(aside.name + suffix))
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     part.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return kept
 
 
@@ -290,7 +283,7 @@ def _restore_key(settings: Settings, part: Path, stamp: str) -> Iterator[str]:
     if present.exists():
         present.rename(_free_name(present.with_name(f"{present.name}.before-restore-{stamp}")))
     part.rename(present)
-    _sync_folder(present.parent)
+    sync_folder(present.parent)
 
 
 def _look(tx: Connection, settings: Settings) -> list[str]:
