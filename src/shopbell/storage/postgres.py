@@ -38,7 +38,6 @@ _LOST_RACES = (
     pg_errors.UniqueViolation,
     pg_errors.DeadlockDetected,
     pg_errors.SerializationFailure,
-    pg_errors.LockNotAvailable,
 )
 _FAILURES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 
@@ -74,18 +73,22 @@ class PostgresDatabase(Database):
 
     async def run(self, program: Callable[[], Program[T]]) -> T:
         async with self._turn:
-            for _ in range(LOST_RACE_TRIES):
-                try:
-                    async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                        return await self._run(program())
-                except _LOST_RACES:
-                    continue
-                except BaseException as error:
-                    await self._disconnect()  # it may be broken, or an answer may still be on its way
-                    if self.is_failure(error):
-                        raise StorageError(f"the database failed ({type(error).__name__})") from error
-                    raise
-            raise StorageError("the transaction lost too many races")
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    return await self._run_until_won(program)
+            except BaseException as error:
+                await self._disconnect()  # it may be broken, or an answer may still be on its way
+                if self.is_failure(error):
+                    raise StorageError(f"the database failed ({type(error).__name__})") from error
+                raise
+
+    async def _run_until_won(self, program: Callable[[], Program[T]]) -> T:
+        for _ in range(LOST_RACE_TRIES):
+            try:
+                return await self._run(program())
+            except _LOST_RACES:
+                continue
+        raise StorageError("the transaction lost too many races")
 
     async def _run(self, program: Program[T]) -> T:
         if self._connection is None or self._connection.closed:
