@@ -9,9 +9,9 @@ from harness import raw
 from harness.installation import Installation
 from harness.shop import Shop
 
-DOCUMENTED_HOST = "https://me.instaply.com"
+DOCUMENTED_HOST = "https://chat.example.org"
 DOCUMENTED_TOKEN = "your-api-token"
-DOCUMENTED_CURL = r"""curl -X POST "https://me.instaply.com/api/widget/send-message-to-business" \
+DOCUMENTED_CURL = r"""curl -X POST "https://chat.example.org/api/widget/send-message-to-business" \
   -H "token: your-api-token" \
   -H "Content-Type: application/json" \
   -d '{ "businessId": "12345", "message": "Hello, I need help with my order.", "user": { "email": "customer@example.com", "locale": "en" } }'
