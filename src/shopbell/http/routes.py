@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -20,7 +19,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shopbell import __version__
 from shopbell.demo import Demo
-from shopbell.errors import BadRequest, Fault, InternalError, Invalid, MethodNotAllowed, NotFound, Problem
+from shopbell.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem
 from shopbell.http import operations, pages, reference
 from shopbell.http.edge import Edge, HotRoute
 from shopbell.http.metrics import RequestMetrics
@@ -69,7 +68,6 @@ def build(
     app.include_router(pages.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _bug)
     reference.install(app)
     proxies = [str(network) for network in settings.trusted_proxies]
@@ -98,18 +96,6 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         allowed = sorted((error.headers or {}).get("Allow", "GET").split(", "))
         return await _problem(request, MethodNotAllowed(", ".join(allowed)))
     return await _problem(request, BadRequest("The request cannot be read."))
-
-
-async def _validation_error(request: Request, error: Exception) -> Response:
-    """What FastAPI finds wrong with parameters, in the one shape of errors."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = []
-    for fault in error.errors():
-        place, *path = fault["loc"]
-        name = "#/" + "/".join(map(str, path)) if place == "body" else ".".join(map(str, path))
-        code = "required" if fault["type"] == "missing" else "invalid_value"
-        faults.append(Fault(place, name, code, "is required" if code == "required" else "is not valid"))
-    return await _problem(request, Invalid(faults))
 
 
 def _response(answer: Answer) -> Response:
