@@ -40,8 +40,8 @@ PRAGMAS = (
     # FULL syncs the log at each commit. In simulated power cuts NORMAL lost acknowledged messages, FULL none.
     "synchronous = FULL",
     "foreign_keys = ON",
-    # 64 MB of log before it is folded in: a page that changes often is written there once. Measured on 1,000,000 messages
-    # against 16 MB: a sixth more messages per second.
+    # 64 MB of log before it is folded in: a page that changes often is then written there once. Measured on 1,000,000
+    # messages against 16 MB: a sixth more messages per second.
     "wal_autocheckpoint = 16000",
     "cache_size = -32768",
     "trusted_schema = OFF",
