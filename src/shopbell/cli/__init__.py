@@ -55,7 +55,7 @@ def main() -> None:
     """Run the command line of this process, and end it with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its code instead of an error.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream
     try:
         app(prog_name="shopbell")
     except ShopbellError as error:

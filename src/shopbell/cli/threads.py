@@ -18,7 +18,7 @@ from shopbell.threads import Message, Thread
 threads_app = typer.Typer(help="Conversations of customers with businesses.", no_args_is_help=True)
 customers_app = typer.Typer(help="Customers, and what they are known by.", no_args_is_help=True)
 
-Status = Enum("Status", {name: name for name in THREAD_STATUSES}, type=str)  # type: ignore[misc]
+Status = Enum("Status", {name: name for name in THREAD_STATUSES}, type=str)  # type: ignore[misc]  # made of a tuple
 
 FOLLOW_PAUSE_S = 0.5
 

@@ -115,7 +115,7 @@ class Connection(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._host = b""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the parent narrows
         """Take the connection, or refuse it when there are too many."""
         super().connection_made(transport)
         self.deadline_s = self.loop.time() + self.limits.header_timeout_s
@@ -134,7 +134,7 @@ class Connection(HttpToolsProtocol):
             running.message_event.set()
         super().connection_lost(exc)
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:  # type: ignore[override]  # the parent says None, asyncio bool
         """Answer a client that has ended its side after a whole request; else close."""
         if self._is_lingering or self._phase not in (IDLE, DISCARD) or self._is_answered():
             return False

@@ -59,5 +59,5 @@ def exposition() -> tuple[bytes, str]:
     registry: CollectorRegistry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # set for more than one worker: any of them answers for all
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
     return generate_latest(registry), CONTENT_TYPE_LATEST

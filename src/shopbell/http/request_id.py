@@ -31,7 +31,7 @@ class _Random:
 
 _random = _Random()
 # A forked process must not hand out the ids of its parent.
-os.register_at_fork(after_in_child=_random.__init__)  # type: ignore[misc]
+os.register_at_fork(after_in_child=_random.__init__)  # type: ignore[misc]  # made anew, in place
 
 
 def new_request_id() -> str:

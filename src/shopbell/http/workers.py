@@ -161,4 +161,4 @@ class Supervisor:
 
     def _bury(self, worker: Worker) -> None:
         worker.close()
-        mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]  # no types
