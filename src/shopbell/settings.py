@@ -106,6 +106,77 @@ class Settings(BaseSettings):
         description="Seconds between SIGTERM and the end of accepting, in which `/readyz` already answers 503, for a "
         "load balancer to notice.",
     )
+    run_worker: bool = Field(
+        True, description="Whether `serve` also delivers webhooks; switch it off where `shopbell worker` runs apart."
+    )
+    nats_url: SecretStr | None = Field(
+        None,
+        description="Address of a NATS server (`nats://user:password@host:4222`) that wakes the other processes; "
+        "without it PostgreSQL's `NOTIFY` does.",
+    )
+    poll_interval_s: float = Field(
+        1,
+        gt=0,
+        le=2,
+        description="Seconds after which a process looks for news by itself, because a wake-up may be lost.",
+    )
+    outbound_allow: str = Field(
+        "",
+        description="Comma-separated `host:port` or networks (CIDR) that webhooks may reach although they are private, "
+        "by plain HTTP too: `127.0.0.1:9000` while developing.",
+    )
+    delivery_schedule_s: Annotated[tuple[float, ...], NoDecode] = Field(
+        (0, 5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400, 86_400, 86_400),
+        description="Comma-separated seconds between the attempts to deliver a webhook, the first one after the event.",
+    )
+    delivery_jitter: float = Field(
+        0.2, ge=0, le=0.9, description="Share by which each of these pauses is longer or shorter, by chance."
+    )
+    delivery_dns_timeout_s: float = Field(3, gt=0, le=60, description="Seconds to look up a receiver's address.")
+    delivery_connect_timeout_s: float = Field(5, gt=0, le=60, description="Seconds to connect to a receiver.")
+    delivery_timeout_s: float = Field(
+        15, gt=0, le=300, description="Seconds that a whole attempt may take, by the wall clock."
+    )
+    delivery_lease_s: float = Field(
+        30, gt=0, le=3_600, description="Seconds after which a delivery whose worker died is another worker's."
+    )
+    delivery_order_wait_s: float = Field(
+        3_600,
+        ge=0,
+        le=604_800,
+        description="Seconds that later events of a conversation wait for one that does not get through.",
+    )
+    deliveries_per_webhook: int = Field(8, ge=1, le=1_000, description="Most deliveries to one webhook at once.")
+    deliveries_per_worker: int = Field(64, ge=1, le=10_000, description="Most deliveries of one worker at once.")
+    delivery_log_days: int = Field(30, ge=1, le=3_650, description="Days that deliveries and their log are kept.")
+    webhook_failure_days: float = Field(
+        5, gt=0, le=365, description="Days without a success after which a webhook is switched off."
+    )
+    webhook_failure_attempts: int = Field(
+        20, ge=1, le=10_000, description="Fewest failed attempts before a webhook is switched off."
+    )
+    attachments_url: str = Field(
+        "",
+        description="Where attachments are kept: `file:///absolute/folder` or `s3://bucket/prefix`; a folder "
+        "beside the SQLite file unless given.",
+    )
+    attachments_s3_endpoint: AnyHttpUrl | None = Field(
+        None, description="Address of an S3-compatible service; Amazon's own unless given."
+    )
+    attachments_s3_region: str = Field("us-east-1", description="Region of the S3 bucket.")
+    attachments_s3_access_key_id: SecretStr | None = Field(None, description="Access key of the S3 bucket.")
+    attachments_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key of the S3 bucket.")
+    attachment_limit_bytes: int = Field(
+        20_971_520, ge=1_024, le=5_368_709_120, description="Largest attachment; above it the answer is 413."
+    )
+    attachment_types: str = Field(
+        "image/*, audio/*, video/*, text/plain, text/csv, application/pdf, application/zip, "
+        "application/vnd.openxmlformats-officedocument.*",
+        description="Comma-separated media types that attachments may have, by their content.",
+    )
+    attachment_link_s: int = Field(
+        3_600, ge=60, le=604_800, description="Seconds that a link to an attachment is valid."
+    )
     log_format: Literal["console", "json"] = Field("console", description="How log lines look on standard error.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe lines to log.")
     log_requests: bool = Field(
@@ -158,6 +229,17 @@ class Settings(BaseSettings):
             return tuple(ip_network(str(name).strip()) for name in names if str(name).strip())
         except ValueError:
             raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
+
+    @field_validator("delivery_schedule_s", mode="before")
+    @classmethod
+    def _pauses(cls, value: object) -> object:
+        try:
+            pauses = tuple(float(pause) for pause in (value.split(",") if isinstance(value, str) else value))  # type: ignore[attr-defined]
+        except (TypeError, ValueError):
+            raise ValueError("must be seconds, separated by commas") from None
+        if not pauses or not all(0 <= pause <= 604_800 for pause in pauses):
+            raise ValueError("must be one or more numbers of seconds from 0 to 604800")
+        return pauses
 
     @model_validator(mode="after")
     def _what_postgresql_needs(self) -> Self:

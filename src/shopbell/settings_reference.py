@@ -30,14 +30,14 @@ and a test keeps it true.
 | --- | --- | --- | --- |
 """
 
-_TYPES: dict[object, str] = {str: "text", AnyHttpUrl: "http(s) URL", SecretStr: f"≥ {SECRET_KEY_MIN_BYTES} bytes"}
+_TYPES: dict[object, str] = {str: "text", AnyHttpUrl: "http(s) URL", SecretStr: "text, secret"}
 _LIMITS = (("ge", "{:,} to"), ("gt", "more than {:,}, up to"), ("le", "{:,}"))
 
 
 def page() -> str:
     """The whole page."""
     rows = (
-        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_allowed(field)} | {field.description} |\n"
+        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_allowed(name, field)} | {field.description} |\n"
         for name, field in Settings.model_fields.items()
     )
     return _HEAD + "".join(rows)
@@ -45,20 +45,24 @@ def page() -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or value == ():
+    if value is None or value in ((), ""):
         return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(format(part, 'g') for part in value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _allowed(field: FieldInfo) -> str:
+def _allowed(name: str, field: FieldInfo) -> str:
     kind: Any = field.annotation
+    if name in ("secret_key", "secret_key_old"):
+        return f"≥ {SECRET_KEY_MIN_BYTES} bytes"
     for member in get_args(kind):
         if get_origin(kind) is not Literal and member in _TYPES:
             return _TYPES[member]
     if get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(kind))
     if get_origin(kind) is tuple:
-        return "networks"
+        return "numbers" if float in get_args(kind) else "networks"
     if kind is bool:
         return "`true`, `false`"
     if kind in (int, float):
