@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from harness import world
 from harness.installation import Database, Installation, Server, copy_sqlite
+from harness.nats import Nats
 from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
 from harness.shop import Shop
 
@@ -111,6 +112,13 @@ class Databases:
             path.parent.mkdir()
             copy_sqlite(Path(make_url(source.url).database or ""), path)
             return Database(f"sqlite:///{path}")
+        return self._create(name, template)
+
+    def empty(self) -> Database:
+        """A PostgreSQL database of its own with nothing in it."""
+        return self._create(f"{self.worker}_{next(self._numbers)}", "template1")
+
+    def _create(self, name: str, template: str) -> Database:
         # Two copies of one template at once fail: one looks like a user of the template to the other.
         with _locked(self.folder, "create-database"):
             self.postgres().command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -222,6 +230,15 @@ def own_postgres() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[Nats]:
+    """A NATS server for one test alone, to be stopped and started."""
+    server = Nats(tmp_path)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=ENGINES)

@@ -1,0 +1,1 @@
+"""Wake-ups: whoever waits for news is told to look, within this process and from process to process."""

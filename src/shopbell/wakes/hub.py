@@ -1,0 +1,138 @@
+"""The hub of one process: who waits for news of an organization is woken, and then reads the database.
+
+It remembers that something happened, never what: truth is in the rows. A wake-up from another process may be lost with
+a connection, so whoever waits looks by itself now and then, too (``SHOPBELL_POLL_INTERVAL_S``).
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+from shopbell.settings import Settings
+from shopbell.wakes.relay import Relay
+
+
+class Listener:
+    """One task that waits for news; made by :meth:`Wakes.listen`."""
+
+    def __init__(self) -> None:
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """End the wait that is under way, or else the next one."""
+        self._news.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for an announcement.
+
+        Args:
+            timeout_s: seconds to wait at most; 0 only asks.
+
+        Returns:
+            Whether there was one since the listener was made or since the last wait that returned True.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
+        except TimeoutError:
+            if not self._news.is_set():
+                return False
+        self._news.clear()
+        return True
+
+
+class Wakes:
+    """The hub of one process. Its methods are called from the event loop.
+
+    Args:
+        relay: carries announcements to other processes and theirs here; None where there are no others.
+    """
+
+    def __init__(self, relay: Relay | None = None) -> None:
+        self._relay = relay
+        self._of_all: set[Listener] = set()
+        self._of_one: dict[int, set[Listener]] = {}
+
+    async def start(self) -> None:
+        """Begin to hear the other processes; when they are not to be reached, that is a line in the log."""
+        if self._relay is not None:
+            await self._relay.start(self._wake)
+
+    async def close(self) -> None:
+        """Stop hearing the other processes; what was announced before is still told to them, if that is possible."""
+        if self._relay is not None:
+            await self._relay.close()
+
+    def announce(self, organization_ids: Iterable[int]) -> None:
+        """Wake who listens to these organizations, here and in the other processes; called after the commit.
+
+        Args:
+            organization_ids: the organizations of which events were committed.
+        """
+        ids = frozenset(organization_ids)
+        if not ids:
+            return
+        self._wake(ids)
+        if self._relay is not None:
+            self._relay.announce(ids)
+
+    @contextmanager
+    def listen(self, organization_id: int | None = None) -> Iterator[Listener]:
+        """Listen within a ``with`` block: nothing that is announced after its beginning is missed.
+
+        Args:
+            organization_id: the organization to listen to; None for any.
+
+        Returns:
+            What to wait by; for one task.
+        """
+        listener = Listener()
+        if organization_id is None:
+            self._of_all.add(listener)
+            try:
+                yield listener
+            finally:
+                self._of_all.discard(listener)
+            return
+        self._of_one.setdefault(organization_id, set()).add(listener)
+        try:
+            yield listener
+        finally:
+            of_this = self._of_one[organization_id]
+            of_this.discard(listener)
+            if not of_this:
+                del self._of_one[organization_id]
+
+    def _wake(self, organization_ids: Collection[int] | None) -> None:
+        """Wake who listens to these organizations; with None everybody."""
+        for listener in self._of_all:
+            listener.wake()
+        if not self._of_one:
+            return
+        for organization_id in self._of_one if organization_ids is None else organization_ids:
+            for listener in self._of_one.get(organization_id, ()):
+                listener.wake()
+
+
+def relay_of(settings: Settings, conninfo: str | None) -> Relay | None:
+    """The relay that the settings ask for.
+
+    Args:
+        settings: those of this process.
+        conninfo: how libpq reaches the database (``PostgresDatabase.conninfo``); None with SQLite.
+
+    Returns:
+        NATS where its address is set, else ``NOTIFY`` with PostgreSQL; None with SQLite, whose other processes poll.
+
+    Raises:
+        SettingsError: the address of NATS is none.
+    """
+    if settings.nats_url is not None:
+        from shopbell.wakes.nats import nats_relay  # takes a tenth of a second, and few use it
+
+        return nats_relay(settings.nats_url.get_secret_value())
+    if conninfo is not None:
+        from shopbell.wakes.notify import notify_relay
+
+        return notify_relay(conninfo)
+    return None

@@ -1,0 +1,199 @@
+"""NATS may be absent, silent or hostile: the server starts, and no secret leaves."""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
+
+from harness.nats import Nats
+from harness.ports import free_port
+from shopbell.errors import SettingsError
+from shopbell.settings import Settings
+from shopbell.wakes.hub import Wakes, relay_of
+from shopbell.wakes.nats import address_of, nats_relay
+from shopbell.wakes.relay import START_TIMEOUT_S
+
+ACME = 1
+SECRET = "very-secret"
+LONG_S = 20
+
+
+def run(test: Callable[[], Awaitable[None]]) -> list[MutableMapping[str, Any]]:
+    """Run a test, and notice all that it left open; returns what was logged."""
+    with capture_logs() as lines:
+        asyncio.run(test())  # type: ignore[arg-type]
+    gc.collect()
+    return lines
+
+
+def test_a_server_starts_without_nats_and_finds_it_later(tmp_path: Path) -> None:
+    nats = Nats(tmp_path)
+    nats.port = free_port()
+
+    async def test() -> None:
+        here, there = Wakes(nats_relay(nats.url)), Wakes(nats_relay(nats.url))
+        began_s = time.monotonic()
+        await here.start()
+        await there.start()
+        assert time.monotonic() - began_s < START_TIMEOUT_S
+        with here.listen(ACME) as near, there.listen(ACME) as far:
+            here.announce([ACME])
+            assert await near.wait(0)
+            assert not await far.wait(0)
+            await asyncio.to_thread(nats.start)
+            assert await far.wait(LONG_S)
+        await here.close()
+        await there.close()
+
+    lines = run(test)
+    nats.stop()
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "wake-ups are lost; polling goes on",
+        "wake-ups are lost; polling goes on",
+    ]
+    assert nats.password not in repr(lines)
+
+
+def test_a_wrong_password_is_a_line_in_the_log_without_it(own_nats: Nats) -> None:
+    async def test() -> None:
+        wakes = Wakes(nats_relay(f"nats://alice:{SECRET}@127.0.0.1:{own_nats.port}"))
+        await wakes.start()
+        wakes.announce([ACME])
+        await wakes.close()
+
+    (line,) = run(test)
+    assert line["log_level"] == "warning"
+    assert SECRET not in repr(line)
+
+
+@asynccontextmanager
+async def _one_who_says(greeting: bytes) -> AsyncIterator[tuple[int, bytearray]]:
+    """A server that only says this; gives its port, and what it hears."""
+    heard = bytearray()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        while data := await reader.read(1_000):
+            heard.extend(data)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heard
+
+
+@pytest.mark.parametrize("greeting", [b"", b"INFO {", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"INFO {}\r\n" * 3])
+def test_one_who_is_no_nats_does_not_hold_up_the_start(greeting: bytes) -> None:
+    async def test() -> None:
+        async with _one_who_says(greeting) as (port, _):
+            wakes = Wakes(nats_relay(f"nats://127.0.0.1:{port}"))
+            began_s = time.monotonic()
+            await wakes.start()
+            assert time.monotonic() - began_s < START_TIMEOUT_S + 0.5
+            with wakes.listen(ACME) as listener:
+                wakes.announce([ACME])
+                assert await listener.wait(0)
+            await wakes.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("userinfo", [f"alice:{SECRET}", SECRET])
+def test_no_password_goes_in_the_clear_where_tls_was_asked_for(userinfo: str) -> None:
+    """Somebody on the way takes away the server's offer of TLS."""
+
+    async def test() -> None:
+        async with _one_who_says(b'INFO {"auth_required":true}\r\n') as (port, heard):
+            for scheme in ("tls", "nats"):
+                wakes = Wakes(nats_relay(f"{scheme}://{userinfo}@127.0.0.1:{port}"))
+                await wakes.start()
+                await wakes.close()
+                # The second is the control: there nobody asked for TLS.
+                assert (SECRET.encode() in heard) is (scheme == "nats")
+
+    run(test)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_wake_ups_go_through_tls_of_a_trusted_server_alone(
+    trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = _self_signed(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    nats = Nats(tmp_path, "--tls", "--tlscert", str(certificate), "--tlskey", str(key))
+    nats.start()
+
+    async def test() -> None:
+        relay = nats_relay(nats.url.replace("nats:", "tls:"))
+        await relay.start(lambda _: None)
+        await relay.close()
+
+    lines = run(test)
+    nats.stop()
+    expected = "wake-ups go between processes" if trusted else "wake-ups are lost; polling goes on"
+    assert [line["event"] for line in lines] == [expected]
+
+
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that is its own authority, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wakes")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nats", "nats://", "http://127.0.0.1:4222", "nats://127.0.0.1:port", "nats://[::1", "ws://127.0.0.1:80"]
+)
+def test_an_address_that_is_none_is_refused_without_being_quoted(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        nats_relay(url.replace("127.", f"alice:{SECRET}@127."))
+    assert "SHOPBELL_NATS_URL" in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+def test_an_address_is_shown_without_its_secrets() -> None:
+    address = address_of(f"tls://alice:{SECRET}@[::1]")
+    assert str(address) == "tls://[::1]:4222"
+    assert (address.user, address.password, address.token) == ("alice", SECRET, "")
+    assert SECRET not in f"{address} {address!r}"
+    assert address_of("nats://t%2Fk@127.0.0.1:1").token == "t/k"
+
+
+def test_the_settings_choose_the_way() -> None:
+    """NATS where it is named, NOTIFY on PostgreSQL, and nothing on SQLite, where other processes poll."""
+    named = Settings(nats_url="nats://127.0.0.1:4222")  # type: ignore[arg-type]
+    plain = Settings()
+    ways = [relay_of(named, None), relay_of(named, "host=127.0.0.1"), relay_of(plain, "host=127.0.0.1")]
+    assert [relay._way for relay in ways if relay is not None] == ["NATS", "NATS", "NOTIFY"]
+    assert relay_of(plain, None) is None
