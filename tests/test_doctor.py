@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from harness.installation import Database, Installation
+from harness.nats import Nats
 from harness.ports import free_port
 from harness.postgres import Postgres
 
@@ -179,3 +180,36 @@ def test_a_server_that_is_not_there_is_an_error(installation: Installation) -> N
     assert code == 1
     assert found["database"][0]["level"] == "error"
     assert "SHOPBELL_DATABASE_URL" in found["database"][0]["remedy"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_nats_is_looked_at_where_it_is_used(installation: Installation, own_nats: Nats) -> None:
+    assert "NATS" not in examine(installation)[1]
+    settings = dict(installation.settings)
+    shown = f"nats://127.0.0.1:{own_nats.port}"
+
+    installation.settings = settings | {"SHOPBELL_NATS_URL": own_nats.url}
+    code, found = examine(installation)
+    assert code == 0
+    assert found["NATS"][0]["level"] == "ok"
+    assert found["NATS"][0]["detail"].startswith(f"{shown} answers within ")
+
+    wrong = f"nats://alice:very-secret@127.0.0.1:{own_nats.port}"
+    installation.settings = settings | {"SHOPBELL_NATS_URL": wrong}
+    done = installation.run("doctor", "--json")
+    assert done.returncode == 0
+    assert f"no wake-ups through {shown} " in done.stdout
+    assert "very-secret" not in done.stdout + done.stderr
+
+    own_nats.stop()
+    installation.settings = settings | {"SHOPBELL_NATS_URL": own_nats.url}
+    code, found = examine(installation)
+    assert code == 0
+    assert found["NATS"][0]["level"] == "warning"
+    assert "SHOPBELL_NATS_URL" in found["NATS"][0]["remedy"]
+
+    installation.settings = settings | {"SHOPBELL_NATS_URL": wrong.replace("nats:", "http:")}
+    done = installation.run("doctor", "--json")
+    assert done.returncode == 1
+    assert "must look like nats:" in done.stdout
+    assert "very-secret" not in done.stdout + done.stderr

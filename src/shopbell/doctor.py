@@ -1,5 +1,6 @@
 """The doctor: looks for what is wrong with an installation and says how to mend it; changes nothing."""
 
+import asyncio
 import platform
 import shutil
 import stat
@@ -64,6 +65,8 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
     """
     findings = [_ok("versions", f"Shopbell {__version__}, Python {platform.python_version()}, {platform.platform()}")]
     findings += _clock(now_ms)
+    if settings.nats_url is not None:
+        findings.append(_nats(settings.nats_url.get_secret_value()))
     if settings.is_sqlite:
         findings += [_sqlite_library(), _disk(settings.sqlite_path), *_file_modes(settings)]
         if not settings.sqlite_path.exists():
@@ -91,6 +94,22 @@ def _clock(now_ms: int) -> Iterator[Finding]:
         yield _ok("clock", shown)
     else:
         yield Finding(Level.ERROR, "clock", f"{shown} cannot be right", "set the machine's clock; let NTP keep it")
+
+
+def _nats(url: str) -> Finding:
+    from shopbell.wakes import nats  # takes a tenth of a second, and few use it
+
+    try:
+        address = nats.address_of(url)
+        took_ms = asyncio.run(nats.round_trip_ms(address))
+    except SettingsError as error:
+        return Finding(Level.ERROR, "NATS", "`shopbell serve` would not start", str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is wrong
+        # Its text stays here: it may quote what the server was told.
+        detail = f"no wake-ups through {address} ({type(error).__name__}): news between processes waits for polling"
+        remedy = "is it running, and is SHOPBELL_NATS_URL right, the user and the password, too?"
+        return Finding(Level.WARNING, "NATS", detail, remedy)
+    return _ok("NATS", f"{address} answers within {took_ms:.1f} ms")
 
 
 def _sqlite_library() -> Finding:
