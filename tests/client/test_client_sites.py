@@ -1,0 +1,398 @@
+"""The programs of docs/client.md, exactly as they stand there, served by each framework, with a browser's requests."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from standardwebhooks import Webhook
+
+from harness.ports import free_port
+from harness.shop import Shop
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
+FRAMEWORKS = ("django", "flask", "fastapi")
+LINES_AT_MOST = 10
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+RECEIVERS = {
+    "django": """
+from django.urls import path
+from shopbell.client.django import webhook_view
+urlpatterns = [path("shopbell-events", webhook_view(SECRET, receive))]
+""",
+    "flask": """
+from flask import Flask
+from shopbell.client.flask import webhook_blueprint
+app = Flask(__name__)
+app.register_blueprint(webhook_blueprint(SECRET, receive))
+""",
+    "fastapi": """
+from fastapi import FastAPI
+from shopbell.client.fastapi import webhook_router
+app = FastAPI()
+app.include_router(webhook_router(SECRET, receive))
+""",
+}
+RECEIVE = f"""
+SECRET = {SECRET!r}
+def receive(event):
+    print(event.id, event.thread_id, flush=True)
+    if event.thread_id == "13":
+        raise RuntimeError("not now")
+"""
+
+
+def programs() -> list[str]:
+    """The document's programs, in their order."""
+    return re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def documented(framework: str) -> str:
+    """The program that puts the form on a site of a framework."""
+    (program,) = [program for program in programs() if f"shopbell.client.{framework} import message_" in program]
+    return program
+
+
+@dataclass
+class Site:
+    """A running site, and a browser's look at it."""
+
+    browser: httpx2.Client
+    process: "subprocess.Popen[str]"
+    errors: Path
+
+    @property
+    def origin(self) -> str:
+        """What a browser says when a page of this site posts."""
+        return str(self.browser.base_url).rstrip("/")
+
+    @property
+    def log(self) -> str:
+        """What it has written to its standard error."""
+        return self.errors.read_text()
+
+    def line(self) -> str:
+        """The next line of its standard output."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip()
+
+    def post(self, **fields: str) -> httpx2.Response:
+        """Open the page, fill its form and send it, as a browser does; what is not named is as the page has it."""
+        page = self.browser.get("/contact")
+        assert page.status_code == 200
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', page.text))
+        empty = dict.fromkeys(re.findall(r'<(?:input|textarea) name="(\w+)"', page.text), "")
+        assert list(empty) == ["message", "email", "phone"]
+        return self.browser.post("/contact", data=empty | hidden | fields, headers={"Origin": self.origin})
+
+    def post_json(self, said: object) -> httpx2.Response:
+        """Send what a script of the page would."""
+        page = self.browser.get("/contact")
+        headers = {"Content-Type": "application/json", "Origin": self.origin}
+        if token := re.search(r'type="hidden" name="csrfmiddlewaretoken" value="(\w+)"', page.text):
+            headers["X-CSRFToken"] = token[1]
+        content = said if isinstance(said, bytes) else json.dumps(said).encode()
+        return self.browser.post("/contact", content=content, headers=headers)
+
+
+@contextmanager
+def serving(framework: str, program: str, folder: Path, **environment: str) -> Iterator[Site]:
+    """A site while the block runs."""
+    source, errors = folder / f"{framework}_site.py", folder / f"{framework}.log"
+    source.write_text(program)
+    with errors.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("serve_site.py")), framework, str(source)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)} | environment,
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        try:
+            port = process.stdout.readline().strip()
+            assert port, errors.read_text()
+            language = {"Accept-Language": "fr-FR,fr;q=0.9"}
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=language) as browser:
+                yield Site(browser, process, errors)
+        finally:
+            process.stdin.close()
+            process.wait(10)
+
+
+def of_shop(program: str, shop: Shop, **environment: str) -> tuple[str, dict[str, str]]:
+    """A program with the shop's business in it, and its environment."""
+    program = program.replace("12345", shop.world.boston)
+    return program, {"SHOPBELL_URL": shop.server.url, "SHOPBELL_TOKEN": shop.world.second_token} | environment
+
+
+Sites = Callable[[Shop, str], Site]
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Gives the running site of a framework before a shop, started when it is first asked for."""
+    running: dict[tuple[str, str], Site] = {}
+    with ExitStack() as stack:
+
+        def site(shop: Shop, framework: str) -> Site:
+            key = (shop.server.url, framework)
+            if key not in running:
+                program, environment = of_shop(documented(framework), shop)
+                folder = tmp_path_factory.mktemp(framework)
+                running[key] = stack.enter_context(serving(framework, program, folder, **environment))
+            return running[key]
+
+        yield site
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def framework(request: pytest.FixtureRequest) -> str:
+    """The name of a framework."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def site(sites: Sites, shop: Shop, framework: str) -> Site:
+    """The documented site, before a shop of each engine."""
+    return sites(shop, framework)
+
+
+def customers_messages(shop: Shop, email: str) -> list[str]:
+    """What a customer has written, as stored."""
+    rows = shop.database.rows(
+        "SELECT m.body FROM messages m JOIN threads t ON t.id = m.thread_id "
+        "JOIN customer_identities i ON i.customer_id = t.customer_id WHERE i.value = :email ORDER BY m.sequence",
+        email=email,
+    )
+    return [row["body"] for row in rows]
+
+
+def test_the_lines_that_put_a_form_on_a_site_are_ten_at_most(framework: str) -> None:
+    assert len([line for line in documented(framework).splitlines() if line.strip()]) <= LINES_AT_MOST
+
+
+def test_what_a_visitor_writes_into_the_form_arrives(site: Site, shop: Shop) -> None:
+    email, text = shop.somebody(), 'Où êtes-vous ? <b>"&amp;"</b>\nMerci 👋'
+    answer = site.post(message=text, email=email, phone="")
+    assert answer.status_code == 200
+    assert "Your message has arrived" in answer.text
+    (stored,) = customers_messages(shop, email)
+    assert stored.splitlines() == text.splitlines()
+
+
+def test_the_visitors_language_is_told(site: Site, shop: Shop) -> None:
+    email = shop.somebody()
+    site.post(message="Bonjour", email=email)
+    locale = shop.database.value(
+        "SELECT c.locale FROM customers c JOIN customer_identities i ON i.customer_id = c.id WHERE i.value = :email",
+        email=email,
+    )
+    assert locale == "fr-FR"
+
+
+def test_a_phone_number_alone_is_enough(site: Site, shop: Shop) -> None:
+    number = shop.some_number()
+    assert site.post(message="Please call me", phone=f" {number} ").status_code == 200
+    assert customers_messages(shop, number) == ["Please call me"]
+
+
+def test_what_a_script_sends_arrives(site: Site, shop: Shop) -> None:
+    email = shop.somebody()
+    answer = site.post_json({"message": "Hello", "email": email, "phone": None})
+    assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
+    assert customers_messages(shop, email) == ["Hello"]
+
+
+def test_a_visitor_is_told_what_to_mend_and_loses_nothing(site: Site) -> None:
+    answer = site.post(message='I lost my "<key>"', email="carol@", phone="1")
+    assert answer.status_code == 400
+    assert answer.text.count('aria-invalid="true"') == 2
+    assert "This is not an e-mail address." in answer.text
+    assert "This is not a phone number." in answer.text
+    assert "<key>" not in answer.text
+    assert 'I lost my "<key>"' in unescape(answer.text)
+    assert 'value="carol@"' in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_visitor_who_leaves_no_address_is_asked_for_one(site: Site) -> None:
+    answer = site.post(message="Hello")
+    assert answer.status_code == 400
+    assert "Please leave an e-mail address or a phone number" in answer.text
+
+
+def test_a_script_is_told_what_to_mend(site: Site) -> None:
+    answer = site.post_json({"message": " ", "email": "carol@"})
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "errors": {"message": "Please write something.", "email": "This is not an e-mail address."}
+    }
+
+
+@pytest.mark.parametrize("said", [b"", b"{", b"[]", b"[" * 9_999, b'"a"', b'{"message": 1}', b"\xff", b'{"email": []}'])
+def test_a_script_that_sends_something_else_is_refused(site: Site, said: bytes) -> None:
+    assert site.post_json(said).status_code == 400
+
+
+def test_what_another_sites_page_posts_is_refused(site: Site, shop: Shop) -> None:
+    email = shop.somebody()
+    for said in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        with httpx2.Client(base_url=site.origin, trust_env=False) as victim:
+            answer = victim.post("/contact", data={"message": "Hello", "email": email}, headers=said)
+            assert answer.status_code == 403
+            answer = victim.post("/contact", json={"message": "Hello", "email": email}, headers=said)
+            assert answer.status_code == 403
+    assert customers_messages(shop, email) == []
+
+
+def test_a_body_without_end_is_refused(site: Site) -> None:
+    answer = site.post_json(b'{"message": "' + b"a" * 3_000_000)
+    assert answer.status_code in (400, 413)
+
+
+def test_other_methods_are_refused(site: Site) -> None:
+    assert site.browser.put("/contact").status_code in (403, 405)  # Django asks for its token first
+
+
+def test_no_page_holds_the_token(site: Site, shop: Shop) -> None:
+    pages = [site.browser.get("/contact"), site.post(message=" "), site.post(message="Hello", email=shop.somebody())]
+    said = "".join(f"{page.text} {page.headers}" for page in pages) + site.log
+    assert shop.world.second_token not in said
+
+
+@pytest.mark.parametrize("wrong", ["token", "business", "address"])
+def test_what_is_wrong_with_the_site_is_said_to_its_owner_and_not_to_visitors(
+    framework: str, wrong: str, shops: Callable[..., Shop], tmp_path: Path
+) -> None:
+    shop = shops("sqlite")
+    program, environment = of_shop(documented(framework), shop)
+    if wrong == "token":
+        environment["SHOPBELL_TOKEN"] = shop.world.revoked_token
+    elif wrong == "business":
+        program = program.replace(shop.world.boston, shop.world.london)
+    else:
+        environment["SHOPBELL_URL"] = f"http://127.0.0.1:{free_port()}"
+    with serving(framework, program, tmp_path, **environment) as site:
+        page = site.post(message="my card number is 4111", email="carol@example.com")
+        answer = site.post_json({"message": "my card number is 4111", "email": "carol@example.com"})
+        log = site.log
+    assert (page.status_code, answer.status_code) == (503, 503)
+    assert "could not be sent just now" in page.text
+    assert "my card number is 4111" in page.text  # it can be sent again
+    assert list(answer.json()["errors"]) == ["form"]
+    reason = {"token": "401 unauthorized", "business": "403 business-not-in", "address": "ConnectError"}[wrong]
+    assert log.count(reason) >= 2
+    assert not [word for word in (environment["SHOPBELL_TOKEN"], "4111", "carol") if word in log]
+    assert environment["SHOPBELL_TOKEN"] not in page.text + answer.text
+
+
+def test_djangos_protection_holds_without_its_middleware_too(shops: Callable[..., Shop], tmp_path: Path) -> None:
+    program, environment = of_shop(documented("django"), shops("sqlite"))
+    with serving("django", program, tmp_path, CSRF_MIDDLEWARE="off", **environment) as site:
+        fields = {"message": "Hello", "email": "carol@example.com"}
+        assert site.browser.post("/contact", data=fields).status_code == 403
+        assert site.post(**fields).status_code == 200
+
+
+def event(thread_id: int, *, event_id: str = "evt_1", secret: str = SECRET) -> tuple[bytes, dict[str, str]]:
+    """A call of a webhook, signed."""
+    transfer: dict[str, Any] = {"customerThreadId": thread_id, "organizationId": 2, "customerId": "3"}
+    transfer |= {"fromBusinessId": 4, "toBusinessId": 5, "employeeUserId": None}
+    body = json.dumps({"eventType": "transfer", "timestamp": 1, "data": transfer}).encode()
+    now = datetime.fromtimestamp(int(time.time()), UTC)
+    headers = {"webhook-id": event_id, "webhook-timestamp": str(int(now.timestamp()))}
+    headers["webhook-signature"] = Webhook(secret).sign(event_id, now, body.decode())
+    return body, headers | {"Content-Type": "application/json"}
+
+
+def test_a_site_receives_the_events_that_are_signed_and_no_others(framework: str, tmp_path: Path) -> None:
+    with serving(framework, RECEIVE + RECEIVERS[framework], tmp_path) as site:
+        body, headers = event(12, secret="whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
+        assert site.browser.post("/shopbell-events", content=body, headers=headers).status_code == 401
+        assert site.browser.post("/shopbell-events", content=body).status_code == 401
+        body, headers = event(12)
+        assert site.browser.post("/shopbell-events", content=body, headers=headers).status_code == 204
+        assert site.line() == "evt_1 12"
+        assert site.browser.get("/shopbell-events").status_code == 405
+        body, headers = event(13, event_id="evt_2")
+        assert site.browser.post("/shopbell-events", content=body, headers=headers).status_code == 500
+        assert site.line() == "evt_2 13"
+
+
+def test_a_site_with_a_secret_that_is_none_does_not_start(framework: str, tmp_path: Path) -> None:
+    program = RECEIVE.replace(SECRET, "whsec_a") + RECEIVERS[framework]
+    with pytest.raises(AssertionError, match="base64"), serving(framework, program, tmp_path):
+        pass
+
+
+def test_the_documented_receiver_prints_a_customers_message(tmp_path: Path) -> None:
+    (program,) = [program for program in programs() if "webhook_blueprint" in program]
+    message = {
+        "fromCustomer": True,
+        "invisible": False,
+        "customerThreadId": 12,
+        "businessId": 4,
+        "organizationId": 2,
+        "customerId": "3",
+        "customerType": "prospect",
+        "messageId": 7,
+        "messageBody": "Hello",
+        "messageTimestamp": 1,
+        "threadSequence": 1,
+        **dict.fromkeys(["messageAttachmentUUID", "messageAttachmentName", "messageAttachmentContentType"]),
+        **dict.fromkeys(["messageAttachmentContentLength", "employeeUserId", "messageExternalId"]),
+    }
+    body = json.dumps({"eventType": "message", "timestamp": 1, "data": message}).encode()
+    now = datetime.fromtimestamp(int(time.time()), UTC)
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp()))}
+    headers["webhook-signature"] = Webhook(SECRET).sign("evt_1", now, body.decode())
+    with serving("flask", program, tmp_path, SHOPBELL_SECRET=SECRET) as site:
+        assert site.browser.post("/shopbell-events", content=body, headers=headers).status_code == 204
+        assert site.line() == "message 1 in conversation 12"
+
+
+def run(program: str, shop: Shop, folder: Path) -> str:
+    """Run a documented program to its end and return what it printed."""
+    program, environment = of_shop(program, shop)
+    source = folder / "program.py"
+    source.write_text(program)
+    path = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, str(source)],
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_two_programs_of_the_document_print_the_conversations_id(shop: Shop, tmp_path: Path) -> None:
+    for program in programs()[:2]:
+        thread_id = run(program, shop, tmp_path).strip()
+        assert shop.messages(thread_id)[-1]["body"] == "Is the shop open on Sunday?"
+
+
+def test_the_program_about_errors_prints_what_the_document_says(shop: Shop, tmp_path: Path) -> None:
+    (program,) = [program for program in programs() if "ValidationFailed" in program]
+    (shown,) = re.findall(r"^```text\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    assert run(program, shop, tmp_path) == shown
