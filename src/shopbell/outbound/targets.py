@@ -1,0 +1,106 @@
+"""The URL of a receiver: read once, by one parser, so that what was checked is what is reached."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import quote
+
+from shopbell.outbound.addresses import PORT_HIGHEST, AllowList, is_denied
+from shopbell.outbound.hosts import Address, parse_host
+
+URL_LONGEST = 2_048
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?]*)(?P<path>[^?]*)(?P<query>\?.*)?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+_ASCII_GRAPHIC = "".join(map(chr, range(0x21, 0x7F)))
+_LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a URL leads.
+
+    Args:
+        scheme: ``http`` or ``https``.
+        host: the name in lower-case ASCII, or the address in its usual spelling, without brackets.
+        address: the address, when the host is one.
+        port: 1 to 65535.
+        path: path and query in ASCII, as they go into the request.
+    """
+
+    scheme: str
+    host: str
+    address: Address | None
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """The host, in brackets where it has colons, and its port unless it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def parse_url(url: str) -> Target:
+    """Read a URL.
+
+    Args:
+        url: at most 2,048 characters.
+
+    Raises:
+        ValueError: it is no http or https URL, or one that different readers may read differently; the text is the end
+            of a sentence and holds nothing of the URL.
+    """
+    if len(url) > URL_LONGEST:
+        raise ValueError(f"must not be longer than {URL_LONGEST} characters")
+    if _FORBIDDEN.search(url):
+        raise ValueError("must not contain spaces, control characters or backslashes")
+    if "#" in url:
+        raise ValueError("must not contain a fragment")
+    found = _URL.fullmatch(url)
+    if not found:
+        raise ValueError("must be an https URL")
+    authority = found["authority"]
+    if "@" in authority:
+        raise ValueError("must not contain a user name or password")
+    place = _AUTHORITY.fullmatch(authority)
+    if not place:
+        raise ValueError("must have a valid host name, and a port from 1 to 65535 if any")
+    scheme = found["scheme"].lower()
+    port = int(place["port"]) if place["port"] else _DEFAULT_PORTS[scheme]
+    if not 1 <= port <= PORT_HIGHEST:
+        raise ValueError("must have a port from 1 to 65535")
+    host = parse_host(place["host"])
+    address = None if isinstance(host, str) else host
+    path = quote((found["path"] or "/") + (found["query"] or ""), safe=_ASCII_GRAPHIC)
+    return Target(scheme, str(host), address, port, path)
+
+
+def check_url(url: str, allow: AllowList) -> None:
+    """Judge a URL that somebody gives for a webhook, without looking its name up: that is done at every connection.
+
+    Args:
+        url: what was given.
+        allow: what the operator lets through.
+
+    Raises:
+        ValueError: it may not be used; the text is the end of a sentence and holds nothing of the URL.
+    """
+    target = parse_url(url)
+    host, port = target.host, target.port
+    addresses = (target.address,) if target.address else _LOOPBACK if _is_localhost(host) else ()
+    allowed = [allow.allows(host, address, port) for address in addresses] or [allow.may_allow(host, port)]
+    if all(allowed):
+        return
+    if any(is_denied(address) for address in addresses):
+        raise ValueError("must not point to a private address unless the operator allows it")
+    if target.scheme != "https":
+        raise ValueError("must be an https URL")
+    if not addresses and "." not in host:
+        raise ValueError("must have a full host name")
+
+
+def _is_localhost(host: str) -> bool:
+    """By RFC 6761 these are loopback, whatever a name server says."""
+    return host == "localhost" or host.endswith((".localhost", ".localdomain"))

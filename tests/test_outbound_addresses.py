@@ -1,0 +1,183 @@
+"""What may be given as a webhook's URL, and what the operator may allow."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from shopbell.errors import SettingsError
+from shopbell.outbound.addresses import AllowList, embedded_ipv4, is_denied
+from shopbell.outbound.targets import check_url, parse_url
+
+NOTHING = AllowList.parse("")
+ONE_BOT = AllowList.parse("127.0.0.1:9000, helpdesk.lan:8080, bot:9001, [fd00::7]:443")
+LAN = AllowList.parse("10.0.0.0/8, fd00::/8")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com",
+        "https://example.com/",
+        "HTTPS://EXAMPLE.com:8443/hook?a=b&c=%20",
+        "https://example.com./",
+        "https://example.com:65535/a@b:c",
+        "https://xn--bcher-kva.example/",
+        "https://bücher.example/größe?q=ü",
+        "https://my_bot.example.com/",
+        "https://3com.example/",
+        "https://127.0.0.1.example.com/",
+        "https://8.8.8.8/hook",
+        "https://[2606:4700::1111]/hook",
+        "https://example.com/" + "a" * 2_028,
+    ],
+)
+def test_an_https_url_of_the_internet_may_be_given(url: str) -> None:
+    check_url(url, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://example.com/", "must be an https URL"),
+        ("ftp://example.com/", "must be an https URL"),
+        ("example.com", "must be an https URL"),
+        ("https://alice:secret@example.com/", "must not contain a user name or password"),
+        ("https://example.com/#top", "must not contain a fragment"),
+        ("https://example.com/a b", "must not contain spaces, control characters or backslashes"),
+        ("https://example.com/" + "a" * 2_029, "must not be longer than 2048 characters"),
+        ("https://example.com:0/", "must have a port from 1 to 65535"),
+        ("https://example.com:65536/", "must have a port from 1 to 65535"),
+        ("https://-a.example/", "must have a valid host name"),
+        ("https://a..example/", "must have a valid host name"),
+        ("https://" + "a" * 64 + ".example/", "must have a valid host name"),
+        ("https://" + "a." * 130 + "example/", "must have a valid host name"),
+        ("https://a℀b.example/", "must have a valid host name"),
+        ("https://intranet/", "must have a full host name"),
+        ("https://10.0.0.1/", "must not point to a private address unless the operator allows it"),
+        ("https://[::1%25eth0]/", "must have a valid IPv6 address in the brackets"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{why}$"):
+        check_url(url, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path", "authority"),
+    [
+        ("https://EXAMPLE.com.", "example.com", 443, "/", "example.com"),
+        ("https://Bücher.example:443/ü?ü", "xn--bcher-kva.example", 443, "/%C3%BC?%C3%BC", "xn--bcher-kva.example"),
+        ("http://0x7f.1:80?a=%2F", "127.0.0.1", 80, "/?a=%2F", "127.0.0.1"),
+        ("https://[::FFFF:1.2.3.4]:444/", "::ffff:102:304", 444, "/", "[::ffff:102:304]:444"),
+    ],
+)
+def test_a_url_is_read_in_one_way(url: str, host: str, port: int, path: str, authority: str) -> None:
+    target = parse_url(url)
+    assert (target.host, target.port, target.path, target.authority) == (host, port, path, authority)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9000/",
+        "https://127.0.0.1:9000/",
+        "http://0x7f.1:9000/",
+        "http://helpdesk.lan:8080/",
+        "http://HELPDESK.lan.:8080/",
+        "https://bot:9001/",
+        "https://[fd00:0::7]/",
+    ],
+)
+def test_what_the_operator_allows_may_be_given(url: str) -> None:
+    check_url(url, ONE_BOT)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9001/",
+        "https://127.0.0.1/",
+        "https://127.0.0.2:9000/",
+        "https://localhost:9000/",  # it is also ::1, which nobody allowed
+        "http://helpdesk.lan/",
+        "http://other.lan:8080/",
+        "https://bot:9002/",
+        "http://[fd00::7]:80/",
+    ],
+)
+def test_what_is_only_near_to_what_the_operator_allows_may_not_be_given(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^must "):
+        check_url(url, ONE_BOT)
+
+
+def test_localhost_is_allowed_by_name_or_by_both_of_its_addresses() -> None:
+    check_url("http://localhost:9000/", AllowList.parse("localhost:9000"))
+    check_url("http://localhost:9000/", AllowList.parse("127.0.0.1:9000,[::1]:9000"))
+
+
+def test_a_name_may_turn_out_to_be_in_an_allowed_network() -> None:
+    check_url("http://helpdesk.lan:8080/", LAN)
+    check_url("https://bot/", LAN)
+    check_url("http://10.1.2.3:1/", LAN)
+    assert LAN.allows("helpdesk.lan", ip_address("10.1.2.3"), 1)
+    assert LAN.allows("helpdesk.lan", ip_address("::ffff:10.1.2.3"), 1)
+    assert LAN.allows("helpdesk.lan", ip_address("fd00::1"), 1)
+    assert not LAN.allows("helpdesk.lan", ip_address("11.1.2.3"), 1)
+
+
+def test_an_allowed_gateway_leads_no_further_than_what_is_allowed_behind_it() -> None:
+    gateway = AllowList.parse("64:ff9b::/96")
+    assert gateway.allows("a.example", ip_address("64:ff9b::8.8.8.8"), 443)
+    assert not gateway.allows("a.example", ip_address("64:ff9b::127.0.0.1"), 443)
+    both = AllowList.parse("64:ff9b::/96, 127.0.0.0/8")
+    assert both.allows("a.example", ip_address("64:ff9b::127.0.0.1"), 443)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1:",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "127.0.0.1:http",
+        "helpdesk.lan",
+        "10.0.0.1/8",
+        "10.0.0.0/33",
+        "fd00::7:x",
+        "http://127.0.0.1:9000",
+        "*:9000",
+        "10.0.0.0/8 fd00::/8",
+        ":9000",
+    ],
+)
+def test_a_wrong_allow_list_is_refused_by_its_name(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^SHOPBELL_OUTBOUND_ALLOW: must be ") as refused:
+        AllowList.parse(f"127.0.0.1:9000,{text}")
+    assert text not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "carried"),
+    [
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("::127.0.0.1", "127.0.0.1"),
+        ("64:ff9b::7f00:1", "127.0.0.1"),
+        ("64:ff9b:1::a00:1", "10.0.0.1"),
+        ("2002:7f00:1::", "127.0.0.1"),
+        ("2001:0:102:304:0:ffff:80ff:fffe", "127.0.0.1"),
+        ("2a00::5efe:7f00:1", "127.0.0.1"),
+        ("2a00::200:5efe:7f00:1", "127.0.0.1"),
+    ],
+)
+def test_an_ipv4_address_within_another_is_found(address: str, carried: str) -> None:
+    found = ip_address(address)
+    assert found.version == 6
+    assert embedded_ipv4(found) == ip_address(carried)
+    assert is_denied(found)
+
+
+def test_an_ordinary_address_carries_no_other() -> None:
+    found = ip_address("2a00:1450:4001::200e")
+    assert found.version == 6
+    assert embedded_ipv4(found) is None
+    assert not is_denied(found)

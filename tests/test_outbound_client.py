@@ -1,0 +1,313 @@
+"""What comes of an attempt: the answer, or the right name for the failure, always within the deadline."""
+
+import asyncio
+import gzip
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from harness.ports import free_port
+from harness.receivers import (
+    LONG_S,
+    LOOPBACK,
+    OK,
+    RECEIVER,
+    SHORT_S,
+    Behaviour,
+    Receiver,
+    answering,
+    drip,
+    drip_headers,
+    flood,
+    hang,
+    loopback,
+    post,
+    reset,
+    run,
+)
+from shopbell.outbound.addresses import AllowList
+from shopbell.outbound.client import READ_LIMIT_BYTES, OutboundClient
+from shopbell.outbound.failures import OutboundFailure
+from shopbell.outbound.hosts import Address
+from shopbell.outbound.lookups import SystemResolver
+
+
+def test_an_answer_comes_back_with_status_headers_and_body() -> None:
+    async def test() -> None:
+        answer = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 5\r\n\r\nlater"
+        receiver = Receiver(answering(answer))
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            got = await post(client, f"http://{RECEIVER}:{receiver.port}/hook?a=%20&b=ü")
+        assert (got.status, got.body) == (503, b"later")
+        assert got.headers == {"retry-after": "7", "x-a": "1, 2", "content-length": "5"}
+        assert 0 <= got.duration_ms < LONG_S * 1_000
+        head, _, body = receiver.requests[0].partition(b"\r\n\r\n")
+        assert head.split(b"\r\n") == [
+            b"POST /hook?a=%20&b=%C3%BC HTTP/1.1",
+            f"Host: {RECEIVER}:{receiver.port}".encode(),
+            b"Content-Length: 7",
+            b"Accept-Encoding: identity",
+            b"Content-Type: application/json",
+            b"webhook-id: msg_1",
+        ]
+        assert body == b'{"a":1}'
+
+    run(test)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    async def test() -> None:
+        other = Receiver(answering(OK))
+        async with other.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            where = f"http://127.0.0.1:{other.port}/"
+            answer = f"HTTP/1.1 {status} Go\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode()
+            receiver = Receiver(answering(answer))
+            async with receiver.listening():
+                assert (await post(client, f"http://{RECEIVER}:{receiver.port}/")).status == status
+        assert (receiver.connections, other.connections) == (1, 0)
+
+    run(test)
+
+
+def test_a_connection_is_kept_and_a_cookie_is_not() -> None:
+    async def test() -> None:
+        answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
+        receiver = Receiver(answering(answer, hold=True))
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            for _ in range(3):
+                await post(client, f"http://{RECEIVER}:{receiver.port}/")
+        assert (receiver.connections, len(receiver.requests)) == (1, 3)
+        assert not [request for request in receiver.requests if b"cookie" in request.lower()]
+
+    run(test)
+
+
+def test_a_kept_connection_that_ended_is_not_used_again() -> None:
+    async def test() -> None:
+        receiver = Receiver(answering(OK))
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            for _ in range(5):
+                receiver.gone.clear()
+                assert (await post(client, f"http://{RECEIVER}:{receiver.port}/")).status == 200
+                await receiver.gone.wait()
+                await asyncio.sleep(0.02)  # its end must have come here, too
+        assert receiver.connections == 5
+
+    run(test)
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        proxy, receiver = Receiver(answering(OK)), Receiver(answering(OK))
+        async with proxy.listening(), receiver.listening():
+            for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+                monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+            async with OutboundClient(LOOPBACK, resolve=loopback) as client:
+                await post(client, f"http://{RECEIVER}:{receiver.port}/")
+        assert (proxy.connections, receiver.connections) == (0, 1)
+
+    run(test)
+
+
+def test_an_allowed_port_is_reached_and_another_of_the_same_host_is_not() -> None:
+    async def test() -> None:
+        allowed, other = Receiver(answering(OK)), Receiver(answering(OK))
+        async with (
+            allowed.listening(),
+            other.listening(),
+            OutboundClient(AllowList.parse(f"127.0.0.1:{allowed.port}")) as client,
+        ):
+            assert (await post(client, f"http://127.0.0.1:{allowed.port}/")).status == 200
+            with pytest.raises(OutboundFailure) as refused:
+                await post(client, f"http://127.0.0.1:{other.port}/")
+        assert refused.value.error_class == "address_denied"
+        assert (allowed.connections, other.connections) == (1, 0)
+
+    run(test)
+
+
+@pytest.mark.parametrize("behaviour", [hang, drip, drip_headers])
+def test_who_hangs_or_drips_is_left_at_the_deadline(behaviour: Behaviour) -> None:
+    async def test() -> None:
+        receiver = Receiver(behaviour)
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            begun_s = time.monotonic()
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"http://{RECEIVER}:{receiver.port}/", timeout_s=SHORT_S)
+            assert SHORT_S <= time.monotonic() - begun_s < LONG_S / 2
+            assert failed.value.error_class == "timeout"
+            await asyncio.wait_for(receiver.gone.wait(), LONG_S)  # the connection was ended, too
+
+    run(test)
+
+
+def test_who_does_not_read_is_left_at_the_deadline() -> None:
+    async def test() -> None:
+        stop = asyncio.Event()
+
+        async def read_nothing(_: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await stop.wait()
+
+        receiver = Receiver(read_nothing)
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"http://{RECEIVER}:{receiver.port}/", timeout_s=SHORT_S, content=b"x" * 20_000_000)
+            stop.set()
+        assert failed.value.error_class == "timeout"
+
+    run(test)
+
+
+def test_a_huge_answer_is_cut() -> None:
+    async def test() -> None:
+        receiver = Receiver(flood)
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            answer = await post(client, f"http://{RECEIVER}:{receiver.port}/")
+            assert (answer.status, answer.body) == (200, b"x" * READ_LIMIT_BYTES)
+            short = await post(client, f"http://{RECEIVER}:{receiver.port}/", read_limit_bytes=3)
+            assert short.body == b"xxx"
+            await asyncio.wait_for(receiver.gone.wait(), LONG_S)
+        assert receiver.connections == 2
+
+    run(test)
+
+
+def test_what_is_compressed_stays_so() -> None:
+    async def test() -> None:
+        bomb = gzip.compress(bytes(10_000_000))
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+        receiver = Receiver(answering(head + bomb))
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            assert (await post(client, f"http://{RECEIVER}:{receiver.port}/")).body == bomb[:READ_LIMIT_BYTES]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "name"),
+    [
+        (reset, "connection_lost"),
+        (answering(b""), "connection_lost"),
+        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), "connection_lost"),
+        (answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha"), "connection_lost"),
+        (answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", hold=True), "protocol_error"),
+        (answering(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", hold=True), "protocol_error"),
+        (answering(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, hold=True), "protocol_error"),
+        (
+            answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", hold=True),
+            "protocol_error",
+        ),
+    ],
+)
+def test_a_broken_answer_has_its_name(behaviour: Behaviour, name: str) -> None:
+    async def test() -> None:
+        receiver = Receiver(behaviour)
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"http://{RECEIVER}:{receiver.port}/", timeout_s=LONG_S)
+        assert failed.value.error_class == name
+
+    run(test)
+
+
+def test_nobody_there_is_a_refused_connection() -> None:
+    async def test() -> None:
+        async with OutboundClient(LOOPBACK, resolve=loopback) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"http://{RECEIVER}:{free_port()}/")
+        assert failed.value.error_class == "connect_refused"
+
+    run(test)
+
+
+def test_the_next_address_is_tried_when_one_refuses_or_does_not_answer() -> None:
+    async def test() -> None:
+        async def several(host: str, port: int) -> Sequence[Address]:
+            return [ip_address(address) for address in ("127.0.0.2", "127.0.0.1")]
+
+        receiver = Receiver(answering(OK))
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=several) as client:
+            assert (await post(client, f"http://{RECEIVER}:{receiver.port}/")).status == 200
+
+    run(test)
+
+
+def test_a_connection_that_does_not_come_about_ends_in_time() -> None:
+    async def test() -> None:
+        async def never(address: Address, port: int) -> Any:
+            await asyncio.Event().wait()
+
+        async with OutboundClient(LOOPBACK, resolve=loopback, dial=never) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"http://{RECEIVER}:9/", connect_timeout_s=SHORT_S)
+        assert failed.value.error_class == "connect_timeout"
+
+    run(test)
+
+
+def test_a_silent_name_server_ends_in_time() -> None:
+    async def test() -> None:
+        async def never(host: str, port: int) -> Sequence[Address]:
+            await asyncio.Event().wait()
+            return []
+
+        async with OutboundClient(LOOPBACK, resolve=never, dns_timeout_s=SHORT_S) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"http://{RECEIVER}:9/")
+        assert failed.value.error_class == "dns_failed"
+
+    run(test)
+
+
+def test_a_name_without_an_address_has_its_own_failure() -> None:
+    async def test() -> None:
+        async with OutboundClient(LOOPBACK) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, "https://nobody.invalid/")
+        assert failed.value.error_class == "dns_failed"
+
+    run(test)
+
+
+def test_all_who_look_up_one_name_at_once_share_one_thread() -> None:
+    async def test() -> None:
+        resolver = SystemResolver()
+        before = threading.active_count()
+        lookups = [asyncio.ensure_future(resolver("localhost", 80)) for _ in range(50)]
+        await asyncio.sleep(0)
+        assert threading.active_count() <= before + 1
+        found = await asyncio.gather(*lookups)
+        assert {ip_address("127.0.0.1")} <= set(found[0])
+        assert set(found) == {found[0]}
+
+    run(test)
+
+
+def test_neither_failures_nor_logs_tell_what_was_sent_or_answered(caplog: pytest.LogCaptureFixture) -> None:
+    canary = "canary-7f3a"
+
+    async def test() -> None:
+        texts = []
+        answers = (b"HTTP/1.1 200 OK\r\nX-Canary: canary-7f3a\r\n\r\n", b"canary-7f3a\r\n\r\n", b"")
+        for answer in answers:
+            receiver = Receiver(answering(answer))
+            async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+                for headers in ({"X": canary}, {"X": f"{canary}\r\nY: 1"}, {"X": f"{canary}ü"}):
+                    try:
+                        url = f"http://{RECEIVER}:{receiver.port}/{canary}?{canary}"
+                        await post(client, url, headers=headers, content=canary.encode())
+                    except (OutboundFailure, ValueError) as failure:
+                        texts.append(str(failure))
+        assert len(texts) >= 2 * len(answers)
+        assert not [text for text in texts if canary in text]
+
+    logging.getLogger("httpcore2").setLevel(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG):
+        run(test)
+    assert canary not in caplog.text

@@ -1,0 +1,81 @@
+"""Only who can prove the name of the receiver is sent anything."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from harness.certificates import Authority
+from harness.receivers import (
+    LOOPBACK,
+    OK,
+    RECEIVER,
+    SHORT_S,
+    Behaviour,
+    Receiver,
+    answering,
+    flood,
+    hang,
+    loopback,
+    post,
+    run,
+)
+from shopbell.outbound.client import OutboundClient
+from shopbell.outbound.failures import OutboundFailure
+
+
+def test_a_receiver_with_a_trusted_certificate_is_reached_by_its_name(tmp_path: Path) -> None:
+    async def test() -> None:
+        authority = Authority()
+        receiver = Receiver(answering(OK, hold=True))
+        async with (
+            receiver.listening(authority.server(RECEIVER, tmp_path)),
+            OutboundClient(LOOPBACK, resolve=loopback, ssl_context=authority.trust()) as client,
+        ):
+            for _ in range(2):
+                answer = await post(client, f"https://{RECEIVER}:{receiver.port}/")
+                assert (answer.status, answer.body) == (200, b"ok")
+        assert (receiver.connections, len(receiver.requests)) == (1, 2)
+
+    run(test)
+
+
+@pytest.mark.parametrize("wrong", ["name", "authority", "expired", "system"])
+def test_a_wrong_certificate_is_not_trusted(wrong: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        authority = Authority()
+        name = "other.example" if wrong == "name" else RECEIVER
+        trusted = {"authority": Authority().trust(), "system": None}.get(wrong, authority.trust())
+        receiver = Receiver(answering(OK))
+        async with (
+            receiver.listening(authority.server(name, tmp_path, expired=wrong == "expired")),
+            OutboundClient(LOOPBACK, resolve=loopback, ssl_context=trusted) as client,
+        ):
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"https://{RECEIVER}:{receiver.port}/")
+        assert failed.value.error_class == "tls_failed"
+        assert receiver.requests == []
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "name"),
+    [(answering(b""), "tls_failed"), (flood, "tls_failed"), (hang, "connect_timeout")],
+)
+def test_who_speaks_no_tls_is_not_sent_anything(behaviour: Behaviour, name: str) -> None:
+    async def test() -> None:
+        async def once(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readexactly(1)
+            if behaviour is flood:
+                writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            if behaviour is hang:
+                await hang(receiver, reader, writer)
+
+        receiver = Receiver(once)
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            with pytest.raises(OutboundFailure) as failed:
+                await post(client, f"https://{RECEIVER}:{receiver.port}/", connect_timeout_s=SHORT_S)
+        assert failed.value.error_class == name
+
+    run(test)
