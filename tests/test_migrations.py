@@ -27,8 +27,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -67,7 +67,7 @@ def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def become(then: str = "pass") -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(Path(migration.__file__).parent / "migrations", folder, dirs_exist_ok=True)
-        (folder / "versions" / "v0002_next.py").write_text(NEXT.format(then=then))
+        (folder / "versions" / "v0003_next.py").write_text(NEXT.format(then=then))
         monkeypatch.setattr(migration, "MIGRATIONS", folder)
 
     return become

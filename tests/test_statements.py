@@ -136,10 +136,31 @@ def test_batches_of_1_10_and_100_take_the_same_number_of_statements(
         assert counts[0] <= _stated(engine)
 
 
+def _subscribe(installation: Installation, people: World) -> None:
+    """Somebody is told of Acme's messages."""
+    acme = int(people.acme)
+    installation.database.change(
+        "INSERT INTO webhooks (organization_id, id, url, enabled, topics, payload_version, sealed_secret,"
+        " created_at_ms) VALUES (:acme, 7, 'https://example.com/', true, 'messages', 'envelope', '', 0)",
+        acme=acme,
+    )
+    installation.database.change("INSERT INTO webhook_subscriptions VALUES (:acme, 'messages', 7)", acme=acme)
+
+
+def _block_somebody(installation: Installation, people: World) -> Send:
+    """A customer whom nobody wants to hear of any more, and his next message."""
+    batch = _new_customers(people, "blocked", key=False)(1)
+    Counted(installation).run([batch])
+    installation.database.change("UPDATE customers SET blocked_at_ms = 1")
+    return batch[0]
+
+
 def test_the_most_that_a_batch_takes_is_what_the_docstring_says(
     engine: str, installation: Installation, people: World
 ) -> None:
-    done = Counted(installation).run([_all_kinds_at_once(people, size) for size in SIZES[1:]])
+    _subscribe(installation, people)
+    blocked = _block_somebody(installation, people)
+    done = Counted(installation).run([[blocked, *_all_kinds_at_once(people, size)] for size in SIZES[1:]])
     for executed, outcomes in done:
         assert all(isinstance(outcome, Sent) for outcome in outcomes)
         assert len(executed) == _stated(engine), executed
@@ -148,6 +169,12 @@ def test_the_most_that_a_batch_takes_is_what_the_docstring_says(
             assert executed[0].startswith("BEGIN")
             assert executed[-1] == "COMMIT"
     assert installation.database.value("SELECT count(*) FROM possible_duplicates") == 2
+    assert installation.database.value("SELECT count(*) FROM blocked_messages") == 2
+    deliveries, queues = (
+        installation.database.value(f"SELECT count(*) FROM {name}") for name in ("deliveries", "delivery_queues")
+    )
+    assert deliveries == sum(SIZES[1:]) + 3  # two customers wrote twice, and the blocked one before he was
+    assert queues == deliveries - 2  # each second customer wrote twice, and what waits in a conversation is one queue
 
 
 def test_expired_keys_that_are_used_again_take_one_statement_more(

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from starlette.types import ASGIApp
@@ -13,6 +13,7 @@ from shopbell import idempotency, installation, keys, logs, organizations
 from shopbell.demo import Demo
 from shopbell.errors import StorageError
 from shopbell.http import routes
+from shopbell.http.api.access import Api
 from shopbell.http.authentication import Authentication
 from shopbell.http.fresh import Fresh
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, REFUSED, RequestMetrics
@@ -20,17 +21,24 @@ from shopbell.http.rate import RateLimit
 from shopbell.http.readiness import Readiness
 from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import FindBusiness, SendMessageToBusiness
-from shopbell.messages import Outcome, Send, from_customers
+from shopbell.messages import Send, from_customers
 from shopbell.organizations import Business
+from shopbell.replies import Reply, from_organization
 from shopbell.settings import Settings, load
 from shopbell.storage.database import Database
 from shopbell.storage.group_commit import GroupCommit
 from shopbell.storage.open import open_database
+from shopbell.storage.postgres import PostgresDatabase
+from shopbell.storage.rowset import Program
 from shopbell.storage.running import hold
+from shopbell.wakes.hub import Wakes, relay_of
 
 NOTE_USES_EVERY_S = 10
 FORGET_KEYS_EVERY_S = 600
 MEASURE_EVERY_S = 1
+
+Item = TypeVar("Item", Send, Reply)
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -58,12 +66,24 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
 
     authentication = Authentication(database, secrets)
     readiness = Readiness(database)
-    sends = group_commit(settings, database, readiness)
+    wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
+    sends = group_commit(settings, database, readiness, wakes, from_customers)
+    replies = group_commit(settings, database, readiness, wakes, from_organization)
     metrics = RequestMetrics()
     request_log = RequestLog(settings)
+    rate_limit = RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst)
+    api = Api(
+        settings=settings,
+        database=database,
+        keys=secrets,
+        authentication=authentication,
+        rate_limit=rate_limit,
+        replies=replies,
+        wakes=wakes,
+    )
     widget = SendMessageToBusiness(
         authentication=authentication,
-        rate_limit=RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst),
+        rate_limit=rate_limit,
         find_business=_cached_business(database),
         sends=sends,
         body_limit_bytes=settings.body_limit_bytes,
@@ -80,12 +100,15 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             stack.push_async_callback(database.close)
             stack.enter_context(hold(database))
             stack.push_async_callback(_quietly, "note uses of tokens", authentication.note_uses)
-            sends.start()
-            stack.push_async_callback(sends.close)
+            await wakes.start()
+            stack.push_async_callback(wakes.close)
+            for queue in (sends, replies):
+                queue.start()
+                stack.push_async_callback(queue.close)
             for period_s, name, job in (
                 (NOTE_USES_EVERY_S, "note uses of tokens", authentication.note_uses),
                 (FORGET_KEYS_EVERY_S, "forget expired keys", lambda: _forget_expired_keys(database)),
-                (MEASURE_EVERY_S, "measure the queue", lambda: _measure_queue(sends)),
+                (MEASURE_EVERY_S, "measure the queue", lambda: _measure_queues(sends, replies)),
             ):
                 task = asyncio.create_task(_every(period_s, name, job))
                 stack.callback(task.cancel)
@@ -94,6 +117,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     return routes.build(
         settings,
         widget=widget,
+        api=api,
         demo=demo,
         is_ready=readiness.is_ready,
         metrics=metrics,
@@ -102,27 +126,41 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     )
 
 
-def group_commit(settings: Settings, database: Database, readiness: Readiness) -> GroupCommit[Send, Outcome]:
-    """The queue of customers' messages in front of the database."""
+def group_commit(
+    settings: Settings,
+    database: Database,
+    readiness: Readiness,
+    wakes: Wakes,
+    program: Callable[[Sequence[Item]], Program[list[Result]]],
+) -> GroupCommit[Item, Result]:
+    """The queue of messages in front of the database: those of customers, or those of organizations.
 
-    async def write(batch: Sequence[Send]) -> Sequence[Outcome]:
+    Args:
+        settings: those of this process.
+        database: where they are written.
+        readiness: hears how each write went.
+        wakes: hears of each organization that something was written for.
+        program: writes a batch.
+    """
+
+    async def write(batch: Sequence[Item]) -> Sequence[Result]:
         BATCH_SIZE.observe(len(batch))
         with COMMIT_SECONDS.time():
             try:
-                outcomes = await database.run(lambda: from_customers(batch))
+                outcomes = await database.run(lambda: program(batch))
             except StorageError:
                 readiness.note_write(stored=False)
                 raise
         readiness.note_write(stored=True)
+        wakes.announce({item.organization_id for item in batch})
         return outcomes
 
-    sends: GroupCommit[Send, Outcome] = GroupCommit(
+    return GroupCommit(
         write,
         queue_limit=settings.queue_limit,
         batch_limit=settings.batch_limit,
         timeout_s=settings.write_timeout_s,
     )
-    return sends
 
 
 def _cached_business(database: Database) -> FindBusiness:
@@ -141,8 +179,8 @@ async def _forget_expired_keys(database: Database) -> None:
         more = await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000)
 
 
-async def _measure_queue(sends: GroupCommit[Send, Outcome]) -> None:
-    QUEUE_DEPTH.set(sends.depth)
+async def _measure_queues(*queues: GroupCommit[Any, Any]) -> None:
+    QUEUE_DEPTH.set(sum(queue.depth for queue in queues))
 
 
 async def _every(period_s: float, name: str, job: Callable[[], Awaitable[None]]) -> None:

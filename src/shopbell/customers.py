@@ -19,6 +19,9 @@ class Customer:
     last_name: str | None
     company: str | None
     created_at_ms: int
+    blocked_at_ms: int | None
+    erased_at_ms: int | None
+    merged_into_id: int | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

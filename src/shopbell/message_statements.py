@@ -1,37 +1,47 @@
-"""The statements of the hot path, in both spellings side by side; ``messages.py`` says what they are for.
+"""The statements of customers' messages, in both spellings side by side; ``messages.py`` says what they are for.
 
 They stand at driver level, because there SQLAlchemy costs four to ten times as much. Every one of them begins at its
 rowset and finds its rows by key, and each row names its organization.
 """
 
+from shopbell.promise_statements import (
+    FOUND_KEYS_POSTGRESQL,
+    FOUND_KEYS_SQLITE,
+    FOUND_SUBSCRIPTIONS_POSTGRESQL,
+    FOUND_SUBSCRIPTIONS_SQLITE,
+    PROMISE_POSTGRESQL,
+    PROMISE_ROWSETS,
+    PROMISE_SQLITE,
+    SUBSCRIBERS,
+    WANTED_KEYS,
+    spelled_for_postgresql,
+    spelled_for_sqlite,
+)
 from shopbell.storage.rowset import Part, Rowset, Statement
 
 _WANTED = Rowset("wanted", organization_id=int, kind=str, value=str)
-_WANTED_KEYS = Rowset("wanted_keys", organization_id=int, token_id=int, route=str, key=str)
-
 # Neither a join here: a table that was empty when the plan was made would be read by its organization alone ever after.
-_LOCALE = """
-    (SELECT locale FROM customers
+_OF_CUSTOMER = """
+    (SELECT {column} FROM customers
      WHERE customers.organization_id = wanted.organization_id AND customers.id = identity.customer_id)
 """
+_CUSTOMER = ", ".join(_OF_CUSTOMER.format(column=column) for column in ("locale", "blocked_at_ms"))
 
 FIND_KNOWN = Statement(
-    rowsets=(_WANTED, _WANTED_KEYS),
+    rowsets=(_WANTED, WANTED_KEYS, SUBSCRIBERS),
     # CROSS JOIN is SQLite's way to say which table comes first; OFFSET 0 keeps PostgreSQL from any plan but one look-up
     # by key for each row, however small the tables were when the plan was made.
     sqlite=(
         Part(f"""
-            SELECT (SELECT json_group_array(json_array(organization_id, kind, value, customer_id, {_LOCALE}))
+            SELECT (SELECT json_group_array(json_array(organization_id, kind, value, customer_id, {_CUSTOMER}))
                     FROM {_WANTED.sqlite}
                     CROSS JOIN customer_identities AS identity USING (organization_id, kind, value)),
-                   (SELECT json_group_array(json_array(organization_id, token_id, route, key,
-                                                       body_hash, result_id, created_at_ms))
-                    FROM {_WANTED_KEYS.sqlite}
-                    CROSS JOIN idempotency_keys USING (organization_id, token_id, route, key))
+                   {FOUND_KEYS_SQLITE},
+                   {FOUND_SUBSCRIPTIONS_SQLITE}
         """),
     ),
     postgresql=f"""
-        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, kind, value, customer_id, {_LOCALE})),
+        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, kind, value, customer_id, {_CUSTOMER})),
                                 '[]')::text
                 FROM {_WANTED.postgresql}
                 CROSS JOIN LATERAL (
@@ -39,37 +49,12 @@ FIND_KNOWN = Statement(
                     WHERE known.organization_id = wanted.organization_id AND known.kind = wanted.kind
                       AND known.value = wanted.value
                     OFFSET 0) AS identity),
-               (SELECT coalesce(json_agg(json_build_array(organization_id, token_id, route, key,
-                                                          body_hash, result_id, created_at_ms)), '[]')::text
-                FROM {_WANTED_KEYS.postgresql}
-                CROSS JOIN LATERAL (
-                    SELECT body_hash, result_id, created_at_ms FROM idempotency_keys AS known
-                    WHERE known.organization_id = wanted_keys.organization_id AND known.token_id = wanted_keys.token_id
-                      AND known.route = wanted_keys.route AND known.key = wanted_keys.key
-                    OFFSET 0) AS used)
+               {FOUND_KEYS_POSTGRESQL},
+               {FOUND_SUBSCRIPTIONS_POSTGRESQL}
     """,
 )
-"""One row of two JSON arrays: the identities that are known, and the keys that were used before."""
-
-_FORGOTTEN = Rowset("forgotten", organization_id=int, token_id=int, route=str, key=str, created_at_ms=int)
-
-FORGET_KEYS = Statement(
-    rowsets=(_FORGOTTEN,),
-    sqlite=(
-        Part(f"""
-            DELETE FROM idempotency_keys
-            WHERE (organization_id, token_id, route, key, created_at_ms)
-               IN (SELECT organization_id, token_id, route, key, created_at_ms FROM {_FORGOTTEN.sqlite})
-        """),
-    ),
-    postgresql=f"""
-        DELETE FROM idempotency_keys AS old USING {_FORGOTTEN.postgresql}
-        WHERE old.organization_id = forgotten.organization_id AND old.token_id = forgotten.token_id
-          AND old.route = forgotten.route AND old.key = forgotten.key
-          AND old.created_at_ms = forgotten.created_at_ms
-    """,
-)
-"""Expired keys that are used again; not the fresh row that another process has put in the place of one."""
+"""One row of three JSON arrays: the identities that are known, the keys that were used before, and who is told of
+messages."""
 
 _CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
 _NEW_IDENTITIES = Rowset(
@@ -83,21 +68,10 @@ _SENT = Rowset(
     business_id=int,
     behind=int,
     id=int,
-    event_id=int,
     body=str,
     created_at_ms=int,
 )
-_NEW_KEYS = Rowset(
-    "new_keys",
-    organization_id=int,
-    token_id=int,
-    route=str,
-    key=str,
-    body_hash=str,
-    customer_id=int,
-    business_id=int,
-    created_at_ms=int,
-)
+_BLOCKED = Rowset("blocked", organization_id=int, id=int, customer_id=int, business_id=int, body=str, created_at_ms=int)
 _NEW_DUPLICATES = Rowset("new_duplicates", organization_id=int, customer_id=int, other_customer_id=int, found_at_ms=int)
 
 # New customers, and known ones whose locale is another now: an UPDATE would be a join, which a plan can get wrong.
@@ -112,15 +86,21 @@ _ADD_IDENTITIES = """
     INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)
     SELECT organization_id, kind, value, customer_id, shown, created_at_ms FROM {new_identities}
 """
-# The thread's row is locked here, and its sequence moves on by as many messages as the batch has for it.
+# The thread's row is locked here, and its sequence moves on by as many messages as the batch has for it: by none, and
+# nothing else changes, where its customer is blocked.
 _PLACE_THREADS = """
     INSERT INTO threads (organization_id, id, customer_id, business_id, channel, status, last_sequence,
-                         created_at_ms, updated_at_ms)
-    SELECT organization_id, id, customer_id, business_id, 'WEB', 'waiting', count, now_ms, now_ms FROM {placed}
+                         created_at_ms, updated_at_ms, last_customer_message_at_ms)
+    SELECT organization_id, id, customer_id, business_id, 'WEB', CASE WHEN count > 0 THEN 'waiting' ELSE 'resolved' END,
+           count, now_ms, now_ms, CASE WHEN count > 0 THEN now_ms END
+    FROM {placed}
     WHERE true
     ON CONFLICT (organization_id, customer_id, business_id) DO UPDATE
-    SET status = 'waiting', last_sequence = threads.last_sequence + excluded.last_sequence,
-        updated_at_ms = excluded.updated_at_ms
+    SET status = CASE WHEN excluded.last_sequence > 0 THEN 'waiting' ELSE threads.status END,
+        last_sequence = threads.last_sequence + excluded.last_sequence,
+        updated_at_ms = CASE WHEN excluded.last_sequence > 0 THEN excluded.updated_at_ms ELSE threads.updated_at_ms END,
+        last_customer_message_at_ms =
+            coalesce(excluded.last_customer_message_at_ms, threads.last_customer_message_at_ms)
 """
 _ADD_MESSAGES = """
     INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)
@@ -130,21 +110,9 @@ _ADD_MESSAGES = """
       ON thread.organization_id = sent.organization_id AND thread.customer_id = sent.customer_id
      AND thread.business_id = sent.business_id
 """
-_ADD_EVENTS = """
-    INSERT INTO events (organization_id, id, type, business_id, customer_id, thread_id, message_id, created_at_ms)
-    SELECT sent.organization_id, sent.event_id, 'message', sent.business_id, sent.customer_id, thread.id, sent.id,
-           sent.created_at_ms
-    FROM {sent} {join} {threads} AS thread
-      ON thread.organization_id = sent.organization_id AND thread.customer_id = sent.customer_id
-     AND thread.business_id = sent.business_id
-"""
-_ADD_KEYS = """
-    INSERT INTO idempotency_keys (organization_id, token_id, route, key, body_hash, result_id, created_at_ms)
-    SELECT new_keys.organization_id, new_keys.token_id, new_keys.route, new_keys.key, new_keys.body_hash, thread.id,
-           new_keys.created_at_ms
-    FROM {new_keys} {join} {threads} AS thread
-      ON thread.organization_id = new_keys.organization_id AND thread.customer_id = new_keys.customer_id
-     AND thread.business_id = new_keys.business_id
+_KEEP_APART = """
+    INSERT INTO blocked_messages (organization_id, id, customer_id, business_id, body, created_at_ms)
+    SELECT organization_id, id, customer_id, business_id, body, created_at_ms FROM {blocked}
 """
 _FLAG_DUPLICATES = """
     INSERT INTO possible_duplicates (organization_id, customer_id, other_customer_id, found_at_ms)
@@ -153,28 +121,21 @@ _FLAG_DUPLICATES = """
     ON CONFLICT DO NOTHING
 """
 
-_ROWSETS = (_CUSTOMERS, _NEW_IDENTITIES, _PLACED, _SENT, _NEW_KEYS, _NEW_DUPLICATES)
+_ROWSETS = (_CUSTOMERS, _NEW_IDENTITIES, _PLACED, _SENT, _NEW_DUPLICATES, _BLOCKED)
 
-
-def _sqlite(sql: str) -> str:
-    return sql.format(join="CROSS JOIN", threads="threads", **{rowset.name: rowset.sqlite for rowset in _ROWSETS})
-
-
-def _postgresql(sql: str) -> str:
-    # What one WITH query writes its neighbours cannot see in the table: they join what it returned.
-    return sql.format(join="JOIN", threads="thread", **{rowset.name: rowset.postgresql for rowset in _ROWSETS})
-
+_sqlite = spelled_for_sqlite(*_ROWSETS)
+_postgresql = spelled_for_postgresql(*_ROWSETS)
 
 WRITE = Statement(
-    rowsets=_ROWSETS,
+    rowsets=(*_ROWSETS, *PROMISE_ROWSETS),
     sqlite=(
         Part(_sqlite(_PUT_CUSTOMERS), "changed_customers"),
         Part(_sqlite(_ADD_IDENTITIES), "new_identities"),
         Part(_sqlite(_FLAG_DUPLICATES), "new_duplicates"),
         Part(_sqlite(_PLACE_THREADS), "placed"),
+        Part(_sqlite(_KEEP_APART), "blocked"),
         Part(_sqlite(_ADD_MESSAGES), "sent"),
-        Part(_sqlite(_ADD_EVENTS), "sent"),
-        Part(_sqlite(_ADD_KEYS), "new_keys"),
+        *PROMISE_SQLITE,
         Part(f"""
             SELECT organization_id, customer_id, business_id, threads.id
             FROM {_PLACED.sqlite} CROSS JOIN threads USING (organization_id, customer_id, business_id)
@@ -186,9 +147,9 @@ WRITE = Statement(
              flagged AS ({_postgresql(_FLAG_DUPLICATES)}),
              thread AS ({_postgresql(_PLACE_THREADS)}
                         RETURNING organization_id, id, customer_id, business_id, last_sequence),
+             kept_apart AS ({_postgresql(_KEEP_APART)}),
              added_messages AS ({_postgresql(_ADD_MESSAGES)}),
-             added_events AS ({_postgresql(_ADD_EVENTS)}),
-             added_keys AS ({_postgresql(_ADD_KEYS)})
+             {PROMISE_POSTGRESQL}
         SELECT organization_id, customer_id, business_id, id FROM thread
     """,
 )

@@ -3,14 +3,13 @@
 ``from_customers`` writes a whole batch with a fixed number of statements, however many sends are in it:
 
     PostgreSQL    3: find what is known, take ids, write everything
-    SQLite       13: BEGIN, find what is known, 2 to take ids, at most 8 to write everything, COMMIT
+    SQLite       17: BEGIN, find what is known, 2 to take ids, at most 12 to write everything, COMMIT
 
-and one more when an expired idempotency key is used again. A test counts them. The rows that the world must
-hear of (``events``) are written by the same transaction as the message.
+and one more when an expired idempotency key is used again. A test counts them. What the world must hear of (events,
+and their deliveries to webhooks) is written by the same transaction as the message.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,21 +17,17 @@ import orjson
 
 from shopbell.errors import IdempotencyKeyReused
 from shopbell.idempotency import IDEMPOTENCY_MS
-from shopbell.message_statements import FIND_KNOWN, FORGET_KEYS, WRITE
+from shopbell.message_statements import FIND_KNOWN, WRITE
+from shopbell.promise_statements import FORGET_KEYS
+from shopbell.promises import IdempotencyKey, Promises, ThreadKey
 from shopbell.storage.ids import TAKE_IDS
 from shopbell.storage.rowset import Program, Row
 
-IDS_PER_SEND = 4
-"""A customer, a thread, a message, an event; what a known customer leaves unused stays unused."""
+IDS_PER_SEND = 3
+"""A customer, a thread, a message; what a known customer leaves unused stays unused."""
 
 Identity = tuple[int, str, str]
 """Organization, kind (``email`` or ``phone``) and value in normal form."""
-
-ThreadKey = tuple[int, int, int]
-"""Organization, customer, business: there is one thread of each."""
-
-IdempotencyKey = tuple[int, int, str, str]
-"""Organization, token, route and the client's own key."""
 
 
 class Send(NamedTuple):
@@ -87,8 +82,13 @@ def from_customers(sends: Sequence[Send]) -> Program[list[Outcome]]:
     now_ms = time.time_ns() // 1_000_000
     wanted = {identity for send in sends for identity, _ in send.identities}
     keys = {send.key for send in sends if send.key}
-    [(identities, answered)] = yield FIND_KNOWN, {"wanted": sorted(wanted), "wanted_keys": sorted(keys)}
-    plan = _Plan(now_ms, orjson.loads(identities), orjson.loads(answered))
+    organizations = {(send.organization_id,) for send in sends}
+    [(identities, answered, subscriptions)] = yield (
+        FIND_KNOWN,
+        {"wanted": sorted(wanted), "wanted_keys": sorted(keys), "subscribers": sorted(organizations)},
+    )
+    promises = Promises(now_ms, orjson.loads(subscriptions))
+    plan = _Plan(now_ms, orjson.loads(identities), orjson.loads(answered), promises)
     if plan.expired:
         yield FORGET_KEYS, {"forgotten": plan.expired}
     fresh = [send for send in sends if send.key is None or send.key not in plan.answered]
@@ -102,13 +102,17 @@ def from_customers(sends: Sequence[Send]) -> Program[list[Outcome]]:
 class _Plan:
     """What a batch comes to, worked out in memory: the statements before it read, the one after it writes."""
 
-    def __init__(self, now_ms: int, identities: list[Any], answered: list[Any]) -> None:
+    def __init__(self, now_ms: int, identities: list[Any], answered: list[Any], promises: Promises) -> None:
         self.now_ms = now_ms
+        self.promises = promises
         self.customers: dict[Identity, int] = {}
         self.locales: dict[tuple[int, int], str | None] = {}
-        for organization_id, kind, value, customer_id, locale in identities:
+        self.blocked: set[tuple[int, int]] = set()
+        for organization_id, kind, value, customer_id, locale, blocked_at_ms in identities:
             self.customers[organization_id, kind, value] = customer_id
             self.locales[organization_id, customer_id] = locale
+            if blocked_at_ms is not None:
+                self.blocked.add((organization_id, customer_id))
         self.answered: dict[IdempotencyKey, tuple[str, int]] = {}
         self.expired: list[Row] = []
         for organization_id, token_id, route, key, body_hash, thread_id, created_at_ms in answered:
@@ -121,8 +125,8 @@ class _Plan:
         self.changed_customers: set[tuple[int, int]] = set()
         self.duplicates: set[tuple[int, int, int]] = set()
         self.threads: dict[ThreadKey, int] = {}
-        self.counts: Counter[ThreadKey] = Counter()
-        self.messages: list[tuple[ThreadKey, int, int, int, str]] = []
+        self.messages: list[tuple[ThreadKey, int, int, str]] = []
+        self.unseen: list[Row] = []
 
     def place(self, sends: Iterable[Send], ids: Iterator[int]) -> None:
         """Give each send its customer, its thread and its place there; of twins with one key only the first."""
@@ -133,8 +137,11 @@ class _Plan:
             thread = (send.organization_id, customer_id, send.business_id)
             if thread not in self.threads:
                 self.threads[thread] = next(ids)
-            self.counts[thread] += 1
-            self.messages.append((thread, self.counts[thread], next(ids), next(ids), send.body))
+            message_id = next(ids)
+            if thread[:2] in self.blocked:
+                self.unseen.append((send.organization_id, message_id, *thread[1:], send.body, self.now_ms))
+            else:
+                self.messages.append((thread, self.promises.add(thread, message_id), message_id, send.body))
 
     def _customer(self, send: Send, ids: Iterator[int]) -> int:
         owners = [self.customers.get(identity) for identity, _ in send.identities]
@@ -158,21 +165,19 @@ class _Plan:
 
     def rows(self) -> dict[str, list[Row]]:
         """What ``WRITE`` takes, sorted: two processes that lock the same rows in one order never wait in a circle."""
-        now_ms = self.now_ms
+        now_ms, count = self.now_ms, self.promises.count
         return {
             "changed_customers": [
                 (*customer, self.locales[customer], now_ms) for customer in sorted(self.changed_customers)
             ],
             "new_identities": sorted(self.new_identities),
-            "placed": sorted((*thread, id_, self.counts[thread], now_ms) for thread, id_ in self.threads.items()),
-            "sent": [
-                (*thread, self.counts[thread] - place, id_, event_id, body, now_ms)
-                for thread, place, id_, event_id, body in self.messages
-            ],
-            "new_keys": sorted(
-                (*key, send.body_hash, *self._thread_of(send)[1:], now_ms) for key, send in self.keyed.items()
-            ),
+            "placed": sorted((*thread, id_, count(thread), now_ms) for thread, id_ in self.threads.items()),
+            "blocked": self.unseen,
+            "sent": [(*thread, count(thread) - place, id_, body, now_ms) for thread, place, id_, body in self.messages],
             "new_duplicates": [(*pair, now_ms) for pair in sorted(self.duplicates)],
+            **self.promises.rows(
+                (key, send.body_hash, self._thread_of(send), None) for key, send in self.keyed.items()
+            ),
         }
 
     def settle(self, written: list[Row]) -> None:

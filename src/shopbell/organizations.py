@@ -28,6 +28,8 @@ class Organization:
     id: int
     name: str
     created_at_ms: int
+    keep_messages_days: int | None = None
+    keep_events_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Conversations as people read them: lists of threads, and the messages of one. ``messages.py`` writes them."""
 
+import time
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
-from shopbell.errors import CommandError
+from shopbell import events
+from shopbell.errors import CommandError, NotFound
 from shopbell.storage.schema import messages, threads
 
 
@@ -21,6 +23,9 @@ class Thread:
     last_sequence: int
     created_at_ms: int
     updated_at_ms: int
+    last_reply_sequence: int
+    last_customer_message_at_ms: int | None
+    merge_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,51 @@ def get(tx: Connection, thread_id: int) -> Thread:
     if row is None:
         raise CommandError(f"there is no thread {thread_id}; `shopbell threads list` shows them")
     return Thread(**row)
+
+
+def lock(tx: Connection, organization_id: int, thread_id: int) -> Thread:
+    """The organization's thread with this id, and its row's lock until the transaction ends.
+
+    Raises:
+        NotFound: 404; there is none, or nobody has ever seen it.
+    """
+    c = threads.c
+    query = select(threads).where(c.organization_id == organization_id, c.id == thread_id, c.last_sequence > 0)
+    row = tx.execute(query.with_for_update()).mappings().first()
+    if row is None:
+        raise NotFound
+    return Thread(**row)
+
+
+def update_status(tx: Connection, organization_id: int, thread_id: int, status: str) -> None:
+    """Set the status of a thread by hand; the customer's next message sets it to ``waiting``.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        thread_id: the thread.
+        status: ``waiting``, ``replied`` or ``resolved``.
+
+    Raises:
+        NotFound: 404.
+    """
+    thread = lock(tx, organization_id, thread_id)
+    if thread.status == status:
+        return
+    now_ms = time.time_ns() // 1_000_000
+    _set(tx, thread, status=status, updated_at_ms=now_ms)
+    details = {"status": status, "before": thread.status}
+    events.record(tx, organization_id, "status", now_ms=now_ms, thread=in_thread(thread), details=details)
+
+
+def in_thread(thread: Thread) -> events.InThread:
+    """A thread as events name it."""
+    return events.InThread(thread.id, thread.customer_id, thread.business_id, thread.last_sequence)
+
+
+def _set(tx: Connection, thread: Thread, **columns: object) -> None:
+    c = threads.c
+    tx.execute(update(threads).where(c.organization_id == thread.organization_id, c.id == thread.id).values(**columns))
 
 
 def find_all(

@@ -64,7 +64,7 @@ def test_each_message_makes_one_event_that_names_it(shop: Shop) -> None:
     user = {"email": shop.somebody()}
     thread_id = shop.send(user=user)
     shop.send(user=user)
-    events = shop.database.rows("SELECT * FROM events WHERE thread_id = :id ORDER BY id", id=int(thread_id))
+    events = shop.database.rows("SELECT * FROM events WHERE thread_id = :id ORDER BY position", id=int(thread_id))
     assert [event["message_id"] for event in events] == [message["id"] for message in shop.messages(thread_id)]
     for event in events:
         assert event["type"] == "message"

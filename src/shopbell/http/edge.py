@@ -75,13 +75,16 @@ class Edge:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         status = 0
         scope.setdefault("state", {})["request_id"] = request_id
+        if scope["path"].startswith("/api/") and scope["path"].endswith("/"):
+            scope["path"] = scope["path"].rstrip("/")  # a slash at the end is optional on every route of the API
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                own = (b"x-request-id", request_id.encode("ascii")), *scope["state"].get(ANSWER_HEADERS, ())
                 headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
-                message = {**message, "headers": [*headers, (b"x-request-id", request_id.encode("ascii"))]}
+                message = {**message, "headers": [*headers, *own]}
             await send(message)
 
         try:
@@ -92,5 +95,6 @@ class Edge:
             log.error("bug", request_id=request_id, exc_info=error)
             if not status:
                 status = InternalError.status
-                await send_answer(send, render(InternalError(), request_id))
+                headers = scope["state"].get(ANSWER_HEADERS, ())
+                await send_answer(send, render(InternalError(), request_id, headers))
         return status

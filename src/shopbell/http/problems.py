@@ -12,7 +12,7 @@ CONTENT_TYPE = b"application/problem+json"
 REFERENCE = "/problems/"
 
 ANSWER_HEADERS = "shopbell.answer_headers"
-"""Where in its scope a bare route notes the headers that even the answer to a bug must have."""
+"""Where a bare route in its scope, and any other in its state, notes the headers that every answer must have."""
 
 
 @dataclass(frozen=True, slots=True)

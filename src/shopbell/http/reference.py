@@ -19,7 +19,7 @@ from shopbell.errors import (
     RequestTimeout,
     TemporarilyUnavailable,
 )
-from shopbell.http import reference_widget
+from shopbell.http import reference_api, reference_widget
 from shopbell.http.reference_answers import HEADERS, SCHEMAS, SECURITY_SCHEMES, answer, headers
 from shopbell.http.widget import ROUTE
 from shopbell.settings import Settings
@@ -89,12 +89,15 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
         servers=[{"url": str(settings.public_url).rstrip("/")}] if settings.public_url else [{"url": "/"}],
         tags=[
             {"name": "widget", "description": "For the server behind a website."},
+            *reference_api.TAGS,
             {"name": "operations", "description": "For those who run the server. No token is needed."},
         ],
     )
-    if document["paths"]:
-        raise AssertionError(f"routes without a description: {', '.join(document['paths'])}")
-    document["paths"] = {ROUTE: reference_widget.path_item(settings)}
+    schemas = {**SCHEMAS, **document.get("components", {}).get("schemas", {})}
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own 422
+        schemas.pop(unused, None)
+    reference_api.complete(app, document["paths"], schemas, settings)
+    document["paths"] = {ROUTE: reference_widget.path_item(settings), **document["paths"]}
     for path, (summary, description, ok) in _OPERATIONS.items():
         document["paths"][path] = {
             "get": {
@@ -106,7 +109,7 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
                 "responses": {"200": {**ok, "headers": headers()}, **_server_problems(settings, path)},
             }
         }
-    document["components"] = {"securitySchemes": SECURITY_SCHEMES, "schemas": SCHEMAS, "headers": HEADERS}
+    document["components"] = {"securitySchemes": SECURITY_SCHEMES, "schemas": schemas, "headers": HEADERS}
     return document
 
 

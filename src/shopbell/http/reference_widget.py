@@ -20,9 +20,10 @@ from shopbell.errors import (
     Unauthorized,
 )
 from shopbell.http.ids import MAX_ID
+from shopbell.http.json_headers import IDEMPOTENCY_KEY_MAX_CHARACTERS
 from shopbell.http.reference_answers import RATE, answer, headers
 from shopbell.http.widget import SCOPE
-from shopbell.http.widget_fields import IDEMPOTENCY_KEY_MAX_CHARACTERS, MESSAGE_MAX_CHARACTERS, WidgetMessage
+from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS, WidgetMessage
 from shopbell.identity import EMAIL_MAX_CHARACTERS, LOCALE_MAX_CHARACTERS, PHONE_MAX_CHARACTERS
 from shopbell.settings import Settings
 
@@ -129,28 +130,26 @@ _OK_SCHEMA: dict[str, Any] = {
     },
 }
 
-_PARAMETERS: list[dict[str, Any]] = [
-    {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "Any text that no other message of this token has, such as a UUID. For 24 hours the same key "
-        "with the same body (its content, not its bytes) answers what was answered, and writes nothing; with another "
-        "body it is 422. A twin of a request that is under way waits for it. Only 200 is kept: an error may be mended "
-        "and sent again.",
-        "schema": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": IDEMPOTENCY_KEY_MAX_CHARACTERS,
-            "pattern": "^[!-~]+$",
-        },
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Any text that no other message of this token has, such as a UUID. For 24 hours the same key "
+    "with the same body (its content, not its bytes) answers what was answered, and writes nothing; with another "
+    "body it is 422. A twin of a request that is under way waits for it. Only 200 is kept: an error may be mended "
+    "and sent again.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": IDEMPOTENCY_KEY_MAX_CHARACTERS,
+        "pattern": "^[!-~]+$",
     },
-    {
-        "name": "X-Request-Id",
-        "in": "header",
-        "description": "A UUID under which to find the request in logs. Anything else is ignored.",
-        "schema": {"type": "string"},
-    },
-]
+}
+REQUEST_ID: dict[str, Any] = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "description": "A UUID under which to find the request in logs. Anything else is ignored.",
+    "schema": {"type": "string"},
+}
 
 
 def path_item(settings: Settings) -> dict[str, Any]:
@@ -166,7 +165,7 @@ def path_item(settings: Settings) -> dict[str, Any]:
             "summary": "Open a conversation with a customer's first message",
             "description": _DESCRIPTION,
             "security": [{"apiToken": []}],
-            "parameters": _PARAMETERS,
+            "parameters": [IDEMPOTENCY_KEY, REQUEST_ID],
             "requestBody": {
                 "required": True,
                 "description": f"At most {settings.body_limit_bytes} bytes.",

@@ -1,6 +1,8 @@
 """Every URL of the product on one page.
 
 POST /api/widget/send-message-to-business    widget.py, bare ASGI
+POST /api/send-message-to-customer-thread    api/messages.py
+POST /api/update-thread-status               api/threads.py
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
@@ -12,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -19,8 +22,20 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shopbell import __version__
 from shopbell.demo import Demo
-from shopbell.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem
+from shopbell.errors import (
+    BadRequest,
+    InternalError,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    StorageError,
+    TemporarilyUnavailable,
+)
 from shopbell.http import operations, pages, reference
+from shopbell.http.api import messages, threads
+from shopbell.http.api.access import Api
+from shopbell.http.api.body import faults_of
 from shopbell.http.edge import Edge, HotRoute
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
@@ -36,6 +51,7 @@ def build(
     settings: Settings,
     *,
     widget: HotRoute,
+    api: Api,
     demo: Demo | None,
     is_ready: Callable[[], Awaitable[bool]],
     metrics: RequestMetrics,
@@ -47,6 +63,7 @@ def build(
     Args:
         settings: those of this process.
         widget: the hot route.
+        api: what the routes of the conversations API work with.
         demo: the demo installation, when it is what runs.
         is_ready: whether storage works; a StorageError says no, too.
         metrics: counts the answers.
@@ -62,11 +79,16 @@ def build(
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.api = api
     app.state.demo = demo
     app.state.is_ready = is_ready
+    for resource in (messages, threads):
+        app.include_router(resource.router)
     app.include_router(operations.router)
     app.include_router(pages.router)
     app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(StorageError, _storage_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _bug)
     reference.install(app)
@@ -79,6 +101,18 @@ def build(
 async def _problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)  # noqa: S101 - FastAPI's signature is wider than what it is called with
     return _response(render(problem, request.scope["state"]["request_id"]))
+
+
+async def _storage_error(request: Request, _: Exception) -> Response:
+    return await _problem(request, TemporarilyUnavailable())
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """What FastAPI found in the path and the query. In a path there is no wrong id, only nothing of that name."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    faults = faults_of(error.errors())
+    is_path = any(fault.where == "path" for fault in faults)
+    return await _problem(request, NotFound() if is_path else Invalid(faults))
 
 
 async def _bug(request: Request, _: Exception) -> Response:

@@ -1,13 +1,13 @@
 """The headers and fields of a widget message: all that is wrong with them is found at once."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from shopbell.errors import Fault
 from shopbell.http.ids import read_id
 from shopbell.http.json_body import parse_object
+from shopbell.http.json_headers import Headers, read_json_headers
 from shopbell.identity import (
     EMAIL_MAX_CHARACTERS,
     INVALID_PHONE,
@@ -20,12 +20,6 @@ from shopbell.identity import (
 )
 
 MESSAGE_MAX_CHARACTERS = 10_000
-IDEMPOTENCY_KEY_MAX_CHARACTERS = 255
-
-_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE)
-_VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(slots=True)
@@ -53,32 +47,10 @@ class WidgetMessage:
         Returns:
             Whether the body can be read at all: not when it is compressed.
         """
-        found: dict[bytes, list[bytes]] = {}
-        for name, value in headers:
-            if name in (b"content-type", b"content-encoding", b"idempotency-key"):
-                found.setdefault(name, []).append(value)
-        types = found.get(b"content-type", [])
-        if len(types) != 1 or not _JSON.fullmatch(types[0]):
-            self.faults.append(Fault("header", "content-type", "unsupported_media_type", "must be application/json"))
-        if keys := found.get(b"idempotency-key"):
-            self._read_idempotency_key(keys)
-        if any(coding.lower() != b"identity" for coding in found.get(b"content-encoding", [])):
-            self.faults.append(
-                Fault("header", "content-encoding", "unsupported_content_encoding", "must be absent or identity")
-            )
-            return False
-        return True
-
-    def _read_idempotency_key(self, keys: list[bytes]) -> None:
-        name = "idempotency-key"
-        if len(keys) != 1 or not keys[0]:
-            self.faults.append(Fault("header", name, "invalid_format", "must be there once, and not empty"))
-            return
-        self.idempotency_key = keys[0].decode("latin-1")
-        if len(keys[0]) > IDEMPOTENCY_KEY_MAX_CHARACTERS:
-            self.faults.append(_too_long("header", name, IDEMPOTENCY_KEY_MAX_CHARACTERS))
-        if not _VISIBLE_ASCII.fullmatch(keys[0]):
-            self.faults.append(Fault("header", name, "invalid_character", "must consist of visible ASCII characters"))
+        read = read_json_headers(headers)
+        self.idempotency_key = read.idempotency_key
+        self.faults += read.faults
+        return read.readable
 
     def read_body(self, body: bytes) -> None:
         """Read the body of the request, all but the meaning of the phone number."""
@@ -109,7 +81,7 @@ class WidgetMessage:
             if not message.strip():
                 self.faults.append(Fault("body", pointer, "blank", "must not be blank"))
             if len(message) > MESSAGE_MAX_CHARACTERS:
-                self.faults.append(_too_long("body", pointer, MESSAGE_MAX_CHARACTERS))
+                self.faults.append(_too_long(pointer, MESSAGE_MAX_CHARACTERS))
             if "\0" in message:
                 self.faults.append(Fault("body", pointer, "invalid_character", "must not contain U+0000"))
 
@@ -142,7 +114,7 @@ class WidgetMessage:
         if text is None:
             return None
         if len(text) > limit:
-            self.faults.append(_too_long("body", f"#/user/{name}", limit))
+            self.faults.append(_too_long(f"#/user/{name}", limit))
             return None
         try:
             return normalize(text)
@@ -182,5 +154,5 @@ def _type(pointer: str, expected: str) -> Fault:
     return Fault("body", pointer, "type", f"must be {article} {expected}", members={"expected": expected})
 
 
-def _too_long(where: Literal["header", "body"], name: str, limit: int) -> Fault:
-    return Fault(where, name, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})
+def _too_long(pointer: str, limit: int) -> Fault:
+    return Fault("body", pointer, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})

@@ -1,12 +1,5 @@
-"""All tables of Shopbell.
-
-Rules: every key and foreign key of a tenant's table leads with ``organization_id``, so that no query crosses
-organizations and PostgreSQL can be sharded by it. Times are integers of Unix milliseconds, because SQLite has no type
-for them. Ids come from one counter of the installation (``ids``) and stay below 2**53, so that JavaScript reads them
-exactly. What must never be is impossible here: UNIQUE, CHECK and foreign keys, not code, say so.
-"""
-
-from typing import Any
+"""All tables of Shopbell: those of people and conversations here, those of what follows from them in
+``delivery_schema.py``. The rules that they keep are in ``columns.py``."""
 
 from sqlalchemy import (
     BigInteger,
@@ -16,15 +9,17 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     String,
-    Table,
-    Text,
     UniqueConstraint,
     false,
+    text,
 )
-from sqlalchemy.sql.schema import SchemaItem
+
+# Its tables are part of the same metadata.
+from shopbell.storage import delivery_schema as _delivery_schema  # noqa: F401
+from shopbell.storage.columns import id_, ms, of, one_of, table, text_
+from shopbell.storage.columns import metadata as metadata
 
 FIRST_ID = 12344
 """The first id given out. So the first organization's first business is 12345, the id in the documentation's
@@ -34,93 +29,52 @@ THREAD_STATUSES = ("waiting", "replied", "resolved")
 CHANNELS = ("WEB", "EMAIL", "SMS", "WHATSAPP")
 IDENTITY_KINDS = ("email", "phone")
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _table(name: str, *items: SchemaItem, **options: Any) -> Table:
-    return Table(
-        name,
-        metadata,
-        *items,
-        # Without a rowid SQLite keeps the rows in their key's own order: one tree to write to instead of two.
-        sqlite_with_rowid=False,
-        **options,
-    )
-
-
-def _id(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, autoincrement=False)
-
-
-def _ms(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
-
-
-def _text(name: str, *, nullable: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=nullable)
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=f"{column}_known")
-
-
-def _of(table: str, *columns: str) -> ForeignKeyConstraint:
-    """A foreign key to ``table`` that leads with the organization."""
-    targets = ["organization_id", "id"]
-    return ForeignKeyConstraint(["organization_id", *columns], [f"{table}.{target}" for target in targets])
-
-
-installation = _table(
+installation = table(
     "installation",
     Column("name", String(64), primary_key=True),
-    _text("value"),
+    text_("value"),
 )
 """Facts about this installation: the fingerprint of its secret key."""
 
-organizations = _table(
+organizations = table(
     "organizations",
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    _text("name"),
-    _ms("created_at_ms"),
+    text_("name"),
+    ms("created_at_ms"),
+    Column("keep_messages_days", Integer, nullable=True),
+    Column("keep_events_days", Integer, nullable=True),
 )
+"""``keep_…_days``: older ones are deleted; absent, they are kept for ever."""
 
-businesses = _table(
+businesses = table(
     "businesses",
-    _id("organization_id"),
-    _id("id"),
-    _text("name"),
-    _text("locale"),
-    _text("default_region", nullable=True),
-    _text("time_zone"),
-    _text("email", nullable=True),
-    _text("phone_number", nullable=True),
-    _text("voice_forward_number", nullable=True),
-    _ms("created_at_ms"),
-    _ms("deactivated_at_ms", nullable=True),
+    id_("organization_id"),
+    id_("id"),
+    text_("name"),
+    text_("locale"),
+    text_("default_region", nullable=True),
+    text_("time_zone"),
+    text_("email", nullable=True),
+    text_("phone_number", nullable=True),
+    text_("voice_forward_number", nullable=True),
+    ms("created_at_ms"),
+    ms("deactivated_at_ms", nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
 
-api_tokens = _table(
+api_tokens = table(
     "api_tokens",
-    _id("organization_id"),
-    _id("id"),
-    _text("name"),
+    id_("organization_id"),
+    id_("id"),
+    text_("name"),
     Column("token_hash", String(64), nullable=False),
     Column("hint", String(4), nullable=False),
-    _text("scopes"),
-    _ms("created_at_ms"),
-    _ms("last_used_at_ms", nullable=True),
-    _ms("expires_at_ms", nullable=True),
-    _ms("revoked_at_ms", nullable=True),
+    text_("scopes"),
+    ms("created_at_ms"),
+    ms("last_used_at_ms", nullable=True),
+    ms("expires_at_ms", nullable=True),
+    ms("revoked_at_ms", nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("token_hash"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
@@ -128,42 +82,47 @@ api_tokens = _table(
 """API tokens; the token itself is kept nowhere, only its keyed hash and its last four characters. ``scopes``: separated
 by spaces."""
 
-customers = _table(
+customers = table(
     "customers",
-    _id("organization_id"),
-    _id("id"),
-    _text("locale", nullable=True),
-    _text("first_name", nullable=True),
-    _text("last_name", nullable=True),
-    _text("company", nullable=True),
-    _ms("created_at_ms"),
+    id_("organization_id"),
+    id_("id"),
+    text_("locale", nullable=True),
+    text_("first_name", nullable=True),
+    text_("last_name", nullable=True),
+    text_("company", nullable=True),
+    ms("created_at_ms"),
+    ms("blocked_at_ms", nullable=True),
+    ms("erased_at_ms", nullable=True),
+    Column("merged_into_id", BigInteger, nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
+"""``merged_into_id``: the customer that this one turned out to be; it keeps only what could not be moved there."""
 
-customer_identities = _table(
+customer_identities = table(
     "customer_identities",
-    _id("organization_id"),
+    id_("organization_id"),
     Column("kind", String(16), nullable=False),
-    _text("value"),
-    _id("customer_id"),
-    _text("shown"),
-    _ms("created_at_ms"),
+    text_("value"),
+    id_("customer_id"),
+    text_("shown"),
+    ms("created_at_ms"),
+    Column("merge_id", BigInteger, nullable=True),
     PrimaryKeyConstraint("organization_id", "kind", "value"),
-    _of("customers", "customer_id"),
-    _one_of("kind", IDENTITY_KINDS),
+    of("customers", "customer_id"),
+    one_of("kind", IDENTITY_KINDS),
     # Not led by the organization: on a new table PostgreSQL would take its prefix for the way to an address.
     Index(None, "customer_id", "organization_id"),
 )
 """What a customer is known by: ``value`` in normal form, of which an organization has at most one; ``shown`` as first
-sent."""
+sent; ``merge_id``: the merge that brought it to this customer, which an undo takes back."""
 
-possible_duplicates = _table(
+possible_duplicates = table(
     "possible_duplicates",
-    _id("organization_id"),
-    _id("customer_id"),
-    _id("other_customer_id"),
-    _ms("found_at_ms"),
+    id_("organization_id"),
+    id_("customer_id"),
+    id_("other_customer_id"),
+    ms("found_at_ms"),
     PrimaryKeyConstraint("organization_id", "customer_id", "other_customer_id"),
     ForeignKeyConstraint(
         ["organization_id", "customer_id"],
@@ -180,85 +139,183 @@ possible_duplicates = _table(
 )
 """Pairs of customers that may be one person, the smaller id first, for an employee to merge."""
 
-threads = _table(
+threads = table(
     "threads",
-    _id("organization_id"),
-    _id("id"),
-    _id("customer_id"),
-    _id("business_id"),
+    id_("organization_id"),
+    id_("id"),
+    id_("customer_id"),
+    id_("business_id"),
     Column("channel", String(16), nullable=False),
     Column("status", String(16), nullable=False),
     Column("last_sequence", Integer, nullable=False),
-    _ms("created_at_ms"),
-    _ms("updated_at_ms"),
+    ms("created_at_ms"),
+    ms("updated_at_ms"),
+    Column("last_reply_sequence", Integer, nullable=False, server_default="0"),
+    ms("last_customer_message_at_ms", nullable=True),
+    Column("merge_id", BigInteger, nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "customer_id", "business_id"),
-    _of("customers", "customer_id"),
-    _of("businesses", "business_id"),
-    _one_of("status", THREAD_STATUSES),
-    _one_of("channel", CHANNELS),
+    of("customers", "customer_id"),
+    of("businesses", "business_id"),
+    one_of("status", THREAD_STATUSES),
+    one_of("channel", CHANNELS),
+    Index(None, "organization_id", "business_id", "id"),
     # Room in each page lets PostgreSQL change a row in place, without touching the indexes.
     postgresql_with={"fillfactor": 80},
 )
 """One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its
-messages."""
+messages; ``last_reply_sequence`` is that of the last message that an employee or a program let the customer see, 0 for
+none. A thread with no message at all (``last_sequence`` 0) is one that a blocked customer opened: nobody sees it."""
 
-messages = _table(
+messages = table(
     "messages",
-    _id("organization_id"),
-    _id("thread_id"),
+    id_("organization_id"),
+    id_("thread_id"),
     Column("sequence", Integer, nullable=False),
-    _id("id"),
+    id_("id"),
     Column("from_customer", Boolean, nullable=False),
     Column("internal", Boolean, nullable=False, server_default=false()),
-    _text("body"),
-    _ms("created_at_ms"),
+    text_("body"),
+    ms("created_at_ms"),
+    # No foreign keys on these three: SQLite can add none to a table that is there. Employees stay when they leave.
+    Column("employee_id", BigInteger, nullable=True),
+    Column("attachment_id", BigInteger, nullable=True),
+    text_("content_sid", nullable=True),
+    text_("external_id", nullable=True),
     PrimaryKeyConstraint("organization_id", "thread_id", "sequence"),
     UniqueConstraint("organization_id", "id"),
-    _of("threads", "thread_id"),
+    of("threads", "thread_id"),
     CheckConstraint("sequence > 0", name="sequence_positive"),
+    Index(
+        "ix_messages_attachment",
+        "organization_id",
+        "attachment_id",
+        sqlite_where=text("attachment_id IS NOT NULL"),
+        postgresql_where=text("attachment_id IS NOT NULL"),
+    ),
 )
+"""``employee_id``: who wrote it, or nobody where a program did; ``content_sid``: the template it was made from;
+``external_id``: what a channel's provider calls it."""
 
-events = _table(
-    "events",
-    _id("organization_id"),
-    _id("id"),
-    Column("type", String(32), nullable=False),
-    _id("business_id"),
-    _id("customer_id"),
-    _id("thread_id"),
-    Column("message_id", BigInteger, nullable=True),
-    _ms("created_at_ms"),
+blocked_messages = table(
+    "blocked_messages",
+    id_("organization_id"),
+    id_("id"),
+    id_("customer_id"),
+    id_("business_id"),
+    text_("body"),
+    ms("created_at_ms"),
     PrimaryKeyConstraint("organization_id", "id"),
+    of("customers", "customer_id"),
+    Index(None, "customer_id", "organization_id"),
 )
-"""What has happened, written in the transaction in which it happened: webhooks, mails and live streams derive from it.
-It names rows and copies none, so that what is erased there is erased."""
+"""What blocked customers sent: kept apart, in nobody's sight."""
 
-idempotency_keys = _table(
+idempotency_keys = table(
     "idempotency_keys",
-    _id("organization_id"),
-    _id("token_id"),
+    id_("organization_id"),
+    id_("token_id"),
     Column("route", String(64), nullable=False),
     Column("key", String(255), nullable=False),
     Column("body_hash", String(64), nullable=False),
-    _id("result_id"),
-    _ms("created_at_ms"),
+    id_("result_id"),
+    ms("created_at_ms"),
     PrimaryKeyConstraint("organization_id", "token_id", "route", "key"),
-    _of("api_tokens", "token_id"),
+    of("api_tokens", "token_id"),
     Index(None, "created_at_ms"),
 )
 """Requests that were answered 200, for 24 hours; ``result_id`` is the id that the answer carried."""
 
-audit_entries = _table(
+audit_entries = table(
     "audit_entries",
-    _id("organization_id"),
-    _id("id"),
-    _ms("at_ms"),
-    _text("actor"),
-    _text("action"),
-    _text("subject"),
+    id_("organization_id"),
+    id_("id"),
+    ms("at_ms"),
+    text_("actor"),
+    text_("action"),
+    text_("subject"),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
 """Who changed what: ``actor`` such as ``command line``, ``action`` such as ``token.revoke``, ``subject`` such as
 ``token 12``."""
+
+employees = table(
+    "employees",
+    id_("organization_id"),
+    id_("id"),
+    text_("name"),
+    text_("email", nullable=True),
+    ms("created_at_ms"),
+    ms("deactivated_at_ms", nullable=True),
+    PrimaryKeyConstraint("organization_id", "id"),
+    ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+)
+
+assignments = table(
+    "assignments",
+    id_("organization_id"),
+    id_("thread_id"),
+    id_("employee_id"),
+    ms("assigned_at_ms"),
+    PrimaryKeyConstraint("organization_id", "thread_id"),
+    of("threads", "thread_id"),
+    of("employees", "employee_id"),
+    Index(None, "organization_id", "employee_id"),
+)
+"""Which employee looks after a thread; a thread that is nobody's has no row."""
+
+templates = table(
+    "templates",
+    id_("organization_id"),
+    id_("id"),
+    text_("title"),
+    text_("text"),
+    Column("content_sid", String(64), nullable=False),
+    ms("created_at_ms"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    UniqueConstraint("organization_id", "content_sid"),
+    ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+)
+
+attachments = table(
+    "attachments",
+    id_("organization_id"),
+    id_("id"),
+    Column("uuid", String(36), nullable=False),
+    text_("name"),
+    text_("content_type"),
+    Column("length_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    ms("created_at_ms"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    UniqueConstraint("uuid"),
+    ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+)
+"""Files that messages may carry (``messages.attachment_id``); their bytes are in the attachment store, under the
+organization's id and this ``uuid``."""
+
+customer_merges = table(
+    "customer_merges",
+    id_("organization_id"),
+    id_("id"),
+    id_("kept_customer_id"),
+    id_("merged_customer_id"),
+    text_("filled_fields"),
+    ms("created_at_ms"),
+    ms("undone_at_ms", nullable=True),
+    PrimaryKeyConstraint("organization_id", "id"),
+    ForeignKeyConstraint(
+        ["organization_id", "kept_customer_id"],
+        ["customers.organization_id", "customers.id"],
+        name="fk_customer_merges_kept_customer",
+    ),
+    ForeignKeyConstraint(
+        ["organization_id", "merged_customer_id"],
+        ["customers.organization_id", "customers.id"],
+        name="fk_customer_merges_merged_customer",
+    ),
+    Index(None, "organization_id", "merged_customer_id"),
+)
+"""Customers that turned out to be one. What moved bears the merge's id; ``filled_fields``: which fields of the profile
+came along, by name, separated by spaces."""

@@ -1,0 +1,1 @@
+"""The conversations API: ordinary FastAPI routes, one file per resource."""

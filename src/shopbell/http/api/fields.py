@@ -1,0 +1,109 @@
+"""The kinds of fields that requests have, as pydantic types, each with its own code where the value is wrong."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from unicodedata import category
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from shopbell import identity
+from shopbell.errors import Fault
+from shopbell.http.ids import read_id
+from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
+
+LINE_MAX_CHARACTERS = 200
+
+
+class Fields(BaseModel):
+    """The fields of a request's body or of an answer: camelCase outside, ``null`` for an optional one means absent."""
+
+    model_config = ConfigDict(
+        strict=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True
+    )
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were sent with a value, by their names here."""
+        sent = ((name, getattr(self, name)) for name in self.model_fields_set)
+        return {name: value for name, value in sent if value is not None}
+
+
+def fault_error(fault: Fault) -> PydanticCustomError:
+    """A fault, as pydantic's validators raise it."""
+    # The code and the text stand in the type and the context: pydantic formats braces in a message.
+    return PydanticCustomError("fault", "{detail}", {"fault_code": fault.code, "detail": fault.detail, **fault.members})
+
+
+def wrong(code: str, detail: str, **members: object) -> PydanticCustomError:
+    """What a validator raises: one of the stable codes, and what must be, as the end of a sentence."""
+    return fault_error(Fault("body", "#", code, detail, members=members))
+
+
+def _id(value: object) -> int:
+    number, fault = read_id(value, "#")
+    if fault is not None:
+        raise fault_error(fault)
+    return number
+
+
+Id = Annotated[
+    int,
+    BeforeValidator(_id),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": "^(0|[1-9][0-9]{0,15})$", "minimum": 0}),
+]
+"""An id of a body: a decimal string or an integer."""
+
+
+PathId = Annotated[int, BeforeValidator(_id), WithJsonSchema({"type": "string", "pattern": "^(0|[1-9][0-9]{0,15})$"})]
+"""An id of a path. What is none is nothing that exists: 404, not 400."""
+
+
+def _sayable(text: str) -> str:
+    if not text.strip():
+        raise wrong("blank", "must not be blank")
+    if "\0" in text:
+        raise wrong("invalid_character", "must not contain U+0000")
+    return text
+
+
+MessageText = Annotated[str, StringConstraints(max_length=MESSAGE_MAX_CHARACTERS), AfterValidator(_sayable)]
+"""A text that people read: 1 to 10,000 characters, not blank, kept as sent."""
+
+
+def _line(text: str) -> str:
+    if any(category(character) in ("Cc", "Cs") for character in text):
+        raise wrong("invalid_character", "must not contain control characters")
+    return text.strip()
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise wrong("blank", "must not be blank")
+    return text
+
+
+Line = Annotated[str, StringConstraints(max_length=LINE_MAX_CHARACTERS), AfterValidator(_line)]
+"""A name or title, 0 to 200 characters without control characters; outer white space is taken away."""
+
+FilledLine = Annotated[Line, AfterValidator(_filled)]
+"""As ``Line``, and not blank."""
+
+
+def _by(normal: Callable[[str], str], code: str) -> AfterValidator:
+    def check(text: str) -> str:
+        try:
+            normal(text)
+        except ValueError as error:
+            raise wrong(code, str(error)) from None
+        return text
+
+    return AfterValidator(check)
+
+
+Email = Annotated[
+    str,
+    StringConstraints(max_length=identity.EMAIL_MAX_CHARACTERS),
+    _by(identity.normal_email, "invalid_email"),
+]
+"""An e-mail address as sent; ``identity.normal_email`` has its normal form."""

@@ -1,0 +1,111 @@
+"""``POST /api/send-message-to-customer-thread``: answer in a conversation, or leave a note in it."""
+
+import hashlib
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Response
+from pydantic import Field
+from sqlalchemy import Connection
+
+from shopbell import attachments, employees, templates
+from shopbell.errors import Fault, Invalid, NotFound, Problem
+from shopbell.http.api.access import Caller, WritesThreads
+from shopbell.http.api.body import Body, described, takes
+from shopbell.http.api.fields import Fields, Id, MessageText
+from shopbell.replies import Again, Replied, Reply
+
+ROUTE = "/api/send-message-to-customer-thread"
+_TRIES = 10
+
+router = APIRouter(tags=["threads"])
+
+
+class SendMessage(Fields):
+    """A message of the organization to a conversation."""
+
+    customer_thread_id: Id = Field(description="The conversation.", examples=["9999"])
+    text: MessageText | None = Field(None, description="What to say; or `contentSid`.", examples=["Hello, I am a bot."])
+    content_sid: str | None = Field(None, max_length=64, description="A template's id, instead of `text`.")
+    internal: bool | None = Field(None, description="`true`: only employees see it. `false` unless given.")
+    last_seen_message_id: Id | None = Field(
+        None, description="The message up to which the conversation was read. When a colleague has answered since: 409."
+    )
+    employee_user_id: Id | None = Field(None, description="The employee in whose name it is sent.")
+    attachment_id: Id | None = Field(None, description="A file that was uploaded before.")
+
+
+class MessageSent(Fields):
+    """The message is stored."""
+
+    result: str = Field("ok", examples=["ok"])
+    message_id: str = Field(examples=["12351"])
+
+
+@router.post(ROUTE, openapi_extra=described(SendMessage, idempotent=True))
+async def send_message_to_customer_thread(
+    caller: WritesThreads, body: Annotated[Body[SendMessage], takes(SendMessage)], response: Response
+) -> MessageSent:
+    """Send a message to the customer of a conversation, or leave a note for colleagues.
+
+    A visible message sets the conversation's status to `replied`. With an `Idempotency-Key` the request has one effect,
+    however often it is sent.
+    """
+    fields = body.fields
+    if (fields.text is None) == (fields.content_sid is None):
+        detail = "must contain exactly one of text and contentSid"
+        raise Invalid([Fault("body", "#", "exactly_one_required", detail)])
+    text = await caller.read(_resolve, fields)
+    key = body_hash = None
+    if body.idempotency_key is not None:
+        key = (caller.organization_id, caller.token.id, ROUTE, body.idempotency_key)
+        body_hash = hashlib.sha256(orjson.dumps(fields.model_dump(mode="json"))).hexdigest()
+    replied = await store(
+        caller,
+        Reply(
+            organization_id=caller.organization_id,
+            thread_id=fields.customer_thread_id,
+            body=text,
+            internal=bool(fields.internal),
+            content_sid=fields.content_sid,
+            employee_id=fields.employee_user_id,
+            attachment_id=fields.attachment_id,
+            last_seen_message_id=fields.last_seen_message_id,
+            key=key,
+            body_hash=body_hash,
+        ),
+    )
+    if replied.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return MessageSent(message_id=str(replied.message_id))
+
+
+async def store(caller: Caller, reply: Reply) -> Replied:
+    """Store a message of the organization durably, and wake whoever waits for it.
+
+    Raises:
+        Problem: what became of this reply alone: 400, 404, 409, 422.
+        StorageError: 503.
+    """
+    for _ in range(_TRIES):
+        outcome = await caller.api.replies.submit(reply)
+        if isinstance(outcome, Problem):
+            raise outcome
+        if not isinstance(outcome, Again):
+            return outcome
+    raise RuntimeError(f"a thread changed {_TRIES} times while a reply was being written")
+
+
+def _resolve(tx: Connection, organization_id: int, fields: SendMessage) -> str:
+    """The text that is sent, when all that the request names is the organization's own.
+
+    Raises:
+        NotFound: 404.
+    """
+    if fields.employee_user_id is not None and not employees.is_active(tx, organization_id, fields.employee_user_id):
+        raise NotFound
+    if fields.attachment_id is not None and not attachments.exists(tx, organization_id, fields.attachment_id):
+        raise NotFound
+    if fields.content_sid is None:
+        return fields.text or ""
+    return templates.get(tx, organization_id, fields.content_sid).text

@@ -1,0 +1,282 @@
+"""The organization's own messages: an employee's, a program's, a note that only employees see. Written in batches.
+
+``from_organization`` writes a whole batch with a fixed number of statements, as ``messages.py`` does for customers:
+
+    PostgreSQL    3: find the threads, take ids, write everything
+    SQLite       13: BEGIN, find the threads, 2 to take ids, at most 8 to write everything, COMMIT
+
+and one more when an expired idempotency key is used again.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from shopbell.errors import Conflict, Fault, IdempotencyKeyReused, Invalid, NotFound, Problem
+from shopbell.idempotency import IDEMPOTENCY_MS
+from shopbell.promise_statements import FORGET_KEYS
+from shopbell.promises import IdempotencyKey, Promises, ThreadKey
+from shopbell.reply_statements import FIND_THREADS, WRITE_REPLIES
+from shopbell.storage.ids import TAKE_IDS
+from shopbell.storage.rowset import Program, Row
+
+WHATSAPP = "WHATSAPP"
+WHATSAPP_WINDOW_MS = 24 * 60 * 60 * 1000
+"""How long after the customer's last message WhatsApp lets a business write freely."""
+
+
+class Reply(NamedTuple):
+    """A message of the organization, checked.
+
+    Args:
+        organization_id: the token's organization.
+        thread_id: the id of a thread, which may be another organization's or nobody's.
+        body: the text; a template's text where ``content_sid`` is given.
+        internal: whether only employees see it.
+        content_sid: the template that it is made from.
+        employee_id: the organization's employee who wrote it; None for a program.
+        attachment_id: the organization's attachment that it carries.
+        last_seen_message_id: the message up to which its writer had read when he wrote.
+        key: the client's wish that the request has one effect, however often it is sent.
+        body_hash: with a key, what the request says, as 64 hexadecimal digits.
+    """
+
+    organization_id: int
+    thread_id: int
+    body: str
+    internal: bool = False
+    content_sid: str | None = None
+    employee_id: int | None = None
+    attachment_id: int | None = None
+    last_seen_message_id: int | None = None
+    key: IdempotencyKey | None = None
+    body_hash: str | None = None
+
+
+class Replied(NamedTuple):
+    """A message is stored durably.
+
+    Args:
+        message_id: its id.
+        replayed: whether an earlier request with the same idempotency key had stored it.
+    """
+
+    message_id: int
+    replayed: bool = False
+
+
+class Again(NamedTuple):
+    """The thread changed while the reply was being written: nothing of it was; send it again."""
+
+
+Outcome = Replied | Again | Problem
+
+
+_SEEN_ELSEWHERE = Fault("body", "#/lastSeenMessageId", "invalid_value", "must be a message of this thread")
+
+
+class AnsweredMeanwhile(Conflict):
+    """409: a colleague has answered since the writer of this reply looked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody answered meanwhile; nothing was sent. Read the conversation and decide anew.",
+            "A newer visible message than lastSeenMessageId was sent by a colleague",
+        )
+
+
+class WindowClosed(Conflict):
+    """409: WhatsApp allows free text only for a day after the customer's last message."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "More than 24 hours have passed since the customer's last message: on WhatsApp only a template may be "
+            "sent now. Nothing was sent.",
+            "The WhatsApp messaging window is closed; send a template (contentSid)",
+        )
+
+
+class _Thread(NamedTuple):
+    """What is known of a thread before the batch is written."""
+
+    id: int
+    customer_id: int
+    business_id: int
+    channel: str
+    last_sequence: int
+    last_reply_sequence: int
+    last_customer_message_at_ms: int | None
+
+
+def is_window_open(channel: str, last_customer_message_at_ms: int | None, now_ms: int) -> bool:
+    """Whether a channel takes free text now: always, but for WhatsApp, which does for 24 hours."""
+    if channel != WHATSAPP:
+        return True
+    return last_customer_message_at_ms is not None and now_ms - last_customer_message_at_ms < WHATSAPP_WINDOW_MS
+
+
+def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
+    """Store messages of organizations: all of them in one transaction.
+
+    Args:
+        replies: one or more, in the order of their arrival.
+
+    Returns:
+        The outcome of each, in their order. Problems of one are its own: no such thread (404), answered meanwhile or
+        window closed (409), nothing seen of this thread (400), a key that stands for another body (422).
+    """
+    now_ms = time.time_ns() // 1_000_000
+    wanted = {(reply.organization_id, reply.thread_id) for reply in replies}
+    seen = {(reply.organization_id, reply.last_seen_message_id) for reply in replies if reply.last_seen_message_id}
+    [(threads, seen_messages, answered, subscriptions)] = yield (
+        FIND_THREADS,
+        {
+            "wanted_threads": sorted(wanted),
+            "seen": sorted(seen),
+            "wanted_keys": sorted({reply.key for reply in replies if reply.key}),
+            "subscribers": sorted({(reply.organization_id,) for reply in replies}),
+        },
+    )
+    plan = _Plan(
+        now_ms, orjson.loads(threads), orjson.loads(seen_messages), Promises(now_ms, orjson.loads(subscriptions))
+    )
+    if expired := plan.recall(orjson.loads(answered)):
+        yield FORGET_KEYS, {"forgotten": expired}
+    fresh = [reply for reply in replies if reply.key is None or reply.key not in plan.answered]
+    if fresh:
+        ids = yield TAKE_IDS, {"count": len(fresh)}
+        plan.place(fresh, (id_ for (id_,) in ids))
+        if plan.written:
+            plan.settle((yield WRITE_REPLIES, plan.rows()))
+    return [plan.outcome(reply) for reply in replies]
+
+
+class _Plan:
+    """What a batch comes to, worked out in memory: the statements before it read, the one after it writes."""
+
+    def __init__(self, now_ms: int, threads: list[Any], seen: list[Any], promises: Promises) -> None:
+        self.now_ms = now_ms
+        self.promises = promises
+        self.threads = {(row[0], row[1]): _Thread(*row[1:]) for row in threads}
+        self.seen = {
+            (organization_id, id_): (thread_id, sequence) for organization_id, id_, thread_id, sequence in seen
+        }
+        self.answered: dict[IdempotencyKey, tuple[str, int]] = {}
+        self.keyed: dict[IdempotencyKey, Reply] = {}
+        self.refused: dict[int, Problem] = {}
+        self.written: list[tuple[Reply, ThreadKey, int, int]] = []
+        self.guards: dict[ThreadKey, int] = {}
+        self.done: set[tuple[int, int]] = set()
+        self.message_ids: dict[int, int] = {}
+
+    def recall(self, answered: list[Any]) -> list[Row]:
+        """Take note of the keys that were used before; gives those that have expired."""
+        expired: list[Row] = []
+        for organization_id, token_id, route, key, body_hash, message_id, created_at_ms in answered:
+            if created_at_ms > self.now_ms - IDEMPOTENCY_MS:
+                self.answered[organization_id, token_id, route, key] = (body_hash, message_id)
+            else:
+                expired.append((organization_id, token_id, route, key, created_at_ms))
+        return expired
+
+    def place(self, replies: Iterable[Reply], ids: Iterator[int]) -> None:
+        """Give each reply its place in its thread, or the reason why it has none."""
+        replied: set[ThreadKey] = set()
+        for reply in replies:
+            if reply.key is not None and self.keyed.setdefault(reply.key, reply) is not reply:
+                continue
+            thread = self.threads.get((reply.organization_id, reply.thread_id))
+            refusal = NotFound() if thread is None else self._refusal(reply, thread, replied)
+            if thread is None or refusal is not None:
+                self.refused[id(reply)] = refusal or NotFound()
+                continue
+            key = (reply.organization_id, thread.customer_id, thread.business_id)
+            if not reply.internal:
+                replied.add(key)
+            message_id = self.message_ids[id(reply)] = next(ids)
+            self.written.append((reply, key, self.promises.add(key, message_id), message_id))
+
+    def _refusal(self, reply: Reply, thread: _Thread, replied: set[ThreadKey]) -> Problem | None:
+        is_visible_text = not reply.internal and reply.content_sid is None
+        if is_visible_text and not is_window_open(thread.channel, thread.last_customer_message_at_ms, self.now_ms):
+            return WindowClosed()
+        if reply.last_seen_message_id is None:
+            return None
+        thread_id, sequence = self.seen.get((reply.organization_id, reply.last_seen_message_id), (0, 0))
+        if thread_id != thread.id:
+            return Invalid([_SEEN_ELSEWHERE])
+        key = (reply.organization_id, thread.customer_id, thread.business_id)
+        if thread.last_reply_sequence > sequence or key in replied:
+            return AnsweredMeanwhile()
+        # The database looks once more, under the thread's lock: another process may be answering right now.
+        self.guards[key] = min(sequence, self.guards.get(key, sequence))
+        return None
+
+    def rows(self) -> dict[str, list[Row]]:
+        """What ``WRITE_REPLIES`` takes, sorted: two processes that lock the same rows never wait in a circle."""
+        now_ms, count = self.now_ms, self.promises.count
+        effects: dict[ThreadKey, str] = {}
+        visible_behind: dict[ThreadKey, int] = {}
+        thread_ids: dict[ThreadKey, int] = {}
+        for reply, key, place, _ in self.written:
+            thread_ids[key] = reply.thread_id
+            if not reply.internal:
+                visible_behind[key] = count(key) - place
+                if effects.get(key) != "reply":
+                    effects[key] = "reply" if reply.content_sid is None else "template"
+        answered: list[Row] = [
+            (
+                key[0],
+                thread_id,
+                *key[1:],
+                count(key),
+                effects.get(key, "note"),
+                visible_behind.get(key),
+                self.guards.get(key),
+                now_ms,
+            )
+            for key, thread_id in thread_ids.items()
+        ]
+        written: list[Row] = [
+            (
+                *key,
+                count(key) - place,
+                message_id,
+                int(reply.internal),
+                reply.body,
+                reply.employee_id,
+                reply.attachment_id,
+                reply.content_sid,
+                now_ms,
+            )
+            for reply, key, place, message_id in self.written
+        ]
+        return {
+            "answered": sorted(answered, key=lambda row: row[:2]),
+            "replies": written,
+            **self.promises.rows(
+                (reply.key, reply.body_hash, key, message_id)
+                for reply, key, _, message_id in self.written
+                if reply.key is not None
+            ),
+        }
+
+    def settle(self, written: list[Row]) -> None:
+        """Take note of the threads that were written in."""
+        self.done = {(organization_id, thread_id) for organization_id, thread_id in written}
+
+    def outcome(self, reply: Reply) -> Outcome:
+        """What a reply's client is told."""
+        if reply.key is not None and reply.key in self.answered:
+            body_hash, message_id = self.answered[reply.key]
+            return Replied(message_id, replayed=True) if body_hash == reply.body_hash else IdempotencyKeyReused()
+        first = reply if reply.key is None else self.keyed[reply.key]
+        if first.body_hash != reply.body_hash:
+            return IdempotencyKeyReused()
+        if id(first) in self.refused:
+            return self.refused[id(first)]
+        if (first.organization_id, first.thread_id) not in self.done:
+            return Again()
+        return Replied(self.message_ids[id(first)], replayed=first is not reply)

@@ -1,0 +1,131 @@
+"""The statements of the organization's own messages, in both spellings; ``replies.py`` says what they are for."""
+
+from shopbell.promise_statements import (
+    FOUND_KEYS_POSTGRESQL,
+    FOUND_KEYS_SQLITE,
+    FOUND_SUBSCRIPTIONS_POSTGRESQL,
+    FOUND_SUBSCRIPTIONS_SQLITE,
+    PROMISE_POSTGRESQL,
+    PROMISE_ROWSETS,
+    PROMISE_SQLITE,
+    SUBSCRIBERS,
+    WANTED_KEYS,
+    spelled_for_postgresql,
+    spelled_for_sqlite,
+)
+from shopbell.storage.rowset import Part, Rowset, Statement
+
+_WANTED = Rowset("wanted_threads", organization_id=int, thread_id=int)
+_SEEN = Rowset("seen", organization_id=int, id=int)
+
+_THREAD = "id, customer_id, business_id, channel, last_sequence, last_reply_sequence, last_customer_message_at_ms"
+
+FIND_THREADS = Statement(
+    rowsets=(_WANTED, _SEEN, WANTED_KEYS, SUBSCRIBERS),
+    sqlite=(
+        Part(f"""
+            SELECT (SELECT json_group_array(json_array(organization_id, {_THREAD}))
+                    FROM {_WANTED.sqlite}
+                    CROSS JOIN threads USING (organization_id) WHERE threads.id = wanted_threads.thread_id),
+                   (SELECT json_group_array(json_array(organization_id, id, thread_id, sequence))
+                    FROM {_SEEN.sqlite} CROSS JOIN messages USING (organization_id, id)),
+                   {FOUND_KEYS_SQLITE},
+                   {FOUND_SUBSCRIPTIONS_SQLITE}
+        """),
+    ),
+    postgresql=f"""
+        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, {_THREAD})), '[]')::text
+                FROM {_WANTED.postgresql}
+                CROSS JOIN LATERAL (
+                    SELECT {_THREAD} FROM threads
+                    WHERE threads.organization_id = wanted_threads.organization_id
+                      AND threads.id = wanted_threads.thread_id
+                    OFFSET 0) AS known),
+               (SELECT coalesce(json_agg(json_build_array(seen.organization_id, seen.id, thread_id, sequence)),
+                                '[]')::text
+                FROM {_SEEN.postgresql}
+                CROSS JOIN LATERAL (
+                    SELECT thread_id, sequence FROM messages
+                    WHERE messages.organization_id = seen.organization_id AND messages.id = seen.id
+                    OFFSET 0) AS known),
+               {FOUND_KEYS_POSTGRESQL},
+               {FOUND_SUBSCRIPTIONS_POSTGRESQL}
+    """,
+)
+"""One row of four JSON arrays: the threads, the messages that were seen last, used keys, and who is told."""
+
+_ANSWERED = Rowset(
+    "answered",
+    organization_id=int,
+    id=int,
+    customer_id=int,
+    business_id=int,
+    count=int,
+    effect=str,
+    visible_behind=int,
+    unless_after=int,
+    now_ms=int,
+)
+_REPLIES = Rowset(
+    "replies",
+    organization_id=int,
+    customer_id=int,
+    business_id=int,
+    behind=int,
+    id=int,
+    internal=int,
+    body=str,
+    employee_id=int,
+    attachment_id=int,
+    content_sid=str,
+    created_at_ms=int,
+)
+_ROWSETS = (_ANSWERED, _REPLIES)
+
+# The thread's row is locked here. Nothing is written for one that has gone over to another customer or business since
+# it was read, or (``unless_after``) that somebody has answered since: who wanted that is told, or tried again.
+_MOVE_THREADS = """
+    UPDATE threads
+    SET last_sequence = threads.last_sequence + answered.count,
+        last_reply_sequence = coalesce(threads.last_sequence + answered.count - answered.visible_behind,
+                                       threads.last_reply_sequence),
+        status = CASE WHEN answered.effect = 'reply' THEN 'replied'
+                      WHEN answered.effect = 'template' AND threads.status <> 'resolved' THEN 'replied'
+                      ELSE threads.status END,
+        updated_at_ms = answered.now_ms
+    FROM {answered}
+    WHERE threads.organization_id = answered.organization_id AND threads.id = answered.id
+      AND threads.customer_id = answered.customer_id AND threads.business_id = answered.business_id
+      AND threads.last_reply_sequence <= coalesce(answered.unless_after, threads.last_reply_sequence)
+"""
+_ADD_MESSAGES = """
+    INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, internal, body, created_at_ms,
+                          employee_id, attachment_id, content_sid)
+    SELECT replies.organization_id, thread.id, thread.last_sequence - behind, replies.id, false, internal = 1, body,
+           replies.created_at_ms, employee_id, attachment_id, content_sid
+    FROM {replies} {join} {threads} AS thread
+      ON thread.organization_id = replies.organization_id AND thread.customer_id = replies.customer_id
+     AND thread.business_id = replies.business_id
+"""
+
+_sqlite = spelled_for_sqlite(*_ROWSETS)
+_postgresql = spelled_for_postgresql(*_ROWSETS)
+
+WRITE_REPLIES = Statement(
+    rowsets=(*_ROWSETS, *PROMISE_ROWSETS),
+    sqlite=(
+        Part(_sqlite(_MOVE_THREADS), "answered"),
+        Part(_sqlite(_ADD_MESSAGES), "replies"),
+        *PROMISE_SQLITE,
+        Part(f"SELECT organization_id, id FROM {_ANSWERED.sqlite}"),
+    ),
+    postgresql=f"""
+        WITH thread AS ({_postgresql(_MOVE_THREADS)}
+                        RETURNING threads.organization_id, threads.id, threads.customer_id, threads.business_id,
+                                  threads.last_sequence),
+             added_messages AS ({_postgresql(_ADD_MESSAGES)}),
+             {PROMISE_POSTGRESQL}
+        SELECT organization_id, id FROM thread
+    """,
+)
+"""Everything that a batch of replies writes; the rows are the threads that it was written in."""

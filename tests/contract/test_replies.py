@@ -1,0 +1,113 @@
+"""``POST /api/send-message-to-customer-thread``: the organization answers."""
+
+from typing import Any
+
+import httpx2
+
+from harness.shop import Shop, faults_of
+
+SEND = "/api/send-message-to-customer-thread"
+
+
+def _send(shop: Shop, thread_id: str | int, key: str | None = None, **fields: Any) -> httpx2.Response:
+    body = {"customerThreadId": thread_id, "text": "We look into it."} | fields
+    return shop.post(body, path=SEND, headers={"Idempotency-Key": key} if key else None)
+
+
+def test_a_reply_is_stored_in_the_conversation_and_answered_with_its_id(shop: Shop) -> None:
+    thread_id = shop.send()
+    for form in (thread_id, int(thread_id)):
+        answer = _send(shop, form)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {"result": "ok", "messageId": str(shop.messages(thread_id)[-1]["id"])}
+        assert "ratelimit" in answer.headers
+    _, reply, _ = shop.messages(thread_id)
+    assert (reply["body"], reply["from_customer"], reply["internal"]) == ("We look into it.", False, False)
+    assert shop.thread(thread_id)["status"] == "replied"
+    assert shop.thread(thread_id)["last_sequence"] == 3
+
+
+def test_an_internal_message_is_a_note_and_changes_no_status(shop: Shop) -> None:
+    thread_id = shop.send()
+    assert _send(shop, thread_id, internal=True).status_code == 200
+    assert shop.messages(thread_id)[-1]["internal"] == True  # noqa: E712 - SQLite has no booleans
+    assert shop.thread(thread_id)["status"] == "waiting"
+
+
+def test_exactly_one_of_text_and_template_is_sent(shop: Shop) -> None:
+    thread_id = shop.send()
+    both, neither = _send(shop, thread_id, contentSid="HX1"), _send(shop, thread_id, text=None)
+    for answer in (both, neither):
+        assert faults_of(answer) == {("body", "#", "exactly_one_required")}
+    assert len(shop.messages(thread_id)) == 1
+
+
+def test_a_reply_to_a_conversation_of_somebody_else_is_404(shop: Shop) -> None:
+    globex = shop.send(token=shop.world.globex_token, businessId=shop.world.london)
+    told = {_send(shop, id_).json()["developerMessage"] for id_ in (globex, "1", 2**53 - 1)}
+    assert told == {"Resource not found"}
+    assert len(shop.messages(globex)) == 1
+
+
+def test_a_stale_reply_is_409_and_nothing_is_sent(shop: Shop) -> None:
+    thread_id = shop.send()
+    seen = str(shop.messages(thread_id)[0]["id"])
+    assert _send(shop, thread_id, lastSeenMessageId=seen, internal=True).status_code == 200
+    assert _send(shop, thread_id, lastSeenMessageId=seen).status_code == 200  # a note is no answer
+    late = _send(shop, thread_id, lastSeenMessageId=seen)
+    assert late.status_code == 409
+    assert late.json()["type"] == "/problems/conflict"
+    newest = str(shop.messages(thread_id)[-1]["id"])
+    assert _send(shop, thread_id, lastSeenMessageId=newest).status_code == 200
+    assert len(shop.messages(thread_id)) == 4
+
+
+def test_a_message_of_another_conversation_cannot_be_the_last_seen(shop: Shop) -> None:
+    elsewhere = str(shop.messages(shop.send())[0]["id"])
+    answer = _send(shop, shop.send(), lastSeenMessageId=elsewhere)
+    assert faults_of(answer) == {("body", "#/lastSeenMessageId", "invalid_value")}
+
+
+def test_a_repeated_reply_has_one_effect(shop: Shop) -> None:
+    thread_id = shop.send()
+    key = shop.somebody()
+    first, second = _send(shop, thread_id, key), _send(shop, thread_id, key)
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    assert _send(shop, thread_id, key, text="Something else").status_code == 422
+    assert len(shop.messages(thread_id)) == 2
+
+
+def test_on_whatsapp_free_text_is_refused_a_day_after_the_customers_last_message(shop: Shop) -> None:
+    thread_id = shop.send()
+    day_before = "UPDATE threads SET channel = 'WHATSAPP', last_customer_message_at_ms = :at WHERE id = :id"
+    created_at_ms = shop.thread(thread_id)["created_at_ms"]
+    shop.database.change(day_before, at=created_at_ms, id=int(thread_id))
+    assert _send(shop, thread_id).status_code == 200
+    shop.database.change(day_before, at=created_at_ms - 24 * 60 * 60 * 1000, id=int(thread_id))
+    closed = _send(shop, thread_id)
+    assert closed.status_code == 409
+    assert "contentSid" in closed.json()["developerMessage"]
+    assert _send(shop, thread_id, internal=True).status_code == 200
+
+
+def test_every_reply_has_its_event_in_the_order_of_the_conversation(shop: Shop) -> None:
+    thread_id = shop.send()
+    for internal in (False, True, False):
+        assert _send(shop, thread_id, internal=internal).status_code == 200
+    events = shop.database.rows("SELECT * FROM events WHERE thread_id = :id ORDER BY position", id=int(thread_id))
+    assert [event["thread_sequence"] for event in events] == [1, 2, 3, 4]
+    assert [event["message_id"] for event in events] == [message["id"] for message in shop.messages(thread_id)]
+
+
+def test_a_status_is_set_by_hand_and_noted(shop: Shop) -> None:
+    thread_id = shop.send()
+    body = {"customerThreadId": int(thread_id), "status": "resolved"}
+    for path in ("/api/update-thread-status", "/api/update-thread-status/"):
+        answer = shop.post(body, path=path)
+        assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
+    assert shop.thread(thread_id)["status"] == "resolved"
+    (event,) = shop.database.rows("SELECT * FROM events WHERE thread_id = :id AND type = 'status'", id=int(thread_id))
+    assert event["details"] == '{"status": "resolved", "before": "waiting"}'
+    wrong = shop.post({"status": "done"}, path="/api/update-thread-status")
+    assert faults_of(wrong) == {("body", "#/customerThreadId", "required"), ("body", "#/status", "invalid_value")}
