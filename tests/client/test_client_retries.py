@@ -151,7 +151,7 @@ def test_no_longer_than_the_caller_has_time_for(retry_after: str, send: Send) ->
     assert time.monotonic() - began_s < 2
 
 
-@pytest.mark.parametrize("retry_after", ["soon", "-1", "1e9", "①", "Fri, 31 Dec 2100 23:59:59", ""])
+@pytest.mark.parametrize("retry_after", ["soon", "-1", "1e9", "²", "Fri, 31 Dec 2100 23:59:59", ""])
 def test_a_wait_that_cannot_be_read_is_none(retry_after: str, send: Send) -> None:
     with relay() as before:
         before.faults = [Fault(503, (("Retry-After", retry_after.encode().decode("latin-1")),))] * 2
@@ -161,12 +161,16 @@ def test_a_wait_that_cannot_be_read_is_none(retry_after: str, send: Send) -> Non
     assert len(before.requests) == 2
 
 
-def test_a_server_that_is_silent_is_given_up_in_the_callers_time(send: Send) -> None:
+@pytest.mark.parametrize(("timeout_s", "total_timeout_s", "tries"), [(0.3, 1, range(2, 5)), (30, 0.5, range(1, 2))])
+def test_a_server_that_is_silent_is_given_up_in_the_callers_time(
+    send: Send, timeout_s: float, total_timeout_s: float, tries: range
+) -> None:
     began_s = time.monotonic()
-    error, before = failing(Fault(hold_s=30), send, timeout_s=0.3, total_timeout_s=1, attempts=100)
+    options = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "attempts": 100}
+    error, before = failing(Fault(hold_s=30), send, **options)
     assert isinstance(error, Unreachable)
-    assert 2 <= len(before.requests) <= 4
-    assert time.monotonic() - began_s < 3
+    assert len(before.requests) in tries
+    assert time.monotonic() - began_s < 5
 
 
 def test_a_server_that_is_not_there_is_unreachable(send: Send) -> None:

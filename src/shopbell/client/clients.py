@@ -1,9 +1,10 @@
 """The two clients. Each route is described once, in the modules of its noun; a client only carries it out."""
 
 import functools
+import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar, get_args, overload
 
 import httpx2
 
@@ -19,42 +20,57 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Route(Generic[P, T]):
-    """A method of both clients: the arguments of a call's description, and its answer, awaited or not."""
+class _Described(Generic[P]):
+    """A method of both clients, made from the description of what it sends."""
 
-    def __init__(self, describe: Callable[P, Call[T]]) -> None:
+    def __init__(self, describe: Callable[P, Any]) -> None:
         self._describe = describe
         self.__doc__ = describe.__doc__
+        signature = inspect.signature(describe)
+        # What `help` shows: not the description, but what comes of it.
+        self._signature = signature.replace(return_annotation=self._gives(*get_args(signature.return_annotation)))
+
+    def _gives(self, described: Any) -> Any:
+        return described
+
+    def _method(self, carry_out: Callable[[Any], Any]) -> Any:
+        @functools.wraps(self._describe)
+        def method(*args: P.args, **named: P.kwargs) -> Any:
+            return carry_out(self._describe(*args, **named))
+
+        method.__signature__ = self._signature  # type: ignore[attr-defined] # inspect reads it
+        return method
+
+
+class Route(_Described[P], Generic[P, T]):
+    """Gives what the answer says, awaited or not."""
+
+    def __init__(self, describe: Callable[P, Call[T]]) -> None:
+        super().__init__(describe)
 
     @overload
     def __get__(self, client: "Shopbell", owner: object = None) -> Callable[P, T]: ...
     @overload
     def __get__(self, client: "AsyncShopbell", owner: object = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, client: Any, owner: object = None) -> Any:
-        @functools.wraps(self._describe)
-        def method(*args: P.args, **named: P.kwargs) -> Any:
-            return client.perform(self._describe(*args, **named))
-
-        return self if client is None else method
+        return self if client is None else self._method(client.perform)
 
 
-class Listing(Generic[P, T]):
-    """A method of both clients that gives one thing after the other, and asks for the next page when it is needed."""
+class Listing(_Described[P], Generic[P, T]):
+    """Gives one thing after the other, and asks for the next page when it is needed."""
 
     def __init__(self, describe: Callable[P, Pages[T]]) -> None:
-        self._describe = describe
-        self.__doc__ = describe.__doc__
+        super().__init__(describe)
+
+    def _gives(self, described: Any) -> Any:
+        return Iterator[described]
 
     @overload
     def __get__(self, client: "Shopbell", owner: object = None) -> Callable[P, Iterator[T]]: ...
     @overload
     def __get__(self, client: "AsyncShopbell", owner: object = None) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, client: Any, owner: object = None) -> Any:
-        @functools.wraps(self._describe)
-        def method(*args: P.args, **named: P.kwargs) -> Any:
-            return client.follow(self._describe(*args, **named))
-
-        return self if client is None else method
+        return self if client is None else self._method(client.follow)
 
 
 class Routes:

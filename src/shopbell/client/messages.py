@@ -70,6 +70,9 @@ def send_message(
     *,
     content_sid: str | None = None,
     internal: bool = False,
+    last_seen_message_id: Id | None = None,
+    attachment_id: Id | None = None,
+    employee_user_id: Id | None = None,
     idempotency_key: str | None = None,
 ) -> Call[str]:
     """Answer in a conversation, and return the message's id.
@@ -79,19 +82,31 @@ def send_message(
         text: what to say; this or ``content_sid``, not both.
         content_sid: the id of a template, which goes through where free text does not.
         internal: only for employees; the customer never sees it.
+        last_seen_message_id: the message up to which the writer has read; if a colleague has answered since, nothing
+            is sent.
+        attachment_id: a file that was uploaded before.
+        employee_user_id: the employee in whose name it is sent; a program's own message without.
         idempotency_key: as in ``send_message_to_business``.
 
     Raises:
         ValidationFailed: 400.
         NotFound: 404, also for another organization's conversation.
-        Conflict: 409; nothing is sent.
+        Conflict: 409, a colleague has answered meanwhile, or the channel takes only templates now; nothing is sent.
         ShopbellError: any other reason.
     """
 
     def parse(answer: Answer) -> str:
         return read(_Sent, answer.json()).message_id
 
-    sent = {"customerThreadId": thread_id, "text": text, "contentSid": content_sid, "internal": internal}
+    sent = {
+        "customerThreadId": thread_id,
+        "text": text,
+        "contentSid": content_sid,
+        "internal": internal,
+        "lastSeenMessageId": last_seen_message_id,
+        "attachmentId": attachment_id,
+        "employeeUserId": employee_user_id,
+    }
     return Call(
         method="POST",
         path="/api/send-message-to-customer-thread",
