@@ -73,6 +73,10 @@ def test_a_message_that_is_not_valid_is_refused_with_every_fault(shop: Shop) -> 
     assert "carol" not in f"{error} {error!r}"
 
 
+def test_what_is_no_text_is_refused_by_the_server(shop: Shop) -> None:
+    assert [fault.code for fault in refused(shop, ValidationFailed, message="\ud800").errors] == ["malformed_json"]
+
+
 def test_a_token_that_is_not_valid_is_unauthorized(shop: Shop) -> None:
     error = refused(shop, Unauthorized, token=shop.world.revoked_token)
     assert shop.world.revoked_token not in f"{error} {error!r} {vars(error)}"

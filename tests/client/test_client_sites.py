@@ -246,7 +246,10 @@ def test_a_script_is_told_what_to_mend(site: Site) -> None:
     }
 
 
-@pytest.mark.parametrize("said", [b"", b"{", b"[]", b"[" * 9_999, b'"a"', b'{"message": 1}', b"\xff", b'{"email": []}'])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"{", b"[]", b"[" * 9_999, b'"a"', b'{"message": 1}', b"\xff", b'{"email": []}', b'{"message": "\\ud800"}'],
+)
 def test_a_script_that_sends_something_else_is_refused(site: Site, said: bytes) -> None:
     assert site.post_json(said).status_code == 400
 

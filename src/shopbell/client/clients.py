@@ -2,11 +2,13 @@
 
 import functools
 import inspect
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, get_args, overload
 
 import httpx2
+import stamina
 
 from shopbell.client import customers as of_customers
 from shopbell.client import messages as of_messages
@@ -106,19 +108,20 @@ class Routes:
 
     def _request(self, call: Call[Any], retries: Retries) -> dict[str, Any]:
         headers = {"token": self._token, "Accept": "application/json"}
+        content = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            # In ASCII: what is no Unicode, as half of a pair, gets the server's answer and not an exception here.
+            content = json.dumps(call.body).encode()
         if call.idempotency_key is not None:
             headers["Idempotency-Key"] = call.idempotency_key
-        timeout_s = retries.left_s(self._timeout_s + call.server_waits_s)
-        url = self._base_url + call.path
-        # None for `json` sends no body and no Content-Type.
         return {
             "method": call.method,
-            "url": url,
+            "url": self._base_url + call.path,
             "params": call.query or None,
-            "json": call.body,
+            "content": content,
             "headers": headers,
-        } | {
-            "timeout": timeout_s,
+            "timeout": retries.left_s(self._timeout_s + call.server_waits_s),
             "follow_redirects": False,
         }
 
@@ -171,7 +174,7 @@ class Shopbell(Routes):
             ShopbellError: it is not done, or not known to be.
         """
         retries = self._retries(call)
-        for attempt in retries():
+        for attempt in stamina.retry_context(on=retries.wait_s, attempts=retries.attempts, timeout=None):
             with attempt:
                 try:
                     response = self._http.request(**self._request(call, retries))
@@ -230,7 +233,7 @@ class AsyncShopbell(Routes):
             ShopbellError: it is not done, or not known to be.
         """
         retries = self._retries(call)
-        async for attempt in retries():
+        async for attempt in stamina.retry_context(on=retries.wait_s, attempts=retries.attempts, timeout=None):
             with attempt:
                 try:
                     response = await self._http.request(**self._request(call, retries))

@@ -3,8 +3,6 @@
 import random
 import time
 
-import stamina
-
 from shopbell.client.call import Call
 from shopbell.client.errors import ProblemError, Unreachable
 
@@ -17,6 +15,9 @@ LONGEST_WAIT_S = 5.0
 class Retries:
     """The attempts of one call; use it once.
 
+    Its ``wait_s`` is a hook for stamina, which waits: so the caller's logs and metrics see the waits, and its test mode
+    works. Stamina's own bounds are not used, for they do not know of Retry-After.
+
     Args:
         call: only one that is repeatable is tried more than once.
         attempts: how many at most, from 1.
@@ -24,14 +25,9 @@ class Retries:
     """
 
     def __init__(self, call: Call[object], attempts: int, total_timeout_s: float) -> None:
-        self._attempts = attempts if call.is_repeatable else 1
+        self.attempts = attempts if call.is_repeatable else 1
         self._deadline_s = time.monotonic() + total_timeout_s
         self._failures = 0
-
-    def __call__(self) -> "stamina._core._RetryContextIterator":
-        """The attempts, as stamina makes them: its waits show in the caller's logs and metrics, its test mode works."""
-        # The bounds are kept below, where Retry-After is known.
-        return stamina.retry_context(on=self.wait_s, attempts=self._attempts, timeout=None)
 
     def left_s(self, at_most_s: float) -> float:
         """How long the next step may take, in seconds."""

@@ -149,6 +149,7 @@ def visit_of_json(body: bytes, accept_language: str | None) -> Visit | None:
     """What a script sent, or None when it is not a JSON object with texts."""
     try:
         said = json.loads(body)
+        json.dumps(said, ensure_ascii=False).encode()  # fails for half of a pair of surrogates, which is no text
     except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict) or not all(isinstance(value, str | None) for value in said.values()):
