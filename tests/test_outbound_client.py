@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import logging
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from harness.receivers import (
 )
 from shopbell.outbound.addresses import AllowList
 from shopbell.outbound.client import READ_LIMIT_BYTES, OutboundClient
+from shopbell.outbound.connector import dial
 from shopbell.outbound.failures import OutboundFailure
 from shopbell.outbound.hosts import Address
 from shopbell.outbound.lookups import SystemResolver
@@ -150,16 +152,25 @@ def test_who_hangs_or_drips_is_left_at_the_deadline(behaviour: Behaviour) -> Non
 def test_who_does_not_read_is_left_at_the_deadline() -> None:
     async def test() -> None:
         stop = asyncio.Event()
+        dialled: list[socket.socket] = []
 
         async def read_nothing(_: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await stop.wait()
 
+        async def dial_and_keep(address: Address, port: int) -> socket.socket:
+            dialled.append(await dial(address, port))
+            return dialled[0]
+
         receiver = Receiver(read_nothing)
-        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+        async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback, dial=dial_and_keep) as client:
             with pytest.raises(OutboundFailure) as failed:
                 await post(client, f"http://{RECEIVER}:{receiver.port}/", timeout_s=SHORT_S, content=b"x" * 20_000_000)
+            assert failed.value.error_class == "timeout"
+            # What was not read is given up, or each such receiver would keep a connection and its body for hours.
+            for _ in range(5):  # rounds of the loop
+                await asyncio.sleep(0)
+            assert dialled[0].fileno() < 0
             stop.set()
-        assert failed.value.error_class == "timeout"
 
     run(test)
 
