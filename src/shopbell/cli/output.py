@@ -39,7 +39,7 @@ def as_json(thing: Any) -> dict[str, Any]:
             continue
         value = getattr(thing, field.name)
         if field.name == "id" or field.name.endswith("_id"):
-            value = str(value)
+            value = None if value is None else str(value)
         elif isinstance(value, frozenset):
             value = sorted(value)
         first, *others = field.name.removesuffix("_ms").split("_")

@@ -96,6 +96,13 @@ customers = table(
     Column("merged_into_id", BigInteger, nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+    Index(
+        "ix_customers_merged_into",
+        "organization_id",
+        "merged_into_id",
+        sqlite_where=text("merged_into_id IS NOT NULL"),
+        postgresql_where=text("merged_into_id IS NOT NULL"),
+    ),
 )
 """``merged_into_id``: the customer that this one turned out to be; it keeps only what could not be moved there."""
 
@@ -250,7 +257,16 @@ employees = table(
     ms("deactivated_at_ms", nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+    Index(
+        "ix_employees_active_email",
+        "organization_id",
+        "email",
+        unique=True,
+        sqlite_where=text("deactivated_at_ms IS NULL"),
+        postgresql_where=text("deactivated_at_ms IS NULL"),
+    ),
 )
+"""``email``: in normal form; of those who have not left, no two have the same."""
 
 assignments = table(
     "assignments",

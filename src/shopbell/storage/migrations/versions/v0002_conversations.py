@@ -102,10 +102,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_employees")),
         **_OPTIONS,
     )
+    op.create_index(
+        "ix_employees_active_email",
+        "employees",
+        ["organization_id", "email"],
+        unique=True,
+        sqlite_where=sa.text("deactivated_at_ms IS NULL"),
+        postgresql_where=sa.text("deactivated_at_ms IS NULL"),
+    )
     op.create_table(
         "feeds",
         sa.Column("organization_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("last_position", sa.BigInteger(), nullable=False),
+        sa.Column("customer_changes", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_feeds_organizations")),
         sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_feeds")),
         postgresql_with={"fillfactor": 20},
@@ -240,6 +249,14 @@ def upgrade() -> None:
     op.add_column("customers", sa.Column("blocked_at_ms", sa.BigInteger(), nullable=True))
     op.add_column("customers", sa.Column("erased_at_ms", sa.BigInteger(), nullable=True))
     op.add_column("customers", sa.Column("merged_into_id", sa.BigInteger(), nullable=True))
+    op.create_index(
+        "ix_customers_merged_into",
+        "customers",
+        ["organization_id", "merged_into_id"],
+        unique=False,
+        sqlite_where=sa.text("merged_into_id IS NOT NULL"),
+        postgresql_where=sa.text("merged_into_id IS NOT NULL"),
+    )
     op.add_column("messages", sa.Column("employee_id", sa.BigInteger(), nullable=True))
     op.add_column("messages", sa.Column("attachment_id", sa.BigInteger(), nullable=True))
     op.add_column("messages", sa.Column("content_sid", sa.Text(), nullable=True))
