@@ -27,8 +27,14 @@ EventType = Literal[
     "customer-erased",
     "business-created",
     "business-updated",
+    "webhook-test",
 ]
 """Everything that can happen, as the event feed names it."""
+
+_CHANGES_CUSTOMERS = frozenset[EventType](
+    ("customer-merged", "customer-merge-undone", "customer-blocked", "customer-unblocked", "customer-erased")
+)
+"""After which a batch of messages that runs at the same time must look its customers up again."""
 
 _TOPICS: Mapping[EventType, str] = {"message": "messages", "transfer": "transfers"}
 
@@ -72,7 +78,7 @@ def record(
     Returns:
         The event's position in the organization's feed.
     """
-    position = _take_position(tx, organization_id)
+    position = _take_position(tx, organization_id, 1 if event_type in _CHANGES_CUSTOMERS else 0)
     tx.execute(
         insert(events).values(
             organization_id=organization_id,
@@ -92,10 +98,14 @@ def record(
     return position
 
 
-def _take_position(tx: Connection, organization_id: int) -> int:
-    new = _upsert(tx, feeds).values(organization_id=organization_id, last_position=1)
+def _take_position(tx: Connection, organization_id: int, changes: int) -> int:
+    new = _upsert(tx, feeds).values(organization_id=organization_id, last_position=1, customer_changes=changes)
     moved = new.on_conflict_do_update(
-        index_elements=[feeds.c.organization_id], set_={"last_position": feeds.c.last_position + 1}
+        index_elements=[feeds.c.organization_id],
+        set_={
+            "last_position": feeds.c.last_position + 1,
+            "customer_changes": feeds.c.customer_changes + changes,
+        },
     )
     position: int = tx.execute(moved.returning(feeds.c.last_position)).scalar_one()
     return position

@@ -53,8 +53,8 @@ def takes(model: type[F]) -> Any:
 
     async def read(request: Request) -> Body[F]:
         headers = read_json_headers(request.scope["headers"])
-        limit_bytes = cast("Api", request.app.state.api).settings.body_limit_bytes
-        content = await read_body(request.receive, request.scope, limit_bytes)
+        settings = cast("Api", request.app.state.api).settings
+        content = await read_body(request.receive, request.scope, settings.body_limit_bytes)
         faults = headers.faults
         fields: F | None = None
         if headers.readable:
@@ -63,7 +63,7 @@ def takes(model: type[F]) -> Any:
                 faults.append(fault)
             else:
                 try:
-                    fields = model.model_validate(document)
+                    fields = model.model_validate(document, context=settings)  # some rules are the operator's
                 except ValidationError as error:
                     faults += faults_of(error.errors(include_url=False))
         if fields is None or faults:

@@ -1,0 +1,303 @@
+"""The log of deliveries: what became of each event for a webhook, and how to send it again.
+
+Locks are taken in the order of ``webhooks.py``: the webhook's row, its organization's feed, its queues.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from shopbell import events, webhooks
+from shopbell.errors import Conflict, NotFound
+from shopbell.storage.delivery_schema import deliveries, delivery_attempts, delivery_queues, feeds
+from shopbell.storage.delivery_schema import events as event_rows
+
+TEST_EVENT: events.EventType = "webhook-test"
+REPLAY_MAX = 10_000
+"""Most deliveries that one replay takes up: a transaction must not keep the others waiting for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver. Times are Unix ms.
+
+    Args:
+        number: 1 is the first.
+        duration_ms: from the begin of the attempt to the end of the answer, or to the failure.
+        status: the HTTP status of the answer, if there was one.
+        error: why there was none, as ``outbound.failures`` names it.
+        answer: how the answer's body began.
+    """
+
+    number: int
+    at_ms: int
+    duration_ms: int
+    status: int | None
+    error: str | None
+    answer: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one webhook. Times are Unix ms.
+
+    Args:
+        position: the event's position in its organization's feed.
+        event_type: what happened; None where the feed has forgotten it.
+        thread_id: the conversation; None for a test.
+        state: ``waiting``, ``delivered``, ``exhausted`` or ``skipped``.
+        attempts: how many were begun.
+        next_attempt_at_ms: when it is tried next; None where it is settled, or waits for an earlier one of its thread.
+        last: what came of the last attempt that has ended.
+    """
+
+    position: int
+    event_type: str | None
+    thread_id: int | None
+    thread_sequence: int | None
+    message_id: int | None
+    state: str
+    attempts: int
+    created_at_ms: int
+    next_attempt_at_ms: int | None
+    settled_at_ms: int | None
+    last: Attempt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay did: how many deliveries wait again, and whether more of them fit than one replay takes up."""
+
+    count: int
+    more: bool
+
+
+def find(
+    tx: Connection,
+    organization_id: int,
+    webhook_id: int,
+    *,
+    before: int | None = None,
+    limit: int,
+    state: str | None = None,
+    since_ms: int | None = None,
+    thread_id: int | None = None,
+    event_type: str | None = None,
+) -> list[Delivery]:
+    """Deliveries of a webhook, the newest event first.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose webhook it is.
+        webhook_id: the webhook.
+        before: only of events before this position.
+        limit: how many at most.
+        state: only of this state.
+        since_ms: only of events from this time on, Unix ms.
+        thread_id: only of this conversation.
+        event_type: only of events of this type.
+
+    Raises:
+        NotFound: 404; there is no such webhook.
+    """
+    webhooks.check_exists(tx, organization_id, webhook_id)
+    d = deliveries.c
+    wanted: list[tuple[ColumnElement[bool], object]] = [
+        (d.position < before, before),
+        (d.state == state, state),
+        (d.created_at_ms >= since_ms, since_ms),
+        (d.thread_id == thread_id, thread_id),
+        (event_rows.c.type == event_type, event_type),
+    ]
+    query = _select(organization_id, webhook_id).where(*(condition for condition, given in wanted if given is not None))
+    return [_delivery(row) for row in tx.execute(query.order_by(d.position.desc()).limit(limit))]
+
+
+def get(tx: Connection, organization_id: int, webhook_id: int, position: int) -> tuple[Delivery, list[Attempt]]:
+    """A delivery and all its attempts, the first one first.
+
+    Raises:
+        NotFound: 404; there is no such webhook or delivery.
+    """
+    webhooks.check_exists(tx, organization_id, webhook_id)
+    row = tx.execute(_select(organization_id, webhook_id).where(deliveries.c.position == position)).first()
+    if row is None:
+        raise NotFound
+    a = delivery_attempts.c
+    of_this = (a.organization_id == organization_id, a.webhook_id == webhook_id, a.position == position)
+    query = select(a.number, a.at_ms, a.duration_ms, a.status, a.error, a.answer).where(*of_this).order_by(a.number)
+    return _delivery(row), [Attempt(**attempt) for attempt in tx.execute(query).mappings()]
+
+
+def send_test(tx: Connection, organization_id: int, webhook_id: int, *, now_ms: int) -> int:
+    """Send a webhook a test event, by the very way that all events go.
+
+    Returns:
+        The event's position.
+
+    Raises:
+        NotFound: 404; there is no such webhook.
+        Conflict: 409; it is disabled.
+    """
+    _lock_enabled(tx, organization_id, webhook_id)
+    position = events.record(tx, organization_id, TEST_EVENT, now_ms=now_ms, details={"webhookId": webhook_id})
+    key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": 0, "position": position}
+    tx.execute(insert(deliveries).values(**key, state="waiting", created_at_ms=now_ms))
+    tx.execute(insert(delivery_queues).values(**key, background=position, due_at_ms=now_ms))
+    return position
+
+
+def replay(tx: Connection, organization_id: int, webhook_id: int, position: int, *, now_ms: int) -> None:
+    """Send one delivery again, at once and beside all others; one that waits for its next attempt is tried now.
+
+    Its id and its body stay as they were, its schedule begins anew. It holds up no other event of its conversation.
+
+    Raises:
+        NotFound: 404; there is no such webhook or delivery.
+        Conflict: 409; the webhook is disabled.
+    """
+    _lock_enabled(tx, organization_id, webhook_id)
+    _lock_feed(tx, organization_id)
+    d, q = deliveries.c, delivery_queues.c
+    of_this = (d.organization_id == organization_id, d.webhook_id == webhook_id, d.position == position)
+    queues = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.position == position)
+    # The queue's row before the delivery's: so does whoever settles it.
+    tx.execute(select(q.position).where(*queues).order_by(q.thread_id, q.background).with_for_update())
+    row = tx.execute(select(deliveries).where(*of_this)).first()
+    if row is None:
+        raise NotFound
+    tx.execute(update(deliveries).where(*of_this).values(**_ANEW))
+    if row.state == "waiting":
+        not_under_way = (q.leased_until_ms.is_(None)) | (q.leased_until_ms <= now_ms)
+        tx.execute(update(delivery_queues).where(*queues, not_under_way).values(due_at_ms=now_ms))
+        return
+    key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": row.thread_id}
+    tx.execute(insert(delivery_queues).values(**key, background=position, position=position, due_at_ms=now_ms))
+
+
+def replay_all(
+    tx: Connection,
+    organization_id: int,
+    webhook_id: int,
+    *,
+    state: str,
+    since_ms: int,
+    until_ms: int | None = None,
+    now_ms: int,
+) -> Replayed:
+    """Send all deliveries of a state and a time again, the oldest first, those of each conversation in their order.
+
+    They go before what else waits in their conversation. Ids and bodies stay as they were, the schedules begin anew.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose webhook it is.
+        webhook_id: the webhook.
+        state: ``delivered``, ``exhausted`` or ``skipped``.
+        since_ms: of events from this time on, Unix ms.
+        until_ms: of events before this time, Unix ms.
+        now_ms: the time in Unix ms.
+
+    Raises:
+        NotFound: 404; there is no such webhook.
+        Conflict: 409; it is disabled.
+    """
+    _lock_enabled(tx, organization_id, webhook_id)
+    _lock_feed(tx, organization_id)
+    d, q = deliveries.c, delivery_queues.c
+    of_webhook = (d.organization_id == organization_id, d.webhook_id == webhook_id)
+    wanted = [*of_webhook, d.state == state, d.created_at_ms >= since_ms]
+    if until_ms is not None:
+        wanted.append(d.created_at_ms < until_ms)
+    (*positions,) = tx.scalars(select(d.position).where(*wanted).order_by(d.position).limit(REPLAY_MAX + 1))
+    more = len(positions) > REPLAY_MAX
+    if not positions:
+        return Replayed(0, more=False)
+    chosen = and_(*wanted, d.position <= positions[:REPLAY_MAX][-1])
+    threads = select(d.thread_id).where(chosen)
+    queues = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.thread_id.in_(threads))
+    tx.execute(select(q.position).where(*queues).order_by(q.thread_id, q.background).with_for_update())
+    first = (
+        select(d.organization_id, d.webhook_id, d.thread_id, literal(0), func.min(d.position), literal(now_ms))
+        .where(chosen)
+        .group_by(d.organization_id, d.webhook_id, d.thread_id)
+        .order_by(d.thread_id)
+    )
+    columns = ["organization_id", "webhook_id", "thread_id", "background", "position", "due_at_ms"]
+    make = sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert
+    new = make(delivery_queues).from_select(columns, first)
+    tx.execute(
+        new.on_conflict_do_update(
+            index_elements=list(delivery_queues.primary_key.columns),
+            set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
+            where=new.excluded.position < q.position,
+        )
+    )
+    tx.execute(update(deliveries).where(chosen).values(**_ANEW))
+    return Replayed(min(len(positions), REPLAY_MAX), more=more)
+
+
+_ANEW: Mapping[str, Any] = {"state": "waiting", "step": 0, "first_attempt_at_ms": None, "settled_at_ms": None}
+
+
+def _lock_enabled(tx: Connection, organization_id: int, webhook_id: int) -> None:
+    if not webhooks.lock(tx, organization_id, webhook_id):
+        raise Conflict("The webhook is disabled; enable it first.")
+
+
+def _lock_feed(tx: Connection, organization_id: int) -> None:
+    """Keep new deliveries away until the transaction ends."""
+    tx.execute(select(feeds.c.last_position).where(feeds.c.organization_id == organization_id).with_for_update())
+
+
+def _select(organization_id: int, webhook_id: int) -> Select[Any]:
+    d, q, e, a = deliveries.c, delivery_queues.c, event_rows.c, delivery_attempts.c
+    of_delivery = (a.organization_id == d.organization_id, a.webhook_id == d.webhook_id, a.position == d.position)
+    newest = delivery_attempts.alias("newest")
+    last = select(func.max(newest.c.number)).where(
+        newest.c.organization_id == d.organization_id,
+        newest.c.webhook_id == d.webhook_id,
+        newest.c.position == d.position,
+    )
+    queued = (
+        q.organization_id == d.organization_id,
+        q.webhook_id == d.webhook_id,
+        q.thread_id == d.thread_id,
+        q.position == d.position,
+        d.state == "waiting",
+    )
+    happened = (e.organization_id == d.organization_id, e.position == d.position)
+    return (
+        select(
+            *(d.position, d.thread_id, d.state, d.attempts, d.created_at_ms, d.settled_at_ms),
+            *(e.type, e.thread_sequence, e.message_id, q.due_at_ms),
+            *(a.number, a.at_ms, a.duration_ms, a.status, a.error, a.answer),
+        )
+        .select_from(deliveries)
+        .outerjoin(event_rows, and_(*happened))
+        .outerjoin(delivery_queues, and_(*queued))
+        .outerjoin(delivery_attempts, and_(*of_delivery, a.number == last.scalar_subquery()))
+        .where(d.organization_id == organization_id, d.webhook_id == webhook_id)
+    )
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        position=row.position,
+        event_type=row.type,
+        thread_id=row.thread_id or None,
+        thread_sequence=row.thread_sequence,
+        message_id=row.message_id,
+        state=row.state,
+        attempts=row.attempts,
+        created_at_ms=row.created_at_ms,
+        next_attempt_at_ms=row.due_at_ms,
+        settled_at_ms=row.settled_at_ms,
+        last=None
+        if row.number is None
+        else Attempt(row.number, row.at_ms, row.duration_ms, row.status, row.error, row.answer),
+    )

@@ -1,0 +1,374 @@
+"""Webhooks: who is told of events, where, and with which secrets. Owns their table and that of their subscriptions.
+
+Locks are taken in one order: the webhook's row, then its organization's feed, then its queues. With the feed's lock no
+new delivery can come between the statements that empty or fill the queues.
+"""
+
+import base64
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from sqlalchemy import Connection, Row, Table, delete, func, insert, literal, select, update
+
+from shopbell.errors import CommandError, Conflict, NotFound
+from shopbell.extra_headers import ExtraHeader, as_text, from_text
+from shopbell.outbound.targets import parse_url
+from shopbell.sealing import Seals
+from shopbell.storage.delivery_schema import (
+    WEBHOOK_TOPICS,
+    deliveries,
+    delivery_queues,
+    feeds,
+    webhook_subscriptions,
+    webhooks,
+)
+from shopbell.storage.ids import take_id
+from shopbell.storage.schema import organizations
+
+SEALING_PURPOSE = "webhook"
+"""For ``Seals``: the keys under which secrets and extra headers are kept."""
+
+WEBHOOKS_MAX = 50
+"""Most webhooks of an organization: each event is a row for each of them."""
+
+OLD_SECRET_MS = 24 * 60 * 60 * 1000
+"""How long a secret that was replaced signs beside the new one."""
+
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook as people may see it: without its secrets. Times are Unix ms.
+
+    Args:
+        topics: what it is told of, of ``messages`` and ``transfers``.
+        extra_header_names: the headers that are sent beside ours; their values are shown to nobody.
+        failing_since_ms: the first failed attempt after the last success.
+        disabled_reason: ``failing`` or ``gone`` where Shopbell itself switched it off; its events are held.
+        old_secret_expires_at_ms: until when the former secret signs beside the present one.
+    """
+
+    organization_id: int
+    id: int
+    url: str
+    enabled: bool
+    topics: tuple[str, ...]
+    payload_version: str
+    extra_header_names: tuple[str, ...]
+    created_at_ms: int
+    failing_since_ms: int | None
+    disabled_reason: str | None
+    old_secret_expires_at_ms: int | None
+
+
+class WebhookChanges(TypedDict, total=False):
+    """What to set of a webhook, checked: the URL by ``outbound.targets``, the headers by ``extra_headers``."""
+
+    url: str
+    enabled: bool
+    topics: Collection[str]
+    payload_version: str
+    extra_headers: Sequence[ExtraHeader]
+
+
+def create(
+    tx: Connection, organization_id: int, seals: Seals, given: WebhookChanges, *, now_ms: int
+) -> tuple[Webhook, str]:
+    """Make a webhook.
+
+    Args:
+        tx: the transaction.
+        organization_id: an organization that exists.
+        seals: for ``SEALING_PURPOSE``.
+        given: at least ``url`` and ``topics``.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        The webhook, and its secret, which is shown this once.
+
+    Raises:
+        Conflict: 409; the organization has as many as it may.
+    """
+    # Two at once would both find room for one.
+    of_this = select(organizations.c.id).where(organizations.c.id == organization_id)
+    tx.execute(of_this.with_for_update(key_share=True))
+    c = webhooks.c
+    alive = select(func.count()).where(c.organization_id == organization_id, c.deleted_at_ms.is_(None))
+    if tx.execute(alive).scalar_one() >= WEBHOOKS_MAX:
+        raise Conflict(f"An organization has at most {WEBHOOKS_MAX} webhooks; delete one first.")
+    webhook_id, secret = take_id(tx), new_secret()
+    headers = given.get("extra_headers", ())
+    topics = _in_order(given["topics"])
+    tx.execute(
+        insert(webhooks).values(
+            organization_id=organization_id,
+            id=webhook_id,
+            url=given["url"],
+            enabled=given.get("enabled", True),
+            topics=" ".join(topics),
+            payload_version=given.get("payload_version", "envelope"),
+            sealed_extra_headers=seals.seal(as_text(headers)) if headers else None,
+            sealed_secret=seals.seal(secret),
+            created_at_ms=now_ms,
+        )
+    )
+    made = get(tx, organization_id, webhook_id, seals)
+    _subscribe(tx, made)
+    return made, secret
+
+
+def get(tx: Connection, organization_id: int, webhook_id: int, seals: Seals) -> Webhook:
+    """The organization's webhook with this id.
+
+    Raises:
+        NotFound: 404.
+    """
+    return _webhook(_row(tx, organization_id, webhook_id), seals)
+
+
+def find_all(tx: Connection, organization_id: int, seals: Seals) -> list[Webhook]:
+    """All webhooks of an organization, the oldest first."""
+    c = webhooks.c
+    alive = select(webhooks).where(c.organization_id == organization_id, c.deleted_at_ms.is_(None))
+    return [_webhook(row, seals) for row in tx.execute(alive.order_by(c.id))]
+
+
+def find_organizations(tx: Connection) -> list[int]:
+    """The ids of the organizations that have webhooks, in ascending order."""
+    c = webhooks.c
+    having = select(c.organization_id).where(c.deleted_at_ms.is_(None)).distinct().order_by(c.organization_id)
+    return list(tx.scalars(having))
+
+
+def organization_of(tx: Connection, webhook_id: int) -> int:
+    """The organization of a webhook, for the operator, who names it by its id alone.
+
+    Raises:
+        CommandError: there is no such webhook.
+    """
+    c = webhooks.c
+    found = tx.scalar(select(c.organization_id).where(c.id == webhook_id, c.deleted_at_ms.is_(None)))
+    if found is None:
+        raise CommandError(f"there is no webhook {webhook_id}; `shopbell webhooks list` shows them")
+    return int(found)
+
+
+def check_exists(tx: Connection, organization_id: int, webhook_id: int) -> None:
+    """Make sure that the organization has a webhook with this id.
+
+    Raises:
+        NotFound: 404.
+    """
+    _row(tx, organization_id, webhook_id)
+
+
+def lock(tx: Connection, organization_id: int, webhook_id: int) -> bool:
+    """Take the lock of a webhook's row until the transaction ends.
+
+    Returns:
+        Whether it is enabled.
+
+    Raises:
+        NotFound: 404.
+    """
+    return bool(_row(tx, organization_id, webhook_id, lock=True).enabled)
+
+
+def update_webhook(
+    tx: Connection, organization_id: int, webhook_id: int, seals: Seals, changes: WebhookChanges, *, now_ms: int
+) -> Webhook:
+    """Change what is given of a webhook.
+
+    Another scheme, host or port takes the extra headers away unless they are given again: whoever may edit a webhook
+    could otherwise send its secrets to himself. Switched off by hand, it forgets what waits for it; switched on after
+    Shopbell had switched it off, it gets what was held, in order.
+
+    Raises:
+        NotFound: 404.
+    """
+    before = _row(tx, organization_id, webhook_id, lock=True)
+    columns: dict[str, Any] = {}
+    if "url" in changes:
+        columns["url"] = changes["url"]
+        if _place(changes["url"]) != _place(before.url):
+            columns["sealed_extra_headers"] = None
+    if "extra_headers" in changes:
+        headers = changes["extra_headers"]
+        columns["sealed_extra_headers"] = seals.seal(as_text(headers)) if headers else None
+    if "topics" in changes:
+        columns["topics"] = " ".join(_in_order(changes["topics"]))
+    if "payload_version" in changes:
+        columns["payload_version"] = changes["payload_version"]
+    if "enabled" in changes:
+        columns |= {"enabled": changes["enabled"], "disabled_reason": None}
+        if changes["enabled"] and not before.enabled:
+            columns |= {"failures": 0, "failing_since_ms": None}
+    if columns:
+        tx.execute(_one(organization_id, webhook_id).values(**columns))
+    after = get(tx, organization_id, webhook_id, seals)
+    _subscribe(tx, after)
+    if not _receives(before) or not _receives(after):
+        # Until now, too: a message that was under way when it was switched off may have left something.
+        _skip_waiting(tx, after, now_ms)
+    elif after.enabled and not before.enabled:
+        _release(tx, after, now_ms)
+    return after
+
+
+def delete_webhook(tx: Connection, organization_id: int, webhook_id: int, seals: Seals, *, now_ms: int) -> None:
+    """Delete a webhook: its secrets at once, its log when its time has come.
+
+    Raises:
+        NotFound: 404.
+    """
+    before = _webhook(_row(tx, organization_id, webhook_id, lock=True), seals)
+    tx.execute(
+        _one(organization_id, webhook_id).values(
+            enabled=False,
+            deleted_at_ms=now_ms,
+            disabled_reason=None,
+            sealed_secret="",
+            sealed_old_secret=None,
+            old_secret_expires_at_ms=None,
+            sealed_extra_headers=None,
+        )
+    )
+    tx.execute(_subscriptions_of(before))
+    _skip_waiting(tx, before, now_ms)
+
+
+def rotate_secret(tx: Connection, organization_id: int, webhook_id: int, seals: Seals, *, now_ms: int) -> str:
+    """Give a webhook a new secret; the present one signs beside it for 24 hours, one before that no more.
+
+    Returns:
+        The new secret, which is shown this once.
+
+    Raises:
+        NotFound: 404.
+    """
+    before = _row(tx, organization_id, webhook_id, lock=True)
+    secret = new_secret()
+    tx.execute(
+        _one(organization_id, webhook_id).values(
+            sealed_secret=seals.seal(secret),
+            sealed_old_secret=before.sealed_secret,
+            old_secret_expires_at_ms=now_ms + OLD_SECRET_MS,
+        )
+    )
+    return secret
+
+
+def reseal(tx: Connection, seals: Seals) -> None:
+    """Seal all secrets under the present secret key, so that the former one can be forgotten.
+
+    Raises:
+        SettingsError: one was sealed with neither.
+    """
+    c = webhooks.c
+    sealed = (c.sealed_secret, c.sealed_old_secret, c.sealed_extra_headers)
+    for row in tx.execute(select(webhooks).where(c.deleted_at_ms.is_(None)).order_by(c.id).with_for_update()):
+        kept = {column.name: getattr(row, column.name) for column in sealed}
+        anew = {name: seals.seal(seals.open(text)) for name, text in kept.items() if text is not None}
+        tx.execute(_one(row.organization_id, row.id).values(**anew))
+
+
+def new_secret() -> str:
+    """A secret as the Standard Webhooks scheme wants it: ``whsec_`` and 256 bits in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def _row(tx: Connection, organization_id: int, webhook_id: int, *, lock: bool = False) -> Row[Any]:
+    c = webhooks.c
+    query = select(webhooks).where(c.organization_id == organization_id, c.id == webhook_id, c.deleted_at_ms.is_(None))
+    row = tx.execute(query.with_for_update(key_share=True) if lock else query).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _webhook(row: Row[Any], seals: Seals) -> Webhook:
+    headers = () if row.sealed_extra_headers is None else from_text(seals.open(row.sealed_extra_headers))
+    return Webhook(
+        organization_id=row.organization_id,
+        id=row.id,
+        url=row.url,
+        enabled=row.enabled,
+        topics=tuple(row.topics.split()),
+        payload_version=row.payload_version,
+        extra_header_names=tuple(header.name for header in headers),
+        created_at_ms=row.created_at_ms,
+        failing_since_ms=row.failing_since_ms,
+        disabled_reason=row.disabled_reason,
+        old_secret_expires_at_ms=row.old_secret_expires_at_ms,
+    )
+
+
+def _one(organization_id: int, webhook_id: int) -> Any:
+    return update(webhooks).where(webhooks.c.organization_id == organization_id, webhooks.c.id == webhook_id)
+
+
+def _in_order(topics: Collection[str]) -> list[str]:
+    return [topic for topic in WEBHOOK_TOPICS if topic in topics]
+
+
+def _place(url: str) -> tuple[str, str, int]:
+    target = parse_url(url)
+    return target.scheme, target.host, target.port
+
+
+def _subscriptions_of(webhook: Webhook) -> Any:
+    c = webhook_subscriptions.c
+    return delete(webhook_subscriptions).where(c.organization_id == webhook.organization_id, c.webhook_id == webhook.id)
+
+
+def _receives(webhook: Webhook | Row[Any]) -> bool:
+    """Whether deliveries are made for it: not when its owner switched it off."""
+    return bool(webhook.enabled) or webhook.disabled_reason is not None
+
+
+def _subscribe(tx: Connection, webhook: Webhook) -> None:
+    """Let deliveries be made for what a webhook wants."""
+    tx.execute(_subscriptions_of(webhook))
+    if _receives(webhook):
+        wanted = [
+            {"organization_id": webhook.organization_id, "webhook_id": webhook.id, "topic": topic}
+            for topic in webhook.topics
+        ]
+        tx.execute(insert(webhook_subscriptions), wanted)
+
+
+def _skip_waiting(tx: Connection, webhook: Webhook, now_ms: int) -> None:
+    _lock_queues(tx, webhook)
+    d = deliveries.c
+    tx.execute(delete(delivery_queues).where(*_of(delivery_queues, webhook)))
+    waiting = update(deliveries).where(*_of(deliveries, webhook), d.state == "waiting")
+    tx.execute(waiting.values(state="skipped", settled_at_ms=now_ms))
+
+
+def _release(tx: Connection, webhook: Webhook, now_ms: int) -> None:
+    """Begin anew with all that is held: each conversation from its first event on, with the whole schedule."""
+    _lock_queues(tx, webhook)
+    d = deliveries.c
+    held = (*_of(deliveries, webhook), d.state == "waiting")
+    tx.execute(update(deliveries).where(*held).values(step=0, first_attempt_at_ms=None))
+    tx.execute(delete(delivery_queues).where(*_of(delivery_queues, webhook)))
+    first = (
+        select(d.organization_id, d.webhook_id, d.thread_id, literal(0), func.min(d.position), literal(now_ms))
+        .where(*held)
+        .group_by(d.organization_id, d.webhook_id, d.thread_id)
+    )
+    names = ["organization_id", "webhook_id", "thread_id", "background", "position", "due_at_ms"]
+    tx.execute(insert(delivery_queues).from_select(names, first))
+
+
+def _lock_queues(tx: Connection, webhook: Webhook) -> None:
+    tx.execute(select(feeds).where(feeds.c.organization_id == webhook.organization_id).with_for_update())
+    queues = select(delivery_queues.c.position).where(*_of(delivery_queues, webhook))
+    tx.execute(queues.order_by(delivery_queues.c.thread_id, delivery_queues.c.background).with_for_update())
+
+
+def _of(table: Table, webhook: Webhook) -> tuple[Any, Any]:
+    return table.c.organization_id == webhook.organization_id, table.c.webhook_id == webhook.id
