@@ -5,6 +5,8 @@ rowset and finds its rows by key, and each row names its organization.
 """
 
 from shopbell.promise_statements import (
+    FOUND_CHANGES_POSTGRESQL,
+    FOUND_CHANGES_SQLITE,
     FOUND_KEYS_POSTGRESQL,
     FOUND_KEYS_SQLITE,
     FOUND_SUBSCRIPTIONS_POSTGRESQL,
@@ -37,7 +39,8 @@ FIND_KNOWN = Statement(
                     FROM {_WANTED.sqlite}
                     CROSS JOIN customer_identities AS identity USING (organization_id, kind, value)),
                    {FOUND_KEYS_SQLITE},
-                   {FOUND_SUBSCRIPTIONS_SQLITE}
+                   {FOUND_SUBSCRIPTIONS_SQLITE},
+                   {FOUND_CHANGES_SQLITE}
         """),
     ),
     postgresql=f"""
@@ -50,11 +53,12 @@ FIND_KNOWN = Statement(
                       AND known.value = wanted.value
                     OFFSET 0) AS identity),
                {FOUND_KEYS_POSTGRESQL},
-               {FOUND_SUBSCRIPTIONS_POSTGRESQL}
+               {FOUND_SUBSCRIPTIONS_POSTGRESQL},
+               {FOUND_CHANGES_POSTGRESQL}
     """,
 )
-"""One row of three JSON arrays: the identities that are known, the keys that were used before, and who is told of
-messages."""
+"""One row of four JSON arrays: the identities that are known, the keys that were used before, who is told of messages,
+and how often the customers have changed."""
 
 _CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
 _NEW_IDENTITIES = Rowset(

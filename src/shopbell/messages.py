@@ -83,11 +83,11 @@ def from_customers(sends: Sequence[Send]) -> Program[list[Outcome]]:
     wanted = {identity for send in sends for identity, _ in send.identities}
     keys = {send.key for send in sends if send.key}
     organizations = {(send.organization_id,) for send in sends}
-    [(identities, answered, subscriptions)] = yield (
+    [(identities, answered, subscriptions, changes)] = yield (
         FIND_KNOWN,
         {"wanted": sorted(wanted), "wanted_keys": sorted(keys), "subscribers": sorted(organizations)},
     )
-    promises = Promises(now_ms, orjson.loads(subscriptions))
+    promises = Promises(now_ms, orjson.loads(subscriptions), orjson.loads(changes))
     plan = _Plan(now_ms, orjson.loads(identities), orjson.loads(answered), promises)
     if plan.expired:
         yield FORGET_KEYS, {"forgotten": plan.expired}
@@ -139,6 +139,7 @@ class _Plan:
                 self.threads[thread] = next(ids)
             message_id = next(ids)
             if thread[:2] in self.blocked:
+                self.promises.add_unseen(send.organization_id)
                 self.unseen.append((send.organization_id, message_id, *thread[1:], send.body, self.now_ms))
             else:
                 self.messages.append((thread, self.promises.add(thread, message_id), message_id, send.body))

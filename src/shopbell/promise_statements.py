@@ -40,6 +40,17 @@ FOUND_SUBSCRIPTIONS_POSTGRESQL = f"""
          WHERE subscription.organization_id = subscribers.organization_id AND subscription.topic = 'messages'
          OFFSET 0) AS subscribed)
 """
+FOUND_CHANGES_SQLITE = f"""
+    (SELECT json_group_array(json_array(organization_id, customer_changes))
+     FROM {SUBSCRIBERS.sqlite} CROSS JOIN feeds USING (organization_id))
+"""
+FOUND_CHANGES_POSTGRESQL = f"""
+    (SELECT coalesce(json_agg(json_build_array(organization_id, customer_changes)), '[]')::text
+     FROM {SUBSCRIBERS.postgresql}
+     CROSS JOIN LATERAL (
+         SELECT customer_changes FROM feeds AS feed WHERE feed.organization_id = subscribers.organization_id
+         OFFSET 0) AS changed)
+"""
 
 _FORGOTTEN = Rowset("forgotten", organization_id=int, token_id=int, route=str, key=str, created_at_ms=int)
 
@@ -62,7 +73,7 @@ FORGET_KEYS = Statement(
 """Expired keys that are used again; not the fresh row that another process has put in the place of one."""
 
 
-_MOVED = Rowset("moved_feeds", organization_id=int, count=int)
+_MOVED = Rowset("moved_feeds", organization_id=int, count=int, seen_changes=int)
 _EVENTS = Rowset(
     "new_events",
     organization_id=int,
@@ -106,11 +117,15 @@ _KEYS = Rowset(
 PROMISE_ROWSETS = (_MOVED, _EVENTS, _DELIVERIES, _QUEUES, _KEYS)
 
 # The feed's row is the last lock that a transaction takes: on PostgreSQL the condition makes it wait for the threads.
+# Who merges, blocks or erases a customer holds it, too, and counts up: where that happened after this batch looked its
+# customers up, the division by zero undoes all of the statement, and the batch is run again (``postgres.py``).
 _MOVE_FEEDS = """
-    INSERT INTO feeds (organization_id, last_position)
-    SELECT organization_id, count FROM {moved_feeds}
+    INSERT INTO feeds (organization_id, last_position, customer_changes)
+    SELECT organization_id, count, seen_changes FROM {moved_feeds}
     WHERE {after_the_threads}
-    ON CONFLICT (organization_id) DO UPDATE SET last_position = feeds.last_position + excluded.last_position
+    ON CONFLICT (organization_id) DO UPDATE
+    SET last_position = feeds.last_position + excluded.last_position
+                        / CASE WHEN feeds.customer_changes = excluded.customer_changes THEN 1 ELSE 0 END
 """
 
 

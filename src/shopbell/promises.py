@@ -21,10 +21,14 @@ class Promises:
     Args:
         now_ms: the time of the batch in Unix ms.
         subscriptions: organization and webhook, of each webhook that is told of messages.
+        customer_changes: organization and how often its customers had changed when the batch looked them up.
     """
 
-    def __init__(self, now_ms: int, subscriptions: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self, now_ms: int, subscriptions: Iterable[tuple[int, int]], customer_changes: Iterable[tuple[int, int]]
+    ) -> None:
         self._now_ms = now_ms
+        self._customer_changes = dict(customer_changes)
         self._webhooks: dict[int, list[int]] = {}
         for organization_id, webhook_id in subscriptions:
             self._webhooks.setdefault(organization_id, []).append(webhook_id)
@@ -43,6 +47,10 @@ class Promises:
         place = self._in_thread[thread]
         self._messages.append((thread, place, message_id, self._in_feed[thread[0]]))
         return place
+
+    def add_unseen(self, organization_id: int) -> None:
+        """Place a message that promises nothing, but that its customer is the one that was looked up."""
+        self._in_feed[organization_id] += 0
 
     def count(self, thread: ThreadKey) -> int:
         """How many messages of the batch are the thread's."""
@@ -68,7 +76,10 @@ class Promises:
                 deliveries.append(delivery)
                 queues.setdefault((thread, webhook_id), delivery)  # it begins with the first of them
         return {
-            "moved_feeds": sorted(self._in_feed.items()),
+            "moved_feeds": [
+                (organization_id, count, self._customer_changes.get(organization_id, 0))
+                for organization_id, count in sorted(self._in_feed.items())
+            ],
             "new_events": events,
             "new_deliveries": deliveries,
             "new_queues": list(queues.values()),

@@ -130,7 +130,7 @@ def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
     now_ms = time.time_ns() // 1_000_000
     wanted = {(reply.organization_id, reply.thread_id) for reply in replies}
     seen = {(reply.organization_id, reply.last_seen_message_id) for reply in replies if reply.last_seen_message_id}
-    [(threads, seen_messages, answered, subscriptions)] = yield (
+    [(threads, seen_messages, answered, subscriptions, changes)] = yield (
         FIND_THREADS,
         {
             "wanted_threads": sorted(wanted),
@@ -140,7 +140,10 @@ def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
         },
     )
     plan = _Plan(
-        now_ms, orjson.loads(threads), orjson.loads(seen_messages), Promises(now_ms, orjson.loads(subscriptions))
+        now_ms,
+        orjson.loads(threads),
+        orjson.loads(seen_messages),
+        Promises(now_ms, orjson.loads(subscriptions), orjson.loads(changes)),
     )
     if expired := plan.recall(orjson.loads(answered)):
         yield FORGET_KEYS, {"forgotten": expired}

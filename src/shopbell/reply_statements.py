@@ -1,6 +1,8 @@
 """The statements of the organization's own messages, in both spellings; ``replies.py`` says what they are for."""
 
 from shopbell.promise_statements import (
+    FOUND_CHANGES_POSTGRESQL,
+    FOUND_CHANGES_SQLITE,
     FOUND_KEYS_POSTGRESQL,
     FOUND_KEYS_SQLITE,
     FOUND_SUBSCRIPTIONS_POSTGRESQL,
@@ -30,7 +32,8 @@ FIND_THREADS = Statement(
                    (SELECT json_group_array(json_array(organization_id, id, thread_id, sequence))
                     FROM {_SEEN.sqlite} CROSS JOIN messages USING (organization_id, id)),
                    {FOUND_KEYS_SQLITE},
-                   {FOUND_SUBSCRIPTIONS_SQLITE}
+                   {FOUND_SUBSCRIPTIONS_SQLITE},
+                   {FOUND_CHANGES_SQLITE}
         """),
     ),
     postgresql=f"""
@@ -49,10 +52,12 @@ FIND_THREADS = Statement(
                     WHERE messages.organization_id = seen.organization_id AND messages.id = seen.id
                     OFFSET 0) AS known),
                {FOUND_KEYS_POSTGRESQL},
-               {FOUND_SUBSCRIPTIONS_POSTGRESQL}
+               {FOUND_SUBSCRIPTIONS_POSTGRESQL},
+               {FOUND_CHANGES_POSTGRESQL}
     """,
 )
-"""One row of four JSON arrays: the threads, the messages that were seen last, used keys, and who is told."""
+"""One row of five JSON arrays: the threads, the messages that were seen last, used keys, who is told, and how often the
+customers have changed."""
 
 _ANSWERED = Rowset(
     "answered",

@@ -23,11 +23,14 @@ feeds = table(
     "feeds",
     Column("organization_id", BigInteger, primary_key=True, autoincrement=False),
     Column("last_position", BigInteger, nullable=False),
+    Column("customer_changes", BigInteger, nullable=False, server_default="0"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
     postgresql_with={"fillfactor": 20},
 )
 """The place of each organization's last event. It is taken under this row's lock, after all other locks of a
-transaction, and so in the order of commits: who has read up to a place has missed nothing before it."""
+transaction, and so in the order of commits: who has read up to a place has missed nothing before it.
+``customer_changes`` counts the merges, blocks and erasures: a batch of messages that looked its customers up before one
+of them sees here that it must look again."""
 
 events = table(
     "events",

@@ -33,11 +33,13 @@ _ORDINARY = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_M
 # after.
 _HOT = f"{_ORDINARY} -c enable_seqscan=off -c enable_mergejoin=off -c jit=off"
 
-# Another process was quicker: it made the same customer, thread or key, or both waited for each other.
+# Another process was quicker: it made the same customer, thread or key, both waited for each other, or (a division by
+# zero, ``promise_statements.py``) it merged, blocked or erased a customer of the batch.
 _LOST_RACES = (
     pg_errors.UniqueViolation,
     pg_errors.DeadlockDetected,
     pg_errors.SerializationFailure,
+    pg_errors.DivisionByZero,
 )
 _FAILURES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 
