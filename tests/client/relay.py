@@ -69,7 +69,10 @@ def relay(behind: str = "") -> Iterator[Relay]:
 
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            facts.requests.append({name.lower(): value for name, value in self.headers.items()} | {":path": self.path})
+            facts.requests.append(
+                {name.lower(): value for name, value in self.headers.items()}
+                | {":method": self.command, ":path": self.path, ":body": body.decode()}
+            )
             fault = facts.faults.pop(0) if facts.faults else None
             if fault is not None and not fault.after:
                 return self._fail(fault)
