@@ -23,7 +23,7 @@ from shopbell.errors import SettingsError
 from shopbell.settings import Settings
 from shopbell.wakes.hub import Wakes, relay_of
 from shopbell.wakes.nats import address_of, nats_relay
-from shopbell.wakes.relay import START_TIMEOUT_S
+from shopbell.wakes.relay import MOST_IDS, START_TIMEOUT_S
 
 ACME = 1
 SECRET = "very-secret"
@@ -64,6 +64,19 @@ def test_a_server_starts_without_nats_and_finds_it_later(tmp_path: Path) -> None
         "wake-ups are lost; polling goes on",
     ]
     assert nats.password not in repr(lines)
+
+
+def test_what_waits_for_a_lost_way_does_not_grow_without_bound() -> None:
+    async def test() -> None:
+        relay = nats_relay(f"nats://127.0.0.1:{free_port()}")
+        await relay.start(lambda _: None)
+        for organization_id in range(10 * MOST_IDS):
+            relay.announce([organization_id])
+        assert len(relay._pending) <= MOST_IDS
+        assert relay._take().endswith(" *")
+        await relay.close()
+
+    run(test)
 
 
 def test_a_wrong_password_is_a_line_in_the_log_without_it(own_nats: Nats) -> None:

@@ -96,6 +96,9 @@ def nats_relay(url: str) -> Relay:
 
         async with _connected(address) as link:
             await link.client.subscribe(SUBJECT, cb=receive)
+            # Twice: the library writes a flush's own PING before what is pending, so that the first answer does not
+            # mean that the server knows of the subscription.
+            await link.client.flush(FLUSH_TIMEOUT_S)
             await link.client.flush(FLUSH_TIMEOUT_S)
             yield link
 
