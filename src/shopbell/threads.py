@@ -1,13 +1,15 @@
 """Conversations as people read them: lists of threads, and the messages of one. ``messages.py`` writes them."""
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from shopbell import events
 from shopbell.errors import CommandError, NotFound
-from shopbell.storage.schema import messages, threads
+from shopbell.storage.schema import assignments, attachments, customers, messages, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,42 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A thread, and what is said of it elsewhere.
+
+    Args:
+        thread: the thread.
+        customer_id: the customer that the thread's own has become by merges, or that one itself.
+        assignee_id: the employee who looks after it, or nobody.
+    """
+
+    thread: Thread
+    customer_id: int
+    assignee_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which threads a list has; None is any.
+
+    Args:
+        business_id: with this business.
+        customer_id: of this customer, and of those that were merged into the same.
+        assignee_id: that this employee looks after.
+        status: ``waiting``, ``replied`` or ``resolved``.
+        channel: ``WEB``, ``EMAIL``, ``SMS`` or ``WHATSAPP``.
+        updated_since_ms: changed at this time or later, in Unix ms.
+    """
+
+    business_id: int | None = None
+    customer_id: int | None = None
+    assignee_id: int | None = None
+    status: str | None = None
+    channel: str | None = None
+    updated_since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a thread; ``sequence`` counts from 1 without gaps. Times are Unix ms."""
 
@@ -38,6 +76,21 @@ class Message:
     from_customer: bool
     internal: bool
     created_at_ms: int
+    employee_id: int | None
+    content_sid: str | None
+    external_id: str | None
+    attachment_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that a message carries."""
+
+    id: int
+    uuid: str
+    name: str
+    content_type: str
+    length_bytes: int
 
 
 def get(tx: Connection, thread_id: int) -> Thread:
@@ -82,7 +135,7 @@ def update_status(tx: Connection, organization_id: int, thread_id: int, status: 
     if thread.status == status:
         return
     now_ms = time.time_ns() // 1_000_000
-    _set(tx, thread, status=status, updated_at_ms=now_ms)
+    change(tx, thread, status=status, updated_at_ms=now_ms)
     details = {"status": status, "before": thread.status}
     events.record(tx, organization_id, "status", now_ms=now_ms, thread=in_thread(thread), details=details)
 
@@ -92,9 +145,101 @@ def in_thread(thread: Thread) -> events.InThread:
     return events.InThread(thread.id, thread.customer_id, thread.business_id, thread.last_sequence)
 
 
-def _set(tx: Connection, thread: Thread, **columns: object) -> None:
+def change(tx: Connection, thread: Thread, **columns: object) -> None:
+    """Set columns of a thread whose row the transaction has locked."""
     c = threads.c
     tx.execute(update(threads).where(c.organization_id == thread.organization_id, c.id == thread.id).values(**columns))
+
+
+def find(tx: Connection, organization_id: int, thread_id: int) -> Seen:
+    """The organization's thread with this id.
+
+    Raises:
+        NotFound: 404; there is none, or nobody has ever seen it.
+    """
+    seen = _seen(tx, organization_id, _select(organization_id).where(threads.c.id == thread_id))
+    if not seen:
+        raise NotFound
+    return seen[0]
+
+
+def find_page(
+    tx: Connection, organization_id: int, wanted: Wanted, *, before_id: int | None = None, limit: int
+) -> list[Seen]:
+    """Threads of an organization, the newest first.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        wanted: which.
+        before_id: only threads with a smaller id.
+        limit: how many at most.
+    """
+    c = threads.c
+    query = _select(organization_id).order_by(c.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(c.id < before_id)
+    if wanted.customer_id is not None:
+        query = query.where(c.customer_id.in_(family(tx, organization_id, wanted.customer_id)))
+    if wanted.updated_since_ms is not None:
+        query = query.where(c.updated_at_ms >= wanted.updated_since_ms)
+    exact = (
+        (c.business_id, wanted.business_id),
+        (assignments.c.employee_id, wanted.assignee_id),
+        (c.status, wanted.status),
+        (c.channel, wanted.channel),
+    )
+    for column, value in exact:
+        if value is not None:
+            query = query.where(column == value)
+    return _seen(tx, organization_id, query)
+
+
+def family(tx: Connection, organization_id: int, customer_id: int) -> list[int]:
+    """The customer that one has become, or is, first; then all who were merged into it."""
+    c = customers.c
+    of_organization = c.organization_id == organization_id
+    grown = [_owners(tx, organization_id, [customer_id]).get(customer_id, customer_id)]
+    generation = grown
+    while generation:
+        query = select(c.id).where(of_organization, c.merged_into_id.in_(generation)).order_by(c.id)
+        generation = list(tx.scalars(query))
+        grown = [*grown, *generation]
+    return grown
+
+
+def _select(organization_id: int) -> Select[Any]:
+    c = threads.c
+    assigned = (assignments.c.organization_id == c.organization_id) & (assignments.c.thread_id == c.id)
+    return (
+        select(threads, assignments.c.employee_id)
+        .select_from(threads.outerjoin(assignments, assigned))
+        .where(c.organization_id == organization_id, c.last_sequence > 0)
+    )
+
+
+def _seen(tx: Connection, organization_id: int, query: Select[Any]) -> list[Seen]:
+    found = [dict(row) for row in tx.execute(query).mappings()]
+    owners = _owners(tx, organization_id, {row["customer_id"] for row in found})
+    return [
+        Seen(assignee_id=row.pop("employee_id"), customer_id=owners[row["customer_id"]], thread=Thread(**row))
+        for row in found
+    ]
+
+
+def _owners(tx: Connection, organization_id: int, customer_ids: Iterable[int]) -> Mapping[int, int]:
+    """For each of these customers the one that it has become, or itself."""
+    c = customers.c
+    owners = {customer_id: customer_id for customer_id in customer_ids}
+    unknown = set(owners)
+    while unknown:
+        query = select(c.id, c.merged_into_id).where(
+            c.organization_id == organization_id, c.id.in_(unknown), c.merged_into_id.is_not(None)
+        )
+        moved = {row.id: row.merged_into_id for row in tx.execute(query)}
+        owners = {customer_id: moved.get(owner, owner) for customer_id, owner in owners.items()}
+        unknown = set(moved.values())
+    return owners
 
 
 def find_all(
@@ -130,12 +275,32 @@ def find_all(
     return [Thread(**row) for row in tx.execute(query).mappings()]
 
 
-def history(tx: Connection, thread: Thread, *, after_sequence: int = 0) -> list[Message]:
-    """The messages of a thread in their order, from the one after ``after_sequence`` on."""
+def history(tx: Connection, thread: Thread, *, after_sequence: int = 0, limit: int | None = None) -> list[Message]:
+    """The messages of a thread in their order.
+
+    Args:
+        tx: the transaction.
+        thread: the thread.
+        after_sequence: from the one after this on.
+        limit: how many at most; None for all.
+    """
     c = messages.c
+    columns = [c[name] for name in Message.__dataclass_fields__]
     query = (
-        select(c.id, c.sequence, c.body, c.from_customer, c.internal, c.created_at_ms)
+        select(*columns)
         .where(c.organization_id == thread.organization_id, c.thread_id == thread.id, c.sequence > after_sequence)
         .order_by(c.sequence)
+        .limit(limit)
     )
     return [Message(**row) for row in tx.execute(query).mappings()]
+
+
+def attached_to(tx: Connection, organization_id: int, found: Sequence[Message]) -> Mapping[int, Attached]:
+    """The files that messages carry, by their ids."""
+    wanted = {message.attachment_id for message in found if message.attachment_id is not None}
+    if not wanted:
+        return {}
+    c = attachments.c
+    columns = [c[name] for name in Attached.__dataclass_fields__]
+    rows = tx.execute(select(*columns).where(c.organization_id == organization_id, c.id.in_(wanted))).mappings()
+    return {row["id"]: Attached(**row) for row in rows}
