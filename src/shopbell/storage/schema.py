@@ -304,12 +304,14 @@ attachments = table(
     Column("length_bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     ms("created_at_ms"),
+    ms("absent_since_ms", nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("uuid"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
 """Files that messages may carry (``messages.attachment_id``); their bytes are in the attachment store, under the
-organization's id and this ``uuid``."""
+organization's id and this ``uuid``. ``absent_since_ms``: while it is set, the file is not there for anybody: its bytes
+are on their way into the store, or on their way out. So the store never holds what no row tells of."""
 
 customer_merges = table(
     "customer_merges",

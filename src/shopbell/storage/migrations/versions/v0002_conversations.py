@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.Column("length_bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("absent_since_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_attachments_organizations")),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_attachments")),
         sa.UniqueConstraint("uuid", name=op.f("uq_attachments_uuid")),
