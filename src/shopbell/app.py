@@ -14,6 +14,7 @@ from shopbell.demo import Demo
 from shopbell.errors import StorageError
 from shopbell.http import routes
 from shopbell.http.api.access import Api
+from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication
 from shopbell.http.fresh import Fresh
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, REFUSED, RequestMetrics
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         rate_limit=rate_limit,
         replies=replies,
         wakes=wakes,
+        waiting=Waiting(wakes, database, settings.poll_interval_s),
     )
     widget = SendMessageToBusiness(
         authentication=authentication,
@@ -112,7 +114,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             ):
                 task = asyncio.create_task(_every(period_s, name, job))
                 stack.callback(task.cancel)
-            yield {"refused": refused}
+            yield {"refused": refused, "end_waits": wakes.end_waits}
 
     return routes.build(
         settings,

@@ -1,9 +1,8 @@
 """Organizations and their businesses: make, change, list and deactivate them. Owns the tables of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypedDict
+from typing import TypedDict, cast
 from unicodedata import category
 from zoneinfo import available_timezones
 
@@ -12,7 +11,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from sqlalchemy import Connection, insert, select, update
 
 from shopbell import identity
-from shopbell.errors import CommandError
+from shopbell.errors import CommandError, Fault
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import businesses, organizations
 
@@ -115,7 +114,8 @@ def create_business(tx: Connection, organization_id: int, given: BusinessChanges
         now_ms: the time in Unix ms.
 
     Raises:
-        CommandError: there is no such organization, or values are wrong; one line for each.
+        CommandError: there is no such organization.
+        WrongValues: all that are wrong.
     """
     get(tx, organization_id)
     defaults: BusinessChanges = {"name": "", "locale": DEFAULT_LOCALE, "time_zone": DEFAULT_TIME_ZONE}
@@ -146,9 +146,18 @@ def get_business(tx: Connection, business_id: int) -> Business:
     return Business(**row)
 
 
-def find_businesses(tx: Connection, organization_id: int | None = None) -> list[Business]:
-    """All businesses, or those of one organization, the oldest first, deactivated ones too."""
-    query = select(businesses).order_by(businesses.c.id)
+def find_businesses(
+    tx: Connection, organization_id: int | None = None, *, after_id: int = 0, limit: int | None = None
+) -> list[Business]:
+    """All businesses, or those of one organization, the oldest first, deactivated ones too.
+
+    Args:
+        tx: the transaction.
+        organization_id: only of this organization.
+        after_id: only those with a higher id.
+        limit: how many at most; None for all.
+    """
+    query = select(businesses).where(businesses.c.id > after_id).order_by(businesses.c.id).limit(limit)
     if organization_id is not None:
         query = query.where(businesses.c.organization_id == organization_id)
     return [Business(**row) for row in tx.execute(query).mappings()]
@@ -158,13 +167,23 @@ def update_business(tx: Connection, business_id: int, changes: BusinessChanges) 
     """Change what is given of a business and nothing else.
 
     Raises:
-        CommandError: there is no such business, nothing was given, or values are wrong; one line for each.
+        CommandError: there is no such business, or nothing was given.
+        WrongValues: all that are wrong.
     """
     business = get_business(tx, business_id)
     if not changes:
         raise CommandError("nothing to change was given; `shopbell business update --help` lists what can be")
+    return change_business(tx, business, changes)
+
+
+def change_business(tx: Connection, business: Business, changes: BusinessChanges) -> Business:
+    """Change what is given, at least one value, of a business that was found before, and nothing else.
+
+    Raises:
+        WrongValues: all that are wrong.
+    """
     _set(tx, business, **_checked(changes, region=business.default_region))
-    return get_business(tx, business_id)
+    return get_business(tx, business.id)
 
 
 def deactivate_business(tx: Connection, business_id: int, *, now_ms: int) -> Business:
@@ -186,41 +205,46 @@ def _set(tx: Connection, business: Business, **columns: object) -> None:
     )
 
 
+def check(name: str, text: str, *, region: str | None = None) -> str | None:
+    """Bring one value of a business into its normal form.
+
+    Args:
+        name: which one, by its name in ``BusinessChanges``.
+        text: as a person wrote it.
+        region: the region of phone numbers without a +.
+
+    Raises:
+        ValueError: it is wrong; the text is the end of a sentence (``must …``) and never repeats the value.
+    """
+    return _RULES[name].normal(text, region)
+
+
 def _checked(given: BusinessChanges, *, region: str | None) -> dict[str, str | None]:
     """The columns to set, in normal form; all faults are raised together, and none of them repeats a value."""
     columns: dict[str, str | None] = {}
-    faults: list[str] = []
-
-    def check(what: str, text: str | None, column: str, normal: Callable[[str], str | None]) -> None:
+    wrong: list[tuple[str, str]] = []
+    for name, rule in _RULES.items():
+        text = cast("Mapping[str, str]", given).get(name)
         if text is None:
-            return
+            continue
         try:
-            columns[column] = normal(text)
+            # Phone numbers without a + are of the region that the business will have.
+            columns[rule.column] = rule.normal(text, columns.get("default_region", region))
         except ValueError as fault:
-            faults.append(f"the {what} {fault}")
-
-    check("name", given.get("name"), "name", _normal_name)
-    check("locale", given.get("locale"), "locale", _normal_locale)
-    check("region", given.get("region"), "default_region", _normal_region)
-    check("time zone", given.get("time_zone"), "time_zone", _normal_time_zone)
-    check("e-mail address", given.get("email"), "email", _valid_email)
-    # Phone numbers without a + are of the region that the business will have.
-    phone = partial(_normal_phone, columns.get("default_region", region))
-    check("phone number", given.get("phone"), "phone_number", phone)
-    check("forward phone number", given.get("forward_phone"), "voice_forward_number", phone)
-    if faults:
-        raise CommandError("\n".join(faults))
+            wrong.append((name, str(fault)))
+    if wrong:
+        raise WrongValues(wrong)
     return columns
 
 
-def _normal_name(text: str) -> str:
+def _normal_name(text: str, _: str | None) -> str:
     name = text.strip()
     if not name or len(name) > NAME_MAX_CHARACTERS or any(category(character) in ("Cc", "Cs") for character in name):
         raise ValueError(f"must have 1 to {NAME_MAX_CHARACTERS} characters, none of them a control character")
     return name
 
 
-def _normal_locale(text: str) -> str:
+def _normal_locale(text: str, _: str | None) -> str:
     tag = identity.normal_locale(text)
     # A customer's unknown language is kept and falls back; a business's is what is fallen back to.
     if not localedata.exists(tag.partition("-")[0]):
@@ -228,25 +252,67 @@ def _normal_locale(text: str) -> str:
     return tag
 
 
-def _normal_region(text: str) -> str | None:
+def _normal_region(text: str, _: str | None) -> str | None:
     region = text.upper()
     if region and region not in SUPPORTED_REGIONS:
         raise ValueError("must be the two letters of a country (ISO 3166) such as US or FR")
     return region or None
 
 
-def _normal_time_zone(text: str) -> str:
+def _normal_time_zone(text: str, _: str | None) -> str:
     # UTC needs no time zone database; a machine without one knows no other.
     if text != DEFAULT_TIME_ZONE and text not in available_timezones():
         raise ValueError("must be a name of the IANA time zone database such as Europe/Paris")
     return text
 
 
-def _valid_email(text: str) -> str | None:
+def _valid_email(text: str, _: str | None) -> str | None:
     if text:
         identity.normal_email(text)
     return text or None
 
 
-def _normal_phone(region: str | None, text: str) -> str | None:
+def _normal_phone(text: str, region: str | None) -> str | None:
     return identity.normal_phone(text, region) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a value must be: what people call it, the column, the code and the field of a request, its normal form."""
+
+    called: str
+    column: str
+    code: str
+    field: str
+    normal: Callable[[str, str | None], str | None]
+
+
+_RULES = {
+    "name": _Rule("name", "name", "invalid_format", "name", _normal_name),
+    "locale": _Rule("locale", "locale", "invalid_locale", "locale", _normal_locale),
+    "region": _Rule("region", "default_region", "invalid_value", "region", _normal_region),
+    "time_zone": _Rule("time zone", "time_zone", "invalid_value", "timeZone", _normal_time_zone),
+    "email": _Rule("e-mail address", "email", "invalid_email", "email", _valid_email),
+    "phone": _Rule("phone number", "phone_number", "invalid_phone_number", "phoneNumber", _normal_phone),
+    "forward_phone": _Rule(
+        "forward phone number", "voice_forward_number", "invalid_phone_number", "forwardPhoneNumber", _normal_phone
+    ),
+}
+
+
+class WrongValues(CommandError):
+    """Values of a business are wrong: one line for each on the command line, one fault for each in a request's body."""
+
+    def __init__(self, wrong: Sequence[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"the {_RULES[name].called} {detail}" for name, detail in wrong))
+        self.faults = [Fault("body", f"#/{_RULES[name].field}", _RULES[name].code, detail) for name, detail in wrong]
+
+
+def code_of(name: str) -> str:
+    """The code of a fault of this value of a business."""
+    return _RULES[name].code
+
+
+def fields_of(names: Collection[str]) -> list[str]:
+    """These values of a business, as the API calls them."""
+    return [rule.field for name, rule in _RULES.items() if name in names]

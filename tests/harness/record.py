@@ -252,7 +252,7 @@ def _halves_of_keys(record: Record, rows: Rows, thread_of: dict[str, str]) -> li
 
 def _without_event(rows: Rows) -> list[str]:
     messages = {row["id"] for row in rows("SELECT id FROM messages")}
-    events = Counter(row["message_id"] for row in rows("SELECT message_id FROM events"))
+    events = Counter(row["message_id"] for row in rows("SELECT message_id FROM events WHERE type = 'message'"))
     wrong = [f"message {id_} has {events[id_]} events" for id_ in messages if events[id_] != 1]
     return wrong + [f"event of message {id_}, which is not there" for id_ in events if id_ not in messages]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, organizations
+from shopbell import audit, events, organizations
 from shopbell.cli.access import read, write
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
 from shopbell.organizations import Business, BusinessChanges, Organization
@@ -77,7 +77,9 @@ def create_business(
 
     def work(tx: Connection) -> Business:
         made = organizations.create_business(tx, organization, given, now_ms=at_ms)
-        return _noted(tx, made, "business.create", at_ms)
+        _note(tx, made, "business.create", at_ms)
+        events.record(tx, made.organization_id, "business-created", now_ms=at_ms, business_id=made.id)
+        return made
 
     _show(write(work), json=json)
 
@@ -125,7 +127,12 @@ def update_business(
     at_ms = now_ms()
 
     def work(tx: Connection) -> Business:
-        return _noted(tx, organizations.update_business(tx, business, changes), "business.update", at_ms)
+        changed = organizations.update_business(tx, business, changes)
+        _note(tx, changed, "business.update", at_ms)
+        details = {"changed": organizations.fields_of(changes)}
+        event: events.EventType = "business-updated"
+        events.record(tx, changed.organization_id, event, now_ms=at_ms, business_id=business, details=details)
+        return changed
 
     _show(write(work), json=json)
 
@@ -137,15 +144,19 @@ def deactivate_business(business: BusinessId, json: JSON = False) -> None:
 
     def work(tx: Connection) -> Business:
         closed = organizations.deactivate_business(tx, business, now_ms=at_ms)
-        return _noted(tx, closed, "business.deactivate", at_ms)
+        _note(tx, closed, "business.deactivate", at_ms)
+        if closed.deactivated_at_ms == at_ms:
+            details = {"changed": ["active"]}
+            event: events.EventType = "business-updated"
+            events.record(tx, closed.organization_id, event, now_ms=at_ms, business_id=business, details=details)
+        return closed
 
     _show(write(work), json=json)
 
 
-def _noted(tx: Connection, business: Business, action: str, at_ms: int) -> Business:
+def _note(tx: Connection, business: Business, action: str, at_ms: int) -> None:
     subject = f"business {business.id}"
     audit.record(tx, business.organization_id, audit.COMMAND_LINE, action, subject, now_ms=at_ms)
-    return business
 
 
 def _given(

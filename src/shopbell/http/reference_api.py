@@ -10,7 +10,14 @@ from shopbell.http.reference_answers import RATE, answer, headers
 from shopbell.http.reference_widget import IDEMPOTENCY_KEY, REQUEST_ID
 from shopbell.settings import Settings
 
-TAGS = ({"name": "threads", "description": "Conversations: read them, answer in them, hand them on."},)
+TAGS = (
+    {"name": "threads", "description": "Conversations: read them, answer in them, hand them on."},
+    {"name": "templates", "description": "Texts that may be sent when a channel's window is closed."},
+    {"name": "employees", "description": "Who answers the organization's customers."},
+    {"name": "businesses", "description": "Businesses (stores): what customers write to."},
+    {"name": "events", "description": "Everything that happens, in order, to be followed without a gap."},
+    {"name": "webhooks", "description": "Addresses that are told of messages and transfers; what became of it."},
+)
 
 
 def complete(app: FastAPI, paths: dict[str, Any], schemas: dict[str, Any], settings: Settings) -> None:

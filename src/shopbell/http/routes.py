@@ -3,6 +3,18 @@
 POST /api/widget/send-message-to-business    widget.py, bare ASGI
 POST /api/send-message-to-customer-thread    api/messages.py
 POST /api/update-thread-status               api/threads.py
+GET  /api/get-customer-thread-details        api/threads.py
+GET  /api/threads                            api/threads.py
+GET  /api/threads/{threadId}/messages        api/thread_messages.py
+POST /api/[transfer|assign|unassign]-customer-thread  api/handovers.py
+GET  /api/get-whatsapp-templates             api/templates.py
+GET  POST /api/templates[/{templateId}/…]    api/templates.py
+GET  POST /api/employees[/{employeeId}/…]    api/employees.py
+GET  /api/businesses[/{businessId}]          api/businesses.py
+POST /api/businesses[/{businessId}/…]         api/businesses.py
+GET  /api/events                             api/events.py
+GET  POST /api/webhooks[/{webHookId}/…]      api/webhooks.py
+GET  POST /api/webhooks/{webHookId}/test …/deliveries[/…]  api/deliveries.py
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
@@ -33,7 +45,18 @@ from shopbell.errors import (
     TemporarilyUnavailable,
 )
 from shopbell.http import operations, pages, reference
-from shopbell.http.api import messages, threads
+from shopbell.http.api import (
+    businesses,
+    deliveries,
+    employees,
+    events,
+    handovers,
+    messages,
+    templates,
+    thread_messages,
+    threads,
+    webhooks,
+)
 from shopbell.http.api.access import Api
 from shopbell.http.api.body import faults_of
 from shopbell.http.edge import Edge, HotRoute
@@ -82,7 +105,18 @@ def build(
     app.state.api = api
     app.state.demo = demo
     app.state.is_ready = is_ready
-    for resource in (messages, threads):
+    for resource in (
+        messages,
+        threads,
+        thread_messages,
+        handovers,
+        templates,
+        employees,
+        businesses,
+        events,
+        webhooks,
+        deliveries,
+    ):
         app.include_router(resource.router)
     app.include_router(operations.router)
     app.include_router(pages.router)

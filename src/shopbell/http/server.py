@@ -73,7 +73,8 @@ class Server(uvicorn.Server):
 
     After SIGTERM or SIGINT it is draining (``is_draining`` of a request's scope): for ``drain_delay_s`` it goes on as
     before but that answers close their connections; then it accepts no more, and has ``shutdown_timeout_s`` to finish
-    what it took. A second SIGINT ends it at once.
+    what it took. A second SIGINT ends it at once. The application's lifespan state may hold ``end_waits``, a function
+    that is called when the draining begins.
 
     Args:
         settings: the settings.
@@ -131,6 +132,7 @@ class Server(uvicorn.Server):
         await super().main_loop()
         self.server_state.draining = True
         self.lifespan.state["draining"] = True
+        self.lifespan.state.get("end_waits", _nothing)()
         _end_after(self._drain_delay_s + (self.config.timeout_graceful_shutdown or 0) + LAST_WAIT_S)
         end_s = time.monotonic() + self._drain_delay_s
         while time.monotonic() < end_s and not self.force_exit:
@@ -190,6 +192,10 @@ def run(
             Supervisor(listener, factory, settings, on_started).run()
         else:
             raise TypeError("workers are other processes: they need the factory's name")
+
+
+def _nothing() -> None:
+    """What an application without waiting requests does when the server is about to stop."""
 
 
 def _end_after(seconds: float) -> None:

@@ -52,6 +52,7 @@ class Wakes:
         self._relay = relay
         self._of_all: set[Listener] = set()
         self._of_one: dict[int, set[Listener]] = {}
+        self.is_ending = False
 
     async def start(self) -> None:
         """Begin to hear the other processes; when they are not to be reached, that is a line in the log."""
@@ -62,6 +63,11 @@ class Wakes:
         """Stop hearing the other processes; what was announced before is still told to them, if that is possible."""
         if self._relay is not None:
             await self._relay.close()
+
+    def end_waits(self) -> None:
+        """Wake everybody: the server is about to stop (``is_ending``), and requests must not wait any longer."""
+        self.is_ending = True
+        self._wake(None)
 
     def announce(self, organization_ids: Iterable[int]) -> None:
         """Wake who listens to these organizations, here and in the other processes; called after the commit.

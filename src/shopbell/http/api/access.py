@@ -8,6 +8,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
+from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.problems import ANSWER_HEADERS
 from shopbell.http.rate import RateLimit
@@ -35,6 +36,7 @@ class Api:
         rate_limit: the rates of all tokens; the widget route counts there, too.
         replies: the group commit that stores the organization's own messages.
         wakes: whoever waits for news.
+        waiting: the requests that do.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Api:
     rate_limit: RateLimit
     replies: GroupCommit[Reply, Outcome]
     wakes: Wakes
+    waiting: Waiting
 
 
 @dataclass(frozen=True, slots=True)

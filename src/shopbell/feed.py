@@ -1,0 +1,145 @@
+"""The event feed as it is read: what has happened to an organization, in the order of commits.
+
+``events.py`` writes it.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select
+
+from shopbell.events import EventType
+from shopbell.storage.delivery_schema import events, feeds
+from shopbell.storage.schema import messages
+
+SCAN_POSITIONS = 10_000
+"""How many positions one page looks through for the types that were asked for: a rare one must not take for ever."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Message:
+    """The message of an event as it is now."""
+
+    text: str
+    from_customer: bool
+    internal: bool
+    employee_id: int | None
+    attachment_id: int | None
+    content_sid: str | None
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that has happened. Times are Unix ms.
+
+    ``message`` is None for all types but ``message``, and where the message has been deleted since.
+    """
+
+    position: int
+    type: EventType
+    created_at_ms: int
+    business_id: int | None
+    customer_id: int | None
+    thread_id: int | None
+    thread_sequence: int | None
+    message_id: int | None
+    details: Mapping[str, Any]
+    message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of the feed.
+
+    Args:
+        events: in the order of their positions.
+        last_position: up to where the feed has been looked through; go on from here.
+        has_more: whether there is more of it now.
+        truncated: whether what followed the asked position is not there any more, so that events were missed.
+    """
+
+    events: list[Event]
+    last_position: int
+    has_more: bool
+    truncated: bool
+
+
+def last_position(tx: Connection, organization_id: int) -> int:
+    """The position of an organization's newest event; 0 when it has none."""
+    query = select(feeds.c.last_position).where(feeds.c.organization_id == organization_id)
+    return tx.scalar(query) or 0
+
+
+def read(
+    tx: Connection, organization_id: int, after: int | None, *, limit: int, types: Collection[str] | None = None
+) -> Page:
+    """Read a piece of the feed.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose feed.
+        after: the position to go on from; None for the oldest event that is kept.
+        limit: how many events at most.
+        types: only of these types.
+    """
+    # Asked first: an event up to this position is committed, as positions are in the order of commits. One that is
+    # committed while this reads has a higher position, and belongs to the next page.
+    newest = last_position(tx, organization_id)
+    if after is not None and after > newest:  # of another feed: this one came from an older backup
+        return Page([], newest, has_more=False, truncated=True)
+    begin = max(after or 0, _before_the_oldest(tx, organization_id, newest))
+    end = newest if types is None else min(newest, begin + SCAN_POSITIONS)
+    found = [_event(row) for row in tx.execute(_query(organization_id, begin, end, limit, types))]
+    if len(found) == limit:
+        end = found[-1].position
+    # Asked again: what is too old may have been deleted meanwhile.
+    truncated = after is not None and after < _before_the_oldest(tx, organization_id, newest)
+    return Page(found, end, has_more=end < newest, truncated=truncated)
+
+
+def _before_the_oldest(tx: Connection, organization_id: int, newest: int) -> int:
+    oldest = tx.scalar(select(func.min(events.c.position)).where(events.c.organization_id == organization_id))
+    return newest if oldest is None else oldest - 1
+
+
+def _query(organization_id: int, begin: int, end: int, limit: int, types: Collection[str] | None) -> Any:
+    c, m = events.c, messages.c
+    query = (
+        select(events, m.id.label("found_id"), m.body, m.from_customer, m.internal, m.employee_id, m.attachment_id)
+        .add_columns(m.content_sid, m.external_id)
+        # By its id: a merge of customers may have given it another place.
+        .outerjoin(messages, and_(m.organization_id == c.organization_id, m.id == c.message_id))
+        .where(c.organization_id == organization_id, c.position > begin, c.position <= end)
+        .order_by(c.position)
+        .limit(limit)
+    )
+    return query if types is None else query.where(c.type.in_(types))
+
+
+def _event(row: Row[Any]) -> Event:
+    message = None
+    if row.found_id is not None:
+        message = Message(
+            text=row.body,
+            from_customer=row.from_customer,
+            internal=row.internal,
+            employee_id=row.employee_id,
+            attachment_id=row.attachment_id,
+            content_sid=row.content_sid,
+            external_id=row.external_id,
+        )
+    return Event(
+        position=row.position,
+        type=row.type,
+        created_at_ms=row.created_at_ms,
+        business_id=row.business_id,
+        customer_id=row.customer_id,
+        thread_id=row.thread_id,
+        thread_sequence=row.thread_sequence,
+        message_id=row.message_id,
+        details=json.loads(row.details) if row.details else {},
+        message=message,
+    )

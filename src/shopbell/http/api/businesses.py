@@ -1,0 +1,211 @@
+"""Businesses: list, read, make, change and deactivate them."""
+
+import time
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Path
+from pydantic import AfterValidator, Field, ValidationInfo
+from sqlalchemy import Connection
+
+from shopbell import audit, events, organizations
+from shopbell.errors import Invalid, NotFound
+from shopbell.http.api.access import ManagesOrganization, ReadsThreads
+from shopbell.http.api.body import Body, described, takes
+from shopbell.http.api.fields import Fields, FilledLine, PathId, wrong
+from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
+from shopbell.organizations import BusinessChanges, WrongValues
+
+router = APIRouter(tags=["businesses"])
+
+
+def _valid(name: str) -> AfterValidator:
+    """Refuses what ``organizations`` would, where the value alone tells; its normal form is made there."""
+
+    def check(text: str, info: ValidationInfo) -> str:
+        region = info.data.get("region")
+        if "phone" in name and region is None and not text.startswith("+"):
+            return text  # of the business's own region, which is not known here
+        try:
+            organizations.check(name, text, region=region and region.upper())
+        except ValueError as error:
+            raise wrong(organizations.code_of(name), str(error)) from None
+        return text
+
+    return AfterValidator(check)
+
+
+Locale = Annotated[str, _valid("locale")]
+Region = Annotated[str, _valid("region")]
+TimeZone = Annotated[str, _valid("time_zone")]
+Email = Annotated[str, _valid("email")]
+Phone = Annotated[str, _valid("phone")]
+ForwardPhone = Annotated[str, _valid("forward_phone")]
+BusinessId = Annotated[PathId, Path(alias="businessId", description="The business.")]
+
+
+class UpdateBusiness(Fields):
+    """What to change of a business. An empty text takes a region, address or number away."""
+
+    name: FilledLine | None = Field(None, description="What customers call it.", examples=["Acme Boston"])
+    locale: Locale | None = Field(None, description="Language that customers are spoken to.", examples=["en-US"])
+    region: Region | None = Field(
+        None, description="Country of phone numbers without a `+`: two letters (ISO 3166).", examples=["US"]
+    )
+    time_zone: TimeZone | None = Field(
+        None, description="Name in the IANA time zone database.", examples=["America/New_York"]
+    )
+    email: Email | None = Field(None, description="Its own e-mail address.", examples=["boston@acme.example"])
+    phone_number: Phone | None = Field(None, description="Its own phone number.", examples=["+16175550100"])
+    forward_phone_number: ForwardPhone | None = Field(
+        None, description="Where voice calls are put through to.", examples=["+16175550101"]
+    )
+
+    def changes(self) -> BusinessChanges:
+        """What was given, as ``organizations`` takes it."""
+        names = {"phone_number": "phone", "forward_phone_number": "forward_phone"}
+        return cast("BusinessChanges", {names.get(name, name): value for name, value in self.given().items()})
+
+
+class CreateBusiness(UpdateBusiness):
+    """A new business; its locale is `en` and its time zone `UTC` unless given."""
+
+    name: FilledLine = Field(description="What customers call it.", examples=["Acme Boston"])
+
+
+class BusinessView(Fields):
+    """A business (store): what customers write to."""
+
+    id: str = Field(description="Its id.", examples=["12345"])
+    name: str = Field(description="What customers call it.", examples=["Acme Boston"])
+    locale: str = Field(description="Language that customers are spoken to.", examples=["en-US"])
+    region: str | None = Field(description="Country of phone numbers without a `+`.", examples=["US"])
+    time_zone: str = Field(description="IANA time zone.", examples=["America/New_York"])
+    email: str | None = Field(description="Its own e-mail address.", examples=["boston@acme.example"])
+    phone_number: str | None = Field(description="Its own phone number, in E.164.", examples=["+16175550100"])
+    forward_phone_number: str | None = Field(
+        description="Where voice calls are put through to, in E.164.", examples=["+16175550101"]
+    )
+    active: bool = Field(description="Whether customers can write to it.", examples=[True])
+    created_at: int = Field(description="When it was made, in Unix ms.", examples=[1_700_000_000_000])
+    deactivated_at: int | None = Field(description="When it was closed, in Unix ms.", examples=[None])
+
+
+class BusinessList(Fields):
+    """A page of businesses."""
+
+    businesses: list[BusinessView] = Field(description="The oldest first.")
+    next_cursor: str | None = Field(description="`cursor` of the next page; `null` after the last.", examples=[None])
+
+
+@router.get("/api/businesses", summary="List the businesses")
+async def list_businesses(caller: ReadsThreads, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> BusinessList:
+    """List all businesses of the organization, the oldest first; deactivated ones, too."""
+    place = place_of(cursor, int)
+    after_id = int(place[0]) if place else 0
+    found = await caller.read(organizations.find_businesses, after_id=after_id, limit=limit + 1)
+    return BusinessList(
+        businesses=[_shown(business) for business in found[:limit]],
+        next_cursor=cursor_of(found[limit - 1].id) if len(found) > limit else None,
+    )
+
+
+@router.get("/api/businesses/{businessId}", summary="Read a business")
+async def get_business(caller: ReadsThreads, business_id: BusinessId) -> BusinessView:
+    """Read one business, active or not."""
+    return _shown(await caller.read(_find, business_id))
+
+
+@router.post("/api/businesses", summary="Make a business", openapi_extra=described(CreateBusiness))
+async def create_business(
+    caller: ManagesOrganization, body: Annotated[Body[CreateBusiness], takes(CreateBusiness)]
+) -> BusinessView:
+    """Make a business; customers can write to it at once."""
+    return _shown(await caller.write(_create, body.fields.changes(), caller.name))
+
+
+@router.post(
+    "/api/businesses/{businessId}/update", summary="Change a business", openapi_extra=described(UpdateBusiness)
+)
+async def update_business(
+    caller: ManagesOrganization,
+    business_id: BusinessId,
+    body: Annotated[Body[UpdateBusiness], takes(UpdateBusiness)],
+) -> BusinessView:
+    """Change what is given of a business and nothing else. The answer is the business as it is then."""
+    return _shown(await caller.write(_update, business_id, body.fields.changes(), caller.name))
+
+
+@router.post("/api/businesses/{businessId}/deactivate", summary="Close a business")
+async def deactivate_business(caller: ManagesOrganization, business_id: BusinessId) -> BusinessView:
+    """Close a business to its customers: to them it does not exist any more. Its conversations stay."""
+    return _shown(await caller.write(_deactivate, business_id, caller.name))
+
+
+def _find(tx: Connection, organization_id: int, business_id: int) -> organizations.Business:
+    business = organizations.find_business(tx, organization_id, business_id)
+    if business is None:
+        raise NotFound
+    return business
+
+
+def _create(tx: Connection, organization_id: int, given: BusinessChanges, actor: str) -> organizations.Business:
+    now_ms = _now_ms()
+    try:
+        business = organizations.create_business(tx, organization_id, given, now_ms=now_ms)
+    except WrongValues as values:
+        raise Invalid(values.faults) from None
+    audit.record(tx, organization_id, actor, "business.create", f"business {business.id}", now_ms=now_ms)
+    events.record(tx, organization_id, "business-created", now_ms=now_ms, business_id=business.id)
+    return business
+
+
+def _update(
+    tx: Connection, organization_id: int, business_id: int, changes: BusinessChanges, actor: str
+) -> organizations.Business:
+    business = _find(tx, organization_id, business_id)
+    if not changes:
+        return business
+    try:
+        business = organizations.change_business(tx, business, changes)
+    except WrongValues as values:
+        raise Invalid(values.faults) from None
+    _note_change(tx, business, actor, "business.update", organizations.fields_of(changes), _now_ms())
+    return business
+
+
+def _deactivate(tx: Connection, organization_id: int, business_id: int, actor: str) -> organizations.Business:
+    now_ms = _now_ms()
+    business = _find(tx, organization_id, business_id)
+    if business.active:
+        business = organizations.deactivate_business(tx, business_id, now_ms=now_ms)
+        _note_change(tx, business, actor, "business.deactivate", ["active"], now_ms)
+    return business
+
+
+def _note_change(
+    tx: Connection, business: organizations.Business, actor: str, action: str, changed: list[str], now_ms: int
+) -> None:
+    audit.record(tx, business.organization_id, actor, action, f"business {business.id}", now_ms=now_ms)
+    details = {"changed": changed}
+    event: events.EventType = "business-updated"
+    events.record(tx, business.organization_id, event, now_ms=now_ms, business_id=business.id, details=details)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _shown(business: organizations.Business) -> BusinessView:
+    return BusinessView(
+        id=str(business.id),
+        name=business.name,
+        locale=business.locale,
+        region=business.default_region,
+        time_zone=business.time_zone,
+        email=business.email,
+        phone_number=business.phone_number,
+        forward_phone_number=business.voice_forward_number,
+        active=business.active,
+        created_at=business.created_at_ms,
+        deactivated_at=business.deactivated_at_ms,
+    )

@@ -1,0 +1,181 @@
+"""``/api/businesses``: the businesses of the token's organization, read, made, changed and closed."""
+
+from typing import Any
+
+import httpx2
+
+from harness.shop import Shop, faults_of
+
+PATH = "/api/businesses"
+
+
+def _create(shop: Shop, **fields: Any) -> httpx2.Response:
+    return shop.post({"name": f"Acme {shop.somebody()[:8]}"} | fields, path=PATH)
+
+
+def _get(shop: Shop, path: str, token: str = "", **query: Any) -> httpx2.Response:
+    return shop.server.client.get(path, params=query, headers={"token": token or shop.world.token})
+
+
+def _events(shop: Shop, business_id: str) -> list[tuple[str, str | None]]:
+    rows = shop.database.rows(
+        "SELECT type, details FROM events WHERE business_id = :id AND thread_id IS NULL ORDER BY position",
+        id=int(business_id),
+    )
+    return [(row["type"], row["details"]) for row in rows]
+
+
+def test_a_business_is_made_in_normal_form_and_customers_can_write_to_it(shop: Shop) -> None:
+    answer = _create(
+        shop,
+        name=" Acme Toronto ",
+        locale="fr_ca",
+        region="ca",
+        timeZone="America/Toronto",
+        email="Shop@Acme.example",
+        phoneNumber="(416) 555-0100",
+        forwardPhoneNumber="+33 1 23 45 67 89",
+    )
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert made == {
+        "id": made["id"],
+        "name": "Acme Toronto",
+        "locale": "fr-CA",
+        "region": "CA",
+        "timeZone": "America/Toronto",
+        "email": "Shop@Acme.example",
+        "phoneNumber": "+14165550100",
+        "forwardPhoneNumber": "+33123456789",
+        "active": True,
+        "createdAt": made["createdAt"],
+        "deactivatedAt": None,
+    }
+    assert _get(shop, f"{PATH}/{made['id']}").json() == made
+    assert shop.thread(shop.send(businessId=made["id"]))["business_id"] == int(made["id"])
+    assert _events(shop, made["id"]) == [("business-created", None)]
+
+
+def test_a_business_needs_a_name_alone_and_speaks_english_in_utc(shop: Shop) -> None:
+    made = _create(shop).json()
+    assert (made["locale"], made["timeZone"], made["region"], made["phoneNumber"]) == ("en", "UTC", None, None)
+
+
+def test_all_wrong_values_are_told_at_once(shop: Shop) -> None:
+    before = shop.count("businesses")
+    wrong = {
+        "name": " ",
+        "locale": "english",
+        "region": "ZZ",
+        "timeZone": "Mars/Olympus",
+        "email": "nobody",
+        "phoneNumber": "+4711-secret",
+        "forwardPhoneNumber": 5,
+    }
+    answer = shop.post(wrong, path=PATH)
+    assert faults_of(answer) == {
+        ("body", "#/name", "blank"),
+        ("body", "#/locale", "invalid_locale"),
+        ("body", "#/region", "invalid_value"),
+        ("body", "#/timeZone", "invalid_value"),
+        ("body", "#/email", "invalid_email"),
+        ("body", "#/phoneNumber", "invalid_phone_number"),
+        ("body", "#/forwardPhoneNumber", "type"),
+    }
+    assert "secret" not in answer.text
+    assert faults_of(shop.post({}, path=PATH)) == {("body", "#/name", "required")}
+    assert shop.count("businesses") == before
+
+
+def test_a_number_without_plus_is_of_the_region_that_is_given_or_that_the_business_has(shop: Shop) -> None:
+    nowhere = _create(shop, phoneNumber="617 555 0100", forwardPhoneNumber="12")
+    assert faults_of(nowhere) == {
+        ("body", "#/phoneNumber", "invalid_phone_number"),
+        ("body", "#/forwardPhoneNumber", "invalid_phone_number"),
+    }
+    made = _create(shop, region="US", phoneNumber="617 555 0100").json()
+    assert made["phoneNumber"] == "+16175550100"
+    path = f"{PATH}/{made['id']}/update"
+    assert shop.post({"phoneNumber": "617 555 0199"}, path=path).json()["phoneNumber"] == "+16175550199"
+    moved = shop.post({"region": "fr", "phoneNumber": "01 23 45 67 89"}, path=path).json()
+    assert (moved["region"], moved["phoneNumber"]) == ("FR", "+33123456789")
+    wrong = shop.post({"phoneNumber": "12", "email": "nobody", "region": "US"}, path=path)
+    assert len(faults_of(wrong)) == 2
+    assert _get(shop, f"{PATH}/{made['id']}").json() == moved
+
+
+def test_an_update_changes_what_is_given_and_nothing_else(shop: Shop) -> None:
+    made = _create(shop, region="US", email="a@acme.example", phoneNumber="617 555 0100").json()
+    path = f"{PATH}/{made['id']}/update"
+    assert shop.post({}, path=path).json() == made
+    assert shop.post({"name": None}, path=path).json() == made
+    changed = shop.post({"name": "Acme Cambridge", "email": ""}, path=path).json()
+    assert changed == made | {"name": "Acme Cambridge", "email": None}
+    assert _events(shop, made["id"]) == [
+        ("business-created", None),
+        ("business-updated", '{"changed": ["name", "email"]}'),
+    ]
+
+
+def test_a_closed_business_takes_no_messages_and_stays_to_be_read(shop: Shop) -> None:
+    made = _create(shop).json()
+    path = f"{PATH}/{made['id']}/deactivate"
+    closed = shop.post({}, path=path).json()
+    assert (closed["active"], closed["deactivatedAt"] >= made["createdAt"]) == (False, True)
+    assert shop.post({}, path=path).json() == closed
+    assert _get(shop, f"{PATH}/{made['id']}").json() == closed
+    assert shop.post(shop.body(businessId=made["id"])).status_code == 403
+    assert [type_ for type_, _ in _events(shop, made["id"])] == ["business-created", "business-updated"]
+
+
+def test_every_change_is_noted_with_the_token_that_made_it(shop: Shop) -> None:
+    made = _create(shop).json()
+    shop.post({"name": "Acme Lynn"}, path=f"{PATH}/{made['id']}/update")
+    shop.post({}, path=f"{PATH}/{made['id']}/deactivate")
+    rows = shop.database.rows(
+        "SELECT actor, action FROM audit_entries WHERE subject = :subject ORDER BY id",
+        subject=f"business {made['id']}",
+    )
+    actor = f"token {shop.world.token_id}"
+    actions = ("business.create", "business.update", "business.deactivate")
+    assert [(row["actor"], row["action"]) for row in rows] == [(actor, action) for action in actions]
+
+
+def test_the_list_has_every_business_of_the_organization_once_though_some_are_made_meanwhile(shop: Shop) -> None:
+    wanted = [_create(shop).json()["id"] for _ in range(3)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = _get(shop, PATH, limit=2, **({"cursor": cursor} if cursor else {})).json()
+        assert len(page["businesses"]) <= 2
+        seen += [business["id"] for business in page["businesses"]]
+        cursor = page["nextCursor"]
+        if cursor is None:
+            break
+        if len(seen) == 2:
+            wanted.append(_create(shop).json()["id"])
+    assert seen == sorted(set(seen), key=int)
+    assert {shop.world.boston, shop.world.closed, *wanted} <= set(seen)
+    assert shop.world.london not in seen
+    assert faults_of(_get(shop, PATH, cursor="x")) == {("query", "cursor", "invalid_format")}
+    assert faults_of(_get(shop, PATH, limit=201)) == {("query", "limit", "invalid_value")}
+
+
+def test_reading_takes_another_scope_than_changing(shop: Shop) -> None:
+    assert _get(shop, f"{PATH}/{shop.world.boston}", shop.world.reading_token).status_code == 200
+    refused = shop.post({"name": "Acme"}, path=PATH, token=shop.world.reading_token)
+    assert refused.status_code == 403
+    assert "organization:manage" in refused.json()["developerMessage"]
+
+
+def test_what_the_command_line_changes_is_in_the_feed_too(shop: Shop) -> None:
+    cli = shop.server.installation.cli
+    business_id = cli("business", "create", "--organization", shop.world.acme, "Acme Salem")["id"]
+    cli("business", "update", business_id, "--phone", "+16175550100")
+    for _ in range(2):
+        cli("business", "deactivate", business_id)
+    assert _events(shop, business_id) == [
+        ("business-created", None),
+        ("business-updated", '{"changed": ["phoneNumber"]}'),
+        ("business-updated", '{"changed": ["active"]}'),
+    ]
