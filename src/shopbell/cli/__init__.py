@@ -11,9 +11,11 @@ import typer
 
 from shopbell import __version__
 from shopbell.cli.backup import backup_app
+from shopbell.cli.employees import employee_app
 from shopbell.cli.organizations import business_app, organization_app
 from shopbell.cli.output import visible
 from shopbell.cli.server import server_app
+from shopbell.cli.templates import template_app
 from shopbell.cli.threads import customers_app, threads_app
 from shopbell.cli.tokens import token_app
 from shopbell.errors import ShopbellError
@@ -32,6 +34,8 @@ app.add_typer(backup_app)
 app.add_typer(organization_app, name="organization")
 app.add_typer(business_app, name="business")
 app.add_typer(token_app, name="token")
+app.add_typer(employee_app, name="employee")
+app.add_typer(template_app, name="template")
 app.add_typer(threads_app, name="threads")
 app.add_typer(customers_app, name="customers")
 
