@@ -267,7 +267,7 @@ def test_while_the_way_is_lost_local_listeners_wake_and_it_comes_back_by_itself(
         asyncio.run(test())
         gc.collect()
     # Whoever was cut off looks when the way is back: nobody knows what was missed.
-    assert heardings.messages[:2] == [None, None]
+    assert heardings.messages.count(None) >= 2
     # Each process: there, lost, back.
     assert [line["log_level"] for line in lines] == ["info"] * 2 + ["warning"] * 2 + ["info"] * 2
 
@@ -309,12 +309,13 @@ def _talking(database: Database) -> set[int]:
 def test_a_crash_of_nats_is_survived(own_nats: Nats) -> None:
     async def test() -> None:
         here, there = Wakes(WAYS["nats"](own_nats.url)), Wakes(WAYS["nats"](own_nats.url))
-        await here.start()
-        await there.start()
-        await asyncio.to_thread(own_nats.stop, signal.SIGKILL)
-        here.announce([ACME])
-        await asyncio.to_thread(own_nats.start)
         with there.listen(ACME) as listener:
+            await here.start()
+            await there.start()
+            assert await listener.wait(0)
+            await asyncio.to_thread(own_nats.stop, signal.SIGKILL)
+            here.announce([ACME])
+            await asyncio.to_thread(own_nats.start)
             assert await listener.wait(LONG_S)
         await here.close()
         await there.close()
