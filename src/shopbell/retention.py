@@ -1,0 +1,110 @@
+"""How long messages and events are kept: what is older than an organization wants goes, in small batches.
+
+A conversation stays when its messages go, with its status and its place in the numbering. A webhook delivery of a
+message that is gone is skipped; an event stays as long as a delivery of it waits.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, or_, select
+
+from shopbell.storage.delivery_schema import deliveries, events, webhooks
+from shopbell.storage.schema import messages, organizations
+from shopbell.storage.turns import take_turn
+
+BATCH_ROWS = 500
+DAY_MS = 24 * 60 * 60 * 1000
+KEEP_DAYS_MAX = 36_500
+_JOB = "retention"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long an organization keeps things, in days; None is for ever."""
+
+    organization_id: int
+    messages_days: int | None
+    events_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a batch did.
+
+    Args:
+        deleted: how many rows went.
+        after: where the next batch goes on, None when nothing is left that is old enough.
+    """
+
+    deleted: int
+    after: int | None
+
+
+def limited(tx: Connection) -> list[Kept]:
+    """The organizations that do not keep everything for ever."""
+    c = organizations.c
+    query = select(c.id, c.keep_messages_days, c.keep_events_days).where(
+        or_(c.keep_messages_days.is_not(None), c.keep_events_days.is_not(None))
+    )
+    return [Kept(*row) for row in tx.execute(query.order_by(c.id))]
+
+
+def sweep_messages(tx: Connection, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
+    """Delete an organization's oldest messages, at most 500.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose messages.
+        days: how many days of them are kept.
+        after: 0, or where the batch before ended.
+        now_ms: the time in Unix ms.
+    """
+    if not take_turn(tx, _JOB):
+        return Swept(0, None)
+    # Ids grow with time, and there is an index on them: no other is needed to find the oldest.
+    c = messages.c
+    oldest = (
+        select(c.id, c.created_at_ms)
+        .where(c.organization_id == organization_id, c.id > after)
+        .order_by(c.id)
+        .limit(BATCH_ROWS)
+    )
+    old = [id_ for id_, created_at_ms in tx.execute(oldest) if created_at_ms < now_ms - days * DAY_MS]
+    if old:
+        tx.execute(delete(messages).where(c.organization_id == organization_id, c.id.in_(old)))
+    return Swept(len(old), old[-1] if len(old) == BATCH_ROWS else None)
+
+
+def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
+    """Delete an organization's oldest events, at most 500; not those that a delivery still waits for.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose events.
+        days: how many days of them are kept.
+        after: 0, or where the batch before ended.
+        now_ms: the time in Unix ms.
+    """
+    if not take_turn(tx, _JOB):
+        return Swept(0, None)
+    c = events.c
+    oldest = (
+        select(c.position, c.created_at_ms)
+        .where(c.organization_id == organization_id, c.position > after)
+        .order_by(c.position)
+        .limit(BATCH_ROWS)
+    )
+    old = [position for position, created_at_ms in tx.execute(oldest) if created_at_ms < now_ms - days * DAY_MS]
+    if not old:
+        return Swept(0, None)
+    d = deliveries.c
+    waiting = select(d.position).where(
+        d.organization_id == organization_id,
+        d.webhook_id.in_(select(webhooks.c.id).where(webhooks.c.organization_id == organization_id)),
+        d.position.in_(old),
+        d.state == "waiting",
+    )
+    gone = sorted({*old} - set(tx.scalars(waiting)))
+    if gone:
+        tx.execute(delete(events).where(c.organization_id == organization_id, c.position.in_(gone)))
+    return Swept(len(gone), old[-1] if len(old) == BATCH_ROWS else None)
