@@ -1,11 +1,12 @@
 """A bot's day through the client, against the real server: read, answer, hand on."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from harness.shop import Shop
-from shopbell.client import Conflict, NotFound, Shopbell, ValidationFailed
+from shopbell.client import AsyncShopbell, Conflict, EventsMissed, NotFound, Shopbell, ValidationFailed
 
 
 @pytest.fixture
@@ -65,3 +66,147 @@ def test_a_conversation_of_others_is_not_found(shop: Shop, thread_id: str) -> No
 def test_a_status_is_set(shop: Shop, bot: Shopbell, thread_id: str) -> None:
     bot.update_thread_status(thread_id, "resolved")
     assert shop.thread(thread_id)["status"] == "resolved"
+
+
+def test_the_answer_to_a_customer_can_be_read_again(shop: Shop, bot: Shopbell, thread_id: str) -> None:
+    message_id = bot.send_message(thread_id, "Hello, I am a bot.")
+    bot.send_message(thread_id, "A regular.", internal=True)
+    said = list(bot.messages(thread_id, page_size=1))
+    assert [(message.sequence, message.from_customer, message.internal) for message in said] == [
+        (1, True, False),
+        (2, False, False),
+        (3, False, True),
+    ]
+    assert (said[1].id, said[1].text, said[1].attachment) == (message_id, "Hello, I am a bot.", None)
+    assert [message.text for message in bot.messages(thread_id, after_sequence=2)] == ["A regular."]
+    assert "bot" not in repr(said[1])
+
+
+def test_a_conversation_is_found_by_what_is_known_of_it(shop: Shop, bot: Shopbell, thread_id: str) -> None:
+    seen = bot.thread_details(thread_id)
+    assert (seen.id, seen.business_id, seen.customer_channel) == (thread_id, shop.world.boston, "WEB")
+    assert (seen.status, seen.is_messaging_window_open, seen.last_sequence) == ("waiting", True, 1)
+    assert list(bot.threads(customer_id=seen.customer_id)) == [seen]
+    assert list(bot.threads(customer_id=seen.customer_id, status="resolved")) == []
+    assert list(bot.threads(customer_id=seen.customer_id, updated_since_ms=seen.updated_at_ms + 1)) == []
+
+
+def test_all_conversations_come_page_by_page(shop: Shop, bot: Shopbell) -> None:
+    begun = [shop.send(businessId=shop.world.nowhere) for _ in range(5)]
+    found = [thread.id for thread in bot.threads(business_id=shop.world.nowhere, page_size=2)]
+    assert found[:5] == begun[::-1]
+    assert len(set(found)) == len(found)
+
+
+def test_all_conversations_come_page_by_page_to_an_asynchronous_client(shop: Shop) -> None:
+    async def found() -> list[str]:
+        async with AsyncShopbell(shop.server.url, shop.world.token) as client:
+            return [thread.id async for thread in client.threads(business_id=shop.world.nowhere, page_size=2)]
+
+    begun = [shop.send(businessId=shop.world.nowhere) for _ in range(5)]
+    assert asyncio.run(found())[:5] == begun[::-1]
+
+
+def test_a_conversation_is_handed_to_another_business_once(shop: Shop, bot: Shopbell, thread_id: str) -> None:
+    bot.transfer_thread(thread_id, shop.world.paris)
+    assert bot.thread_details(thread_id).business_id == shop.world.paris
+    with pytest.raises(Conflict):
+        bot.transfer_thread(thread_id, shop.world.paris)
+
+
+def test_an_employee_looks_after_a_conversation_until_nobody_does(bot: Shopbell, thread_id: str) -> None:
+    alice = bot.create_employee("Alice", email=f"alice-{thread_id}@example.com")
+    assert alice in list(bot.employees(active=True, page_size=1))
+    bot.assign_thread(thread_id, alice.id)
+    assert bot.thread_details(thread_id).assignee_user_id == alice.id
+    bot.send_message(thread_id, "Alice here.", employee_user_id=alice.id)
+    assert list(bot.messages(thread_id))[-1].employee_user_id == alice.id
+    bot.assign_thread(thread_id, None)
+    assert bot.thread_details(thread_id).assignee_user_id is None
+    bot.update_employee(alice.id, name="Alice Miller")
+    bot.deactivate_employee(alice.id)
+    (left,) = [each for each in bot.employees(active=False) if each.id == alice.id]
+    assert (left.name, left.active) == ("Alice Miller", False)
+    assert alice.id not in [each.id for each in bot.employees(active=True)]
+
+
+def test_a_template_is_made_sent_and_taken_away(bot: Shopbell, thread_id: str) -> None:
+    made = bot.create_template("Ready", "Your order is ready.", content_sid=f"HX{thread_id}")
+    assert made in list(bot.templates(page_size=1))
+    assert made.content_sid in [each.content_sid for each in bot.whatsapp_templates(thread_id)]
+    bot.send_message(thread_id, content_sid=made.content_sid)
+    assert list(bot.messages(thread_id))[-1].text == "Your order is ready."
+    bot.delete_template(made.id)
+    assert made not in list(bot.templates())
+
+
+def test_a_business_is_made_changed_and_closed(shop: Shop, bot: Shopbell) -> None:
+    made = bot.create_business("Acme Lyon", region="FR", phone_number="04 72 00 00 00")
+    assert (made.name, made.locale, made.phone_number, made.active) == ("Acme Lyon", "en", "+33472000000", True)
+    assert bot.update_business(made.id, locale="fr-FR").locale == "fr-FR"
+    assert bot.deactivate_business(made.id).active is False
+    assert bot.business(made.id) in list(bot.businesses(page_size=2))
+
+
+def test_what_happens_is_read_once_and_in_order(shop: Shop, bot: Shopbell, thread_id: str) -> None:
+    *_, last = bot.events()
+    bot.send_message(thread_id, "Yes.")
+    bot.update_thread_status(thread_id, "resolved")
+    happened = list(bot.events(last.position, page_size=1))
+    assert [(event.type, event.thread_id) for event in happened] == [("message", thread_id), ("status", thread_id)]
+    assert happened[0].message is not None
+    assert (happened[0].message.text, happened[0].message.from_customer) == ("Yes.", False)
+    assert [event.type for event in bot.events(last.position, types=["status", "transfer"])] == ["status"]
+    assert list(bot.events("latest")) == []
+
+
+def test_who_waits_for_what_happens_is_told_at_once(shop: Shop, thread_id: str) -> None:
+    async def wait_and_answer() -> str:
+        async with AsyncShopbell(shop.server.url, shop.world.token) as client:
+            *_, last = [event async for event in client.events()]
+            waiting = client.events(last.position, types=["status"], wait_s=20)
+            asked = asyncio.ensure_future(anext(waiting))
+            await client.update_thread_status(thread_id, "replied")
+            async with asyncio.timeout(10):
+                event = await asked
+            assert event.thread_id == thread_id
+            return event.type
+
+    assert asyncio.run(wait_and_answer()) == "status"
+
+
+def test_events_that_are_gone_are_not_passed_over_in_silence(bot: Shopbell, thread_id: str) -> None:
+    *_, last = bot.events()
+    with pytest.raises(EventsMissed) as missed:
+        next(bot.events(last.position + 1_000_000))
+    assert missed.value.last_position >= last.position
+
+
+def test_a_webhook_is_made_tested_changed_and_deleted(bot: Shopbell) -> None:
+    headers = {"Authorization": "Bearer never-to-be-seen"}
+    made = bot.create_webhook("https://example.com/webhook", ["messages"], enabled=False, extra_headers=headers)
+    assert made.secret.startswith("whsec_")
+    assert [(header.name, header.set) for header in made.extra_headers] == [("Authorization", True)]
+    assert "whsec" not in repr(made)
+    assert bot.webhook(made.id) in bot.webhooks()
+    bot.update_webhook(made.id, subscribed_events=["messages", "transfers"], payload_version="flat")
+    changed = bot.webhook(made.id)
+    assert (changed.subscribed_events, changed.payload_version) == (("messages", "transfers"), "flat")
+    secret = bot.rotate_webhook_secret(made.id)
+    assert secret.startswith("whsec_")
+    assert secret != made.secret
+    assert list(bot.deliveries(made.id)) == []
+    assert bot.replay_deliveries(made.id, since_ms=0).replayed == 0
+    bot.delete_webhook(made.id)
+    with pytest.raises(NotFound):
+        bot.webhook(made.id)
+
+
+def test_a_test_of_a_webhook_is_a_delivery_that_can_be_looked_at(bot: Shopbell) -> None:
+    made = bot.create_webhook("https://example.invalid/webhook", ["messages"])
+    delivery_id = bot.test_webhook(made.id)
+    (listed,) = bot.deliveries(made.id, event_type="webhook-test", page_size=1)
+    assert (listed.id, listed.event_type, listed.thread_id) == (delivery_id, "webhook-test", None)
+    assert bot.delivery(made.id, delivery_id).id == delivery_id
+    bot.replay_delivery(made.id, delivery_id)
+    bot.delete_webhook(made.id)

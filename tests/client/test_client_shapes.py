@@ -11,7 +11,7 @@ from relay import Fault, Relay, relay
 
 from shopbell.client import AsyncShopbell, Shopbell, UnexpectedAnswer
 from shopbell.client.customers import LastSurveys, SurveyAnswer
-from shopbell.client.threads import ThreadDetails, WhatsAppTemplate
+from shopbell.client.threads import Thread, WhatsAppTemplate
 from shopbell.client.webhooks import HeaderName, Webhook
 
 PROFILE = {
@@ -36,10 +36,34 @@ WEBHOOK = {
     "subscribedEvents": ["messages", "transfers"],
     "payloadVersion": "flat",
     "extraHeaders": [{"name": "Authorization", "set": True}],
+    "disabledReason": None,
+    "failingSince": None,
+    "createdAt": 1,
 }
 READ_WEBHOOK = Webhook(
-    "7", "https://example.com/webhook", True, ("messages", "transfers"), "flat", (HeaderName("Authorization", True),)
+    id="7",
+    url="https://example.com/webhook",
+    enabled=True,
+    subscribed_events=("messages", "transfers"),
+    payload_version="flat",
+    extra_headers=(HeaderName("Authorization", True),),
+    disabled_reason=None,
+    failing_since_ms=None,
+    created_at_ms=1,
 )
+THREAD = {
+    "customerThreadId": "12",
+    "businessId": "13",
+    "customerId": "14",
+    "customerChannel": "WEB",
+    "status": "replied",
+    "isMessagingWindowOpen": True,
+    "assigneeUserId": None,
+    "createdAt": 1,
+    "updatedAt": 2,
+    "lastSequence": 3,
+    "lastCustomerMessageAt": None,
+}
 OK = {"result": "ok"}
 
 
@@ -72,10 +96,15 @@ def test_a_status_is_sent() -> None:
 
 
 def test_the_details_of_a_conversation_are_read() -> None:
-    said = {"customerChannel": "WHATSAPP", "status": "replied", "isMessagingWindowOpen": False, "more": 1}
+    said = THREAD | {"customerChannel": "WHATSAPP", "isMessagingWindowOpen": False, "more": 1}
     read, server, _ = ask(said, lambda shop: shop.thread_details(12))
     assert path_of(server) == "GET /api/get-customer-thread-details?customerThreadId=12"
-    assert read == ThreadDetails("WHATSAPP", "replied", False)
+    assert (read.id, read.customer_channel, read.status, read.is_messaging_window_open) == (
+        "12",
+        "WHATSAPP",
+        "replied",
+        False,
+    )
 
 
 def test_templates_are_read() -> None:
@@ -139,18 +168,11 @@ def test_a_webhook_is_changed_and_deleted() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
-    [
-        {},
-        {"customerChannel": "WEB", "status": "replied"},
-        {"customerChannel": "WEB", "status": "replied", "isMessagingWindowOpen": None},
-        {"customerChannel": "WEB", "status": "replied", "isMessagingWindowOpen": 1},
-        {"customerChannel": True, "status": "replied", "isMessagingWindowOpen": True},
-    ],
+    "wrong", [{"isMessagingWindowOpen": None}, {"isMessagingWindowOpen": 1}, {"customerChannel": True}]
 )
-def test_an_answer_of_another_shape_is_told_by_its_place_and_not_quoted(said: object) -> None:
+def test_an_answer_of_another_shape_is_told_by_its_place_and_not_quoted(wrong: dict[str, object]) -> None:
     with pytest.raises(UnexpectedAnswer, match=r"at #/(customerChannel|isMessagingWindowOpen)"):
-        ask(said, lambda shop: shop.thread_details(12))
+        ask(THREAD | wrong, lambda shop: shop.thread_details(12))
 
 
 def test_the_asynchronous_client_says_the_same() -> None:
@@ -166,6 +188,6 @@ def test_the_asynchronous_client_says_the_same() -> None:
 def test_help_on_a_method_tells_what_it_returns() -> None:
     with Shopbell("http://127.0.0.1:8080", "token") as shop:
         signature = inspect.signature(shop.thread_details)
-        assert signature.return_annotation is ThreadDetails
+        assert signature.return_annotation is Thread
         assert list(signature.parameters) == ["thread_id"]
         assert (shop.thread_details.__doc__ or "").startswith("How a conversation stands.")

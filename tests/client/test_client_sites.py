@@ -393,9 +393,9 @@ def test_the_program_about_conversations_does_what_the_document_says(shop: Shop,
     (program,) = [program for program in programs() if "last_seen_message_id" in program]
     email = shop.somebody()
     assert run(program.replace("customer@example.com", email), shop, tmp_path).startswith("Somebody has answered")
-    assert customers_messages(shop, email) == [
-        *["Is the shop open on Sunday?", "Yes, from ten to six.", "Asks every week.", "But not in August!"]
-    ]
+    question, *answers = customers_messages(shop, email)
+    assert question == "Is the shop open on Sunday?"
+    assert answers == ["Yes, from ten to six.", "Asks every week.", "But not in August!"]
 
 
 def test_the_first_two_programs_of_the_document_print_the_conversations_id(shop: Shop, tmp_path: Path) -> None:

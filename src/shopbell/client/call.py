@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from shopbell.client.errors import UnexpectedAnswer, problem_error
-from shopbell.client.shape import read
+from shopbell.client.shape import read, read_all
 
 T = TypeVar("T")
 Id = str | int
@@ -119,6 +119,15 @@ def get(path: str, kind: type[T], **query: object) -> Call[T]:
     return Call(method="GET", path=path, parse=_reader(kind), query=_query(query))
 
 
+def get_all(path: str, name: str, kind: type[T], **query: object) -> Call[tuple[T, ...]]:
+    """A question whose answer is a list under ``name``, given as a whole."""
+
+    def parse(answer: Answer) -> tuple[T, ...]:
+        return read_all(kind, answer.json().get(name), f"#/{name}")
+
+    return Call(method="GET", path=path, parse=parse, query=_query(query))
+
+
 def post(path: str, kind: type[T], *, key: str | None = None, **body: object) -> Call[T]:
     """A change; fields that are None are left out."""
     return Call(method="POST", path=path, parse=_reader(kind), body=present(body), idempotency_key=key)
@@ -129,13 +138,13 @@ def pages(path: str, name: str, kind: type[T], **query: object) -> Pages[T]:
 
     def parse(answer: Answer) -> Page[T]:
         said = answer.json()
-        many: Any = tuple[kind, ...]  # type: ignore[valid-type]
-        return Page(read(many, said.get(name), f"#/{name}"), read(NEXT_CURSOR, said.get("nextCursor"), "#/nextCursor"))
+        next_cursor = said.get("nextCursor")
+        return Page(
+            read_all(kind, said.get(name), f"#/{name}"),
+            None if next_cursor is None else read(str, next_cursor, "#/nextCursor"),
+        )
 
     return Pages(lambda cursor: Call(method="GET", path=path, parse=parse, query=_query({**query, "cursor": cursor})))
-
-
-NEXT_CURSOR: Any = str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,6 @@ def _reader(kind: type[T]) -> Callable[[Answer], T]:
 
 def _query(parameters: Mapping[str, object]) -> dict[str, str]:
     return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
+        name: json.dumps(value) if isinstance(value, bool) else str(value)
         for name, value in present(parameters).items()
     }

@@ -10,8 +10,12 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, get_args, overload
 import httpx2
 import stamina
 
+from shopbell.client import businesses as of_businesses
 from shopbell.client import customers as of_customers
+from shopbell.client import deliveries as of_deliveries
+from shopbell.client import feed as of_feed
 from shopbell.client import messages as of_messages
+from shopbell.client import templates as of_templates
 from shopbell.client import threads as of_threads
 from shopbell.client import webhooks as of_webhooks
 from shopbell.client.call import Answer, Call, Pages
@@ -80,16 +84,46 @@ class Routes:
 
     send_message_to_business = Route(of_messages.send_message_to_business)
     send_message = Route(of_messages.send_message)
-    update_thread_status = Route(of_threads.update_thread_status)
+    messages = Listing(of_messages.messages)
+
+    threads = Listing(of_threads.threads)
     thread_details = Route(of_threads.thread_details)
+    update_thread_status = Route(of_threads.update_thread_status)
+    transfer_thread = Route(of_threads.transfer_thread)
+    assign_thread = Route(of_threads.assign_thread)
     whatsapp_templates = Route(of_threads.whatsapp_templates)
+
     customer_profile = Route(of_customers.customer_profile)
     update_customer_profile = Route(of_customers.update_customer_profile)
-    create_webhook = Route(of_webhooks.create_webhook)
+
+    businesses = Listing(of_businesses.businesses)
+    business = Route(of_businesses.business)
+    create_business = Route(of_businesses.create_business)
+    update_business = Route(of_businesses.update_business)
+    deactivate_business = Route(of_businesses.deactivate_business)
+    employees = Listing(of_businesses.employees)
+    create_employee = Route(of_businesses.create_employee)
+    update_employee = Route(of_businesses.update_employee)
+    deactivate_employee = Route(of_businesses.deactivate_employee)
+
+    templates = Listing(of_templates.templates)
+    create_template = Route(of_templates.create_template)
+    delete_template = Route(of_templates.delete_template)
+
     webhooks = Route(of_webhooks.webhooks)
     webhook = Route(of_webhooks.webhook)
+    create_webhook = Route(of_webhooks.create_webhook)
     update_webhook = Route(of_webhooks.update_webhook)
     delete_webhook = Route(of_webhooks.delete_webhook)
+    rotate_webhook_secret = Route(of_webhooks.rotate_webhook_secret)
+
+    test_webhook = Route(of_deliveries.test_webhook)
+    deliveries = Listing(of_deliveries.deliveries)
+    delivery = Route(of_deliveries.delivery)
+    replay_delivery = Route(of_deliveries.replay_delivery)
+    replay_deliveries = Route(of_deliveries.replay_deliveries)
+
+    events = Listing(of_feed.events)
 
     def __init__(self, base_url: str, token: str, *, timeout_s: float, attempts: int, total_timeout_s: float) -> None:
         self._base_url = _checked_address(base_url)

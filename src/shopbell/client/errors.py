@@ -4,6 +4,7 @@ ShopbellError
 ├── Unreachable                       no answer came; what was asked may be done or not
 ├── UnexpectedAnswer                  an answer came that is not Shopbell's
 ├── BadSignature                      a webhook's call that must not be believed
+├── EventsMissed                      events were deleted before they were read
 └── ProblemError                      the server said no, and why
     ├── ValidationFailed              400: `errors` lists every fault
     ├── Unauthorized                  401
@@ -36,6 +37,20 @@ class UnexpectedAnswer(ShopbellError):
 
 class BadSignature(ShopbellError):
     """A webhook's call is not signed with any of the secrets, or too long ago."""
+
+
+class EventsMissed(ShopbellError):
+    """Events after the asked position are not kept any more, or the server was restored from an older backup.
+
+    Read anew what you keep of conversations and customers, then go on from ``last_position``.
+    """
+
+    def __init__(self, last_position: int) -> None:
+        super().__init__(last_position)
+        self.last_position = last_position
+
+    def __str__(self) -> str:
+        return f"Events were missed: read conversations anew, then go on from position {self.last_position}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Messages: from a customer to a business, and into a conversation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shopbell.client.call import Answer, Call, Id, new_key, present
-from shopbell.client.shape import read
+from shopbell.client.call import Answer, Call, Id, Pages, new_key, pages, part, present
+from shopbell.client.shape import named, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +114,55 @@ def send_message(
         body=present(sent),
         idempotency_key=idempotency_key or new_key(),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that a message carries."""
+
+    id: str = named("attachmentId")
+    uuid: str
+    name: str = field(repr=False)
+    content_type: str
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message of a conversation.
+
+    Args:
+        sequence: its place in the conversation, from 1 on, without gaps.
+        from_customer: whether it is the customer's, or the organization's own.
+        internal: whether only employees see it.
+        employee_user_id: the employee who wrote it; None for the customer and for programs.
+        content_sid: the template that it was made from.
+        created_at_ms: when it was stored, in Unix milliseconds.
+    """
+
+    id: str
+    sequence: int
+    text: str = field(repr=False)
+    from_customer: bool
+    internal: bool
+    employee_user_id: str | None
+    content_sid: str | None
+    external_id: str | None
+    attachment: Attachment | None
+    created_at_ms: int = named("createdAt")
+
+
+def messages(thread_id: Id, *, after_sequence: int | None = None, page_size: int | None = None) -> Pages[Message]:
+    """What was said in a conversation, in its order, notes for colleagues among it.
+
+    Args:
+        thread_id: the conversation.
+        after_sequence: only what came after this place.
+        page_size: how many to ask for at once, 1 to 200; the server's choice unless given.
+
+    Raises:
+        NotFound: 404.
+        ShopbellError: any other reason, at any step.
+    """
+    path = f"/api/threads/{part(thread_id)}/messages"
+    return pages(path, "messages", Message, afterSequence=after_sequence, limit=page_size)

@@ -30,6 +30,16 @@ def read(kind: type[T], value: object, at: str = "#") -> T:
     return cast("T", _read(kind, value, at))
 
 
+def read_all(kind: type[T], value: object, at: str) -> tuple[T, ...]:
+    """Read a list of things of one kind, as ``read`` does.
+
+    Raises:
+        UnexpectedAnswer: it is no such list.
+    """
+    every: Any = tuple[kind, ...]  # type: ignore[valid-type] # a value here, which tells _read what to look for
+    return cast("tuple[T, ...]", _read(every, value, at))
+
+
 def _read(kind: Any, value: object, at: str) -> object:
     if kind in (Any, object):
         return value

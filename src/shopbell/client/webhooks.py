@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shopbell.client.call import Answer, Call, Done, Id, get, part, post
-from shopbell.client.shape import read
+from shopbell.client.call import Answer, Call, Done, Id, get, get_all, part, post
+from shopbell.client.shape import named, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,28 +15,32 @@ class HeaderName:
     set: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """One receiver of events."""
+    """One receiver of events.
+
+    Args:
+        disabled_reason: ``failing`` or ``gone`` where the server itself switched it off; its events are held.
+        failing_since_ms: the first failure since the last success, in Unix milliseconds.
+        created_at_ms: in Unix milliseconds.
+    """
 
     id: str
     url: str
     enabled: bool
     subscribed_events: tuple[str, ...]
     payload_version: str
-    extra_headers: tuple[HeaderName, ...] = ()
+    extra_headers: tuple[HeaderName, ...]
+    disabled_reason: str | None
+    failing_since_ms: int | None = named("failingSince")
+    created_at_ms: int = named("createdAt")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewWebhook(Webhook):
     """A webhook that was just made, with the secret for ``verify_webhook``: keep it, it is not shown again."""
 
-    secret: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Webhooks:
-    webhooks: tuple[Webhook, ...]
+    secret: str = field(repr=False)
 
 
 def create_webhook(
@@ -77,11 +81,7 @@ def webhooks() -> Call[tuple[Webhook, ...]]:
     Raises:
         ShopbellError: for any reason.
     """
-
-    def parse(answer: Answer) -> tuple[Webhook, ...]:
-        return read(_Webhooks, answer.json()).webhooks
-
-    return Call(method="GET", path="/api/webhooks", parse=parse)
+    return get_all("/api/webhooks", "webhooks", Webhook)
 
 
 def webhook(webhook_id: Id) -> Call[Webhook]:
@@ -129,6 +129,20 @@ def delete_webhook(webhook_id: Id) -> Call[Done]:
         ShopbellError: any other reason.
     """
     return post(f"/api/webhooks/{part(webhook_id)}/delete", Done)
+
+
+def rotate_webhook_secret(webhook_id: Id) -> Call[str]:
+    """Give a webhook a new secret, and return it: keep it, it is not shown again. For a day both of them sign.
+
+    Raises:
+        NotFound: 404.
+        ShopbellError: any other reason.
+    """
+
+    def parse(answer: Answer) -> str:
+        return read(str, answer.json().get("secret"), "#/secret")
+
+    return Call(method="POST", path=f"/api/webhooks/{part(webhook_id)}/rotate-secret", parse=parse)
 
 
 def _headers(extra: Mapping[str, str] | None) -> list[dict[str, str]] | None:

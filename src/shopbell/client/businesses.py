@@ -1,0 +1,173 @@
+"""Businesses: the stores that customers write to, and who works for them."""
+
+from dataclasses import dataclass, field
+
+from shopbell.client.call import Call, Done, Id, Pages, get, pages, part, post
+from shopbell.client.shape import named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Business:
+    """A store. Times are Unix milliseconds.
+
+    Args:
+        locale: the language that customers are spoken to.
+        region: the country of phone numbers without a ``+``.
+        time_zone: its name in the IANA database.
+        active: whether customers can write to it.
+    """
+
+    id: str
+    name: str
+    locale: str
+    region: str | None
+    time_zone: str
+    email: str | None = field(repr=False)
+    phone_number: str | None = field(repr=False)
+    forward_phone_number: str | None = field(repr=False)
+    active: bool
+    created_at_ms: int = named("createdAt")
+    deactivated_at_ms: int | None = named("deactivatedAt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Employee:
+    """Somebody who works, or worked, for the organization. Times are Unix milliseconds."""
+
+    id: str
+    name: str = field(repr=False)
+    email: str | None = field(repr=False)
+    active: bool
+    created_at_ms: int = named("createdAt")
+    deactivated_at_ms: int | None = named("deactivatedAt")
+
+
+def businesses(*, page_size: int | None = None) -> Pages[Business]:
+    """All businesses of the organization, the oldest first, closed ones among them.
+
+    Raises:
+        ShopbellError: for any reason, at any step.
+    """
+    return pages("/api/businesses", "businesses", Business, limit=page_size)
+
+
+def business(business_id: Id) -> Call[Business]:
+    """One business.
+
+    Raises:
+        NotFound: 404.
+        ShopbellError: any other reason.
+    """
+    return get(f"/api/businesses/{part(business_id)}", Business)
+
+
+def create_business(
+    name: str,
+    *,
+    locale: str | None = None,
+    region: str | None = None,
+    time_zone: str | None = None,
+    email: str | None = None,
+    phone_number: str | None = None,
+    forward_phone_number: str | None = None,
+) -> Call[Business]:
+    """Make a business; customers can write to it at once.
+
+    Raises:
+        ValidationFailed: 400.
+        ShopbellError: any other reason.
+    """
+    return post(
+        "/api/businesses",
+        Business,
+        name=name,
+        locale=locale,
+        region=region,
+        timeZone=time_zone,
+        email=email,
+        phoneNumber=phone_number,
+        forwardPhoneNumber=forward_phone_number,
+    )
+
+
+def update_business(
+    business_id: Id,
+    *,
+    name: str | None = None,
+    locale: str | None = None,
+    region: str | None = None,
+    time_zone: str | None = None,
+    email: str | None = None,
+    phone_number: str | None = None,
+    forward_phone_number: str | None = None,
+) -> Call[Business]:
+    """Change a business; what is None stays, an empty text takes a region, address or number away.
+
+    Raises:
+        ValidationFailed: 400.
+        NotFound: 404.
+        ShopbellError: any other reason.
+    """
+    return post(
+        f"/api/businesses/{part(business_id)}/update",
+        Business,
+        name=name,
+        locale=locale,
+        region=region,
+        timeZone=time_zone,
+        email=email,
+        phoneNumber=phone_number,
+        forwardPhoneNumber=forward_phone_number,
+    )
+
+
+def deactivate_business(business_id: Id) -> Call[Business]:
+    """Close a business to its customers; its conversations stay.
+
+    Raises:
+        NotFound: 404.
+        ShopbellError: any other reason.
+    """
+    return post(f"/api/businesses/{part(business_id)}/deactivate", Business)
+
+
+def employees(*, active: bool | None = None, page_size: int | None = None) -> Pages[Employee]:
+    """Employees, the oldest first: all, those who have not left, or those who have.
+
+    Raises:
+        ShopbellError: for any reason, at any step.
+    """
+    return pages("/api/employees", "employees", Employee, active=active, limit=page_size)
+
+
+def create_employee(name: str, *, email: str | None = None) -> Call[Employee]:
+    """Make an employee.
+
+    Raises:
+        ValidationFailed: 400.
+        Conflict: 409, another active one has that address.
+        ShopbellError: any other reason.
+    """
+    return post("/api/employees", Employee, name=name, email=email)
+
+
+def update_employee(employee_id: Id, *, name: str | None = None, email: str | None = None) -> Call[Done]:
+    """Change an employee; what is None stays, an empty text takes the address away.
+
+    Raises:
+        ValidationFailed: 400.
+        NotFound: 404.
+        Conflict: 409, another active one has that address.
+        ShopbellError: any other reason.
+    """
+    return post(f"/api/employees/{part(employee_id)}/update", Done, name=name, email=email)
+
+
+def deactivate_employee(employee_id: Id) -> Call[Done]:
+    """Let an employee leave; what they wrote stays.
+
+    Raises:
+        NotFound: 404.
+        ShopbellError: any other reason.
+    """
+    return post(f"/api/employees/{part(employee_id)}/deactivate", Done)
