@@ -33,6 +33,7 @@ from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.rowset import Program
 from shopbell.storage.running import hold
 from shopbell.wakes.hub import Wakes, relay_of
+from shopbell.worker import Worker
 
 NOTE_USES_EVERY_S = 10
 FORGET_KEYS_EVERY_S = 600
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     authentication = Authentication(database, secrets)
     readiness = Readiness(database)
     wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
+    worker = Worker(settings, database, secrets, wakes)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
     replies = group_commit(settings, database, readiness, wakes, from_organization)
     metrics = RequestMetrics()
@@ -95,6 +97,10 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         metrics.observe(REFUSED, status, 0.0)
         request_log.note(request_id, method, REFUSED, status, 0.0)
 
+    def end_waits() -> None:
+        wakes.end_waits()
+        worker.end()
+
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
@@ -104,6 +110,9 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             stack.push_async_callback(_quietly, "note uses of tokens", authentication.note_uses)
             await wakes.start()
             stack.push_async_callback(wakes.close)
+            if settings.run_worker:
+                worker.start()
+                stack.push_async_callback(worker.close)
             for queue in (sends, replies):
                 queue.start()
                 stack.push_async_callback(queue.close)
@@ -114,7 +123,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             ):
                 task = asyncio.create_task(_every(period_s, name, job))
                 stack.callback(task.cancel)
-            yield {"refused": refused, "end_waits": wakes.end_waits}
+            yield {"refused": refused, "end_waits": end_waits}
 
     return routes.build(
         settings,

@@ -249,6 +249,12 @@ class Settings(BaseSettings):
             raise ValueError("SHOPBELL_SECRET_KEY is required with PostgreSQL; `openssl rand -hex 32` makes one")
         return self
 
+    @model_validator(mode="after")
+    def _a_lease_that_outlives_its_attempt(self) -> Self:
+        if self.delivery_lease_s <= self.delivery_timeout_s:
+            raise ValueError("SHOPBELL_DELIVERY_LEASE_S: must be longer than SHOPBELL_DELIVERY_TIMEOUT_S")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -18,6 +18,7 @@ from shopbell.cli.server import server_app
 from shopbell.cli.templates import template_app
 from shopbell.cli.threads import customers_app, threads_app
 from shopbell.cli.tokens import token_app
+from shopbell.cli.worker import worker_app
 from shopbell.errors import ShopbellError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
 )
 app.add_typer(server_app)
+app.add_typer(worker_app)
 app.add_typer(backup_app)
 app.add_typer(organization_app, name="organization")
 app.add_typer(business_app, name="business")

@@ -112,7 +112,8 @@ deliveries = table(
     ),
 )
 """One event for one webhook. ``attempts`` counts all and is what a late answer is recognised by; ``step`` counts those
-of the present schedule, which a replay begins anew. ``body`` is made at the first attempt and never changes after."""
+of the present schedule whose outcome is known, which a replay begins anew. ``body`` is made at the first attempt and
+never changes after. Until when others wait is reckoned from ``first_attempt_at_ms``: a replay sets it to NULL."""
 
 delivery_queues = table(
     "delivery_queues",
@@ -125,6 +126,12 @@ delivery_queues = table(
     ms("leased_until_ms", nullable=True),
     PrimaryKeyConstraint("organization_id", "webhook_id", "thread_id", "background"),
     Index(None, "webhook_id", "due_at_ms"),
+    Index(
+        "ix_delivery_queues_leased",
+        "leased_until_ms",
+        sqlite_where=text("leased_until_ms IS NOT NULL"),
+        postgresql_where=text("leased_until_ms IS NOT NULL"),
+    ),
     postgresql_with={"fillfactor": 70},
 )
 """Where a thread's unsettled deliveries to a webhook stand: one row, which names the first of them, however many wait

@@ -75,6 +75,14 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_delivery_queues_webhook_id_due_at_ms"), "delivery_queues", ["webhook_id", "due_at_ms"], unique=False
     )
+    op.create_index(
+        "ix_delivery_queues_leased",
+        "delivery_queues",
+        ["leased_until_ms"],
+        unique=False,
+        sqlite_where=sa.text("leased_until_ms IS NOT NULL"),
+        postgresql_where=sa.text("leased_until_ms IS NOT NULL"),
+    )
     op.create_table(
         "attachments",
         sa.Column("organization_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -1,0 +1,28 @@
+"""``shopbell worker``: deliver webhooks in a process of its own."""
+
+import typer
+
+from shopbell.cli.output import JSON, print_json, say
+
+worker_app = typer.Typer()
+
+
+@worker_app.command()
+def worker(json: JSON = False) -> None:
+    """Deliver webhooks until SIGTERM or Ctrl-C; on PostgreSQL, any number of workers share the work."""
+    import structlog
+
+    from shopbell import settings
+    from shopbell.worker_process import run
+
+    chosen = settings.load()
+
+    def on_started() -> None:
+        if json:
+            print_json({"worker": "running"}, one_line=True)
+        elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
+            structlog.get_logger().info("delivering")
+        else:
+            say("Shopbell delivers webhooks", error=True)
+
+    run(chosen, on_started)

@@ -1,0 +1,332 @@
+"""Claims: what is due is leased, fairly, and its attempt counted, before anything is sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, select, tuple_
+
+from shopbell.outbox.queues import (
+    DELIVERY_KEY,
+    FINISH,
+    LEASE,
+    QUEUE_KEY,
+    START,
+    START_WITH_BODY,
+    WEBHOOK_KEY,
+    D,
+    DeliveryKey,
+    Parameters,
+    Q,
+    QueueKey,
+    W,
+    advance,
+    due_queues,
+    is_open,
+    of_delivery,
+    of_queue,
+    run,
+    under_way,
+)
+from shopbell.payloads import Told, body_of
+from shopbell.schedule import WebhookKey, share
+from shopbell.storage.delivery_schema import deliveries, events, webhooks
+from shopbell.storage.schema import attachments, customers, messages
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about claiming and settling.
+
+    Args:
+        lease_ms: how long a claim holds, in ms.
+        per_webhook: most deliveries under way to one webhook, whichever workers have them.
+        first_pause_ms: between an event and its first attempt, in ms.
+        order_wait_ms: how long others of a thread wait for one that does not get through, in ms.
+        failure_days: days without a success after which a webhook is switched off,
+        failure_attempts: with at least so many failures.
+    """
+
+    lease_ms: int
+    per_webhook: int
+    first_pause_ms: int
+    order_wait_ms: int
+    failure_days: float
+    failure_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that is this worker's until its lease ends.
+
+    Args:
+        queue: where it stands.
+        position: of its event in the organization's feed.
+        number: which attempt this is, from 1: the fence.
+        step: how many attempts of the present schedule came before.
+        leased_until_ms: when it is no longer this worker's, in Unix ms.
+        created_at_ms: when its event happened, in Unix ms.
+        body: what to send.
+        url: where to.
+        sealed_secrets: what signs, the present one first.
+        sealed_extra_headers: what goes with it, if anything.
+        is_failing: whether the webhook has failed since its last success.
+    """
+
+    queue: QueueKey
+    position: int
+    number: int
+    step: int
+    leased_until_ms: int
+    created_at_ms: int
+    body: str
+    url: str
+    sealed_secrets: tuple[str, ...]
+    sealed_extra_headers: str | None
+    is_failing: bool
+
+    @property
+    def webhook(self) -> WebhookKey:
+        """Whose delivery it is."""
+        return self.queue[:2]
+
+    @property
+    def delivery(self) -> DeliveryKey:
+        """Which one it is."""
+        return (*self.queue[:2], self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What there is to do.
+
+    Args:
+        webhooks: how many webhooks deliveries can go to now.
+        room: how many more each webhook that has some due may have under way.
+        oldest_due_ms: the due time of the delivery that waits longest, in Unix ms; None when none is due.
+        next_due_ms: when the next one that is not due yet will be; None when there is none.
+    """
+
+    webhooks: int
+    room: Mapping[WebhookKey, int]
+    oldest_due_ms: int | None
+    next_due_ms: int | None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something could be claimed now."""
+        return any(room > 0 for room in self.room.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a claim brought.
+
+    Args:
+        claimed: what is this worker's now.
+        outlook: what there was to do before it.
+        again: whether there may be more at once: another worker had its hands on it, or something was put aside.
+    """
+
+    claimed: list[Claimed]
+    outlook: Outlook
+    again: bool = False
+
+
+def look(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook:
+    """See what there is to do; changes nothing.
+
+    Args:
+        tx: a transaction that may only read.
+        rules: how many deliveries a webhook may have under way.
+        now_ms: the time in Unix ms.
+    """
+    first_due = (
+        select(Q.due_at_ms)
+        .where(Q.organization_id == W.organization_id, Q.webhook_id == W.id)
+        .order_by(Q.due_at_ms)
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = [((row[0], row[1]), row[2]) for row in tx.execute(select(*WEBHOOK_KEY, first_due).where(*is_open()))]
+    due = {key: at_ms for key, at_ms in found if at_ms is not None and at_ms <= now_ms}
+    busy = under_way(tx, now_ms) if due else {}
+    return Outlook(
+        webhooks=len(found),
+        room={key: max(0, rules.per_webhook - busy.get(key, 0)) for key in due},
+        oldest_due_ms=min(due.values(), default=None),
+        next_due_ms=min((at_ms for _, at_ms in found if at_ms is not None and at_ms > now_ms), default=None),
+    )
+
+
+def claim(tx: Connection, rules: Rules, *, free: int, busy: Mapping[int, int], last_served: int, now_ms: int) -> Taken:
+    """Lease what is due, fairly, and count an attempt of each; commit before anything is sent.
+
+    What can no longer be told, because its message was erased or deleted, is settled as ``skipped`` here.
+
+    Args:
+        tx: the transaction; the claim is its last part.
+        rules: lease and caps.
+        free: the worker's free slots.
+        busy: how many slots each organization holds at this worker.
+        last_served: the organization that was served last.
+        now_ms: the time in Unix ms.
+    """
+    outlook = look(tx, rules, now_ms=now_ms)
+    chosen = share(outlook.room, free=free, busy=busy, last_served=last_served)
+    if not chosen:
+        return Taken([], outlook)
+    mine = select(webhooks).where(tuple_(*WEBHOOK_KEY).in_(sorted(chosen)), *is_open())
+    locked = {
+        (row.organization_id, row.id): row for row in tx.execute(mine.with_for_update(key_share=True, skip_locked=True))
+    }
+    # Counted anew under the webhooks' locks: since the first look another worker may have claimed.
+    leased = under_way(tx, now_ms)
+    wanted = {key: min(chosen[key], rules.per_webhook - leased.get(key, 0)) for key in locked}
+    heads = _lock_heads(tx, {key: count for key, count in wanted.items() if count > 0}, now_ms)
+    claimed, again = _take(tx, rules, heads, locked, now_ms)
+    return Taken(claimed, outlook, again or len(locked) < len(chosen))
+
+
+def _lock_heads(tx: Connection, wanted: Mapping[WebhookKey, int], now_ms: int) -> dict[DeliveryKey, QueueKey]:
+    """The queues that are due longest, of each webhook so many, locked; those in others' hands left out."""
+    if not wanted:
+        return {}
+    keys = [tuple(row) for row in tx.execute(*due_queues(wanted, now_ms))]
+    if not keys:
+        return {}
+    due = select(*QUEUE_KEY, Q.position).where(tuple_(*QUEUE_KEY).in_(sorted(keys)), Q.due_at_ms <= now_ms)
+    rows = tx.execute(due.with_for_update(skip_locked=True))
+    return {(row[0], row[1], row[4]): (row[0], row[1], row[2], row[3]) for row in rows}
+
+
+def _take(
+    tx: Connection,
+    rules: Rules,
+    heads: Mapping[DeliveryKey, QueueKey],
+    locked: Mapping[WebhookKey, Row[Any]],
+    now_ms: int,
+) -> tuple[list[Claimed], bool]:
+    """Lease those of the heads that can be sent; whether others left room for what stands behind them."""
+    rows = _read(tx, list(heads))
+    claimed: list[Claimed] = []
+    leases: list[Parameters] = []
+    started: list[Parameters] = []
+    started_with_body: list[Parameters] = []
+    skipped: list[Parameters] = []
+    left: dict[QueueKey, int] = {}
+    for key, queue in sorted(heads.items()):
+        row, webhook = rows.get(key), locked[key[:2]]
+        ripe_at_ms = 0 if row is None or row.attempts else row.created_at_ms + rules.first_pause_ms
+        if row is None or row.state != "waiting":
+            left[queue] = now_ms
+        elif not _can_be_told(row):
+            skipped.append(of_delivery(key, state="skipped", settled_at_ms=now_ms))
+            left[queue] = now_ms
+        elif ripe_at_ms > now_ms:
+            leases.append(of_queue(queue, due_at_ms=ripe_at_ms, leased_until_ms=None))
+        else:
+            version = row.payload_version or webhook.payload_version
+            body = row.body or body_of(_told(row), version)
+            until_ms = now_ms + rules.lease_ms
+            claimed.append(_claimed(row, webhook, queue, body, until_ms, now_ms))
+            leases.append(of_queue(queue, due_at_ms=until_ms, leased_until_ms=until_ms))
+            counted = {"attempts": row.attempts + 1, "first_attempt_at_ms": row.first_attempt_at_ms or now_ms}
+            if row.body is None:
+                started_with_body.append(of_delivery(key, **counted, payload_version=version, body=body))
+            else:
+                started.append(of_delivery(key, **counted))
+    run(tx, (LEASE, leases), (START, started), (START_WITH_BODY, started_with_body), (FINISH, skipped))
+    advance(tx, left)
+    return claimed, bool(left)
+
+
+def _read(tx: Connection, keys: list[DeliveryKey]) -> dict[DeliveryKey, Row[Any]]:
+    """Deliveries, each with all that its body tells."""
+    if not keys:
+        return {}
+    e, m, a, c = events.c, messages.c, attachments.c, customers.c
+    event = and_(e.organization_id == D.organization_id, e.position == D.position)
+    message = and_(m.organization_id == e.organization_id, m.thread_id == e.thread_id, m.sequence == e.thread_sequence)
+    query = (
+        select(
+            deliveries,
+            e.type,
+            e.business_id,
+            e.customer_id,
+            e.thread_id.label("event_thread_id"),
+            e.thread_sequence,
+            e.details,
+            e.message_id,
+            e.created_at_ms.label("happened_at_ms"),
+            m.id.label("found_message_id"),
+            m.from_customer,
+            m.internal,
+            m.body.label("text"),
+            m.created_at_ms.label("sent_at_ms"),
+            m.employee_id,
+            m.external_id,
+            a.uuid,
+            a.name,
+            a.content_type,
+            a.length_bytes,
+            c.erased_at_ms,
+        )
+        .select_from(deliveries)
+        .outerjoin(events, event)
+        .outerjoin(messages, message)
+        .outerjoin(attachments, and_(a.organization_id == m.organization_id, a.id == m.attachment_id))
+        .outerjoin(customers, and_(c.organization_id == e.organization_id, c.id == e.customer_id))
+        .where(tuple_(*DELIVERY_KEY).in_(sorted(keys)))
+    )
+    return {(row.organization_id, row.webhook_id, row.position): row for row in tx.execute(query)}
+
+
+def _can_be_told(row: Row[Any]) -> bool:
+    """Whether what happened may still be told: not what was erased, nor a message that was deleted."""
+    if row.type is None or row.erased_at_ms is not None:
+        return False
+    return row.message_id is None or row.message_id == row.found_message_id
+
+
+def _told(row: Row[Any]) -> Told:
+    return Told(
+        organization_id=row.organization_id,
+        event_type=row.type,
+        created_at_ms=row.happened_at_ms,
+        business_id=row.business_id,
+        customer_id=row.customer_id,
+        thread_id=row.event_thread_id,
+        thread_sequence=row.thread_sequence,
+        details=row.details,
+        message_id=row.message_id,
+        from_customer=row.from_customer,
+        internal=row.internal,
+        text=row.text,
+        sent_at_ms=row.sent_at_ms,
+        employee_id=row.employee_id,
+        external_id=row.external_id,
+        attachment_uuid=row.uuid,
+        attachment_name=row.name,
+        attachment_type=row.content_type,
+        attachment_bytes=row.length_bytes,
+    )
+
+
+def _claimed(row: Row[Any], webhook: Row[Any], queue: QueueKey, body: str, until_ms: int, now_ms: int) -> Claimed:
+    secrets: tuple[str, ...] = (webhook.sealed_secret,)
+    if webhook.sealed_old_secret is not None and (webhook.old_secret_expires_at_ms or 0) > now_ms:
+        secrets += (webhook.sealed_old_secret,)
+    return Claimed(
+        queue=queue,
+        position=row.position,
+        number=row.attempts + 1,
+        step=row.step,
+        leased_until_ms=until_ms,
+        created_at_ms=row.created_at_ms,
+        body=body,
+        url=webhook.url,
+        sealed_secrets=secrets,
+        sealed_extra_headers=webhook.sealed_extra_headers,
+        is_failing=webhook.failing_since_ms is not None,
+    )

@@ -1,0 +1,318 @@
+"""The worker: claims what is due, sends it, settles it. Any number of them share the work on PostgreSQL.
+
+One task looks, claims and settles, and one transaction does both: what finished meanwhile is settled together with the
+next claim. Each delivery is sent by a task of its own, after the claim is committed. When the database fails, what came
+of attempts is kept until it is back.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
+
+import structlog
+from prometheus_client import Counter as Count
+from prometheus_client import Gauge, Histogram
+from sqlalchemy import Connection
+
+from shopbell.channels.webhook import WebhookChannel
+from shopbell.errors import StorageError
+from shopbell.keys import Keys
+from shopbell.outbound.addresses import AllowList
+from shopbell.outbound.client import OutboundClient
+from shopbell.outbox import log as delivery_log
+from shopbell.outbox.claims import Claimed, Outlook, Rules, Taken, claim, look
+from shopbell.outbox.settlements import Finished, settle
+from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, Outcome, decide
+from shopbell.sealing import Seals
+from shopbell.settings import Settings
+from shopbell.storage.database import Database
+from shopbell.wakes.hub import Listener, Wakes
+from shopbell.webhooks import SEALING_PURPOSE
+
+SWEEP_EVERY_S = 600
+_AGAIN_S = 0.02
+"""After which to look once more at what another worker had its hands on."""
+_LOOKING_SHARE = 5
+"""Looking takes at most a sixth of the time: after each look so many times as long is waited."""
+_PAUSE_AFTER_FAILURE_S = 0.5
+_MS = 1_000_000
+
+ATTEMPTS = Count("shopbell_delivery_attempts", "Attempts to deliver to a webhook, by what came of them.", ["outcome"])
+ATTEMPT_SECONDS = Histogram(
+    "shopbell_delivery_attempt_seconds",
+    "How long attempts took.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
+WAITING_SECONDS = Gauge(
+    "shopbell_delivery_waiting_seconds",
+    "For how long the oldest delivery that is due has been due.",
+    multiprocess_mode="livemax",
+)
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Delivers webhooks until it is closed.
+
+    Args:
+        settings: those of this process.
+        database: where the outbox is.
+        keys: the installation's keys.
+        wakes: tells of news; must be started.
+
+    Raises:
+        SettingsError: ``SHOPBELL_OUTBOUND_ALLOW`` cannot be read.
+    """
+
+    def __init__(self, settings: Settings, database: Database, keys: Keys, wakes: Wakes) -> None:
+        self._settings = settings
+        self._database = database
+        self._wakes = wakes
+        self._seals = Seals(keys, SEALING_PURPOSE)
+        self._allow = AllowList.parse(settings.outbound_allow)
+        self._rules = Rules(
+            lease_ms=round(settings.delivery_lease_s * 1_000),
+            per_webhook=settings.deliveries_per_webhook,
+            first_pause_ms=round(settings.delivery_schedule_s[0] * 1_000),
+            order_wait_ms=round(settings.delivery_order_wait_s * 1_000),
+            failure_days=settings.webhook_failure_days,
+            failure_attempts=settings.webhook_failure_attempts,
+        )
+        self._sending: dict[asyncio.Task[None], Claimed] = {}
+        self._finished: list[Finished] = []
+        self._listener = Listener()
+        self._ending = asyncio.Event()
+        self._last_served = 0
+        self._looks_at_s = 0.0
+        self._is_failing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to deliver; needs a running event loop."""
+        self._task = asyncio.create_task(self._run(), name="deliver")
+
+    def end(self) -> None:
+        """Claim nothing more; what is under way goes on for as long as ``shutdown_timeout_s``."""
+        self._ending.set()
+        self._listener.wake()
+
+    async def close(self) -> None:
+        """End, and settle what is done. What is still under way after the deadline is another worker's once its lease
+        ends: nobody knows whether it was received."""
+        self.end()
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        async with AsyncExitStack() as stack:
+            self._listener = stack.enter_context(self._wakes.listen(None))
+            if self._ending.is_set():
+                return
+            client = await stack.enter_async_context(
+                OutboundClient(self._allow, dns_timeout_s=self._settings.delivery_dns_timeout_s)
+            )
+            self._channel = WebhookChannel(
+                client,
+                self._seals,
+                timeout_s=self._settings.delivery_timeout_s,
+                connect_timeout_s=self._settings.delivery_connect_timeout_s,
+            )
+            sweeps = asyncio.create_task(self._sweep_now_and_then(), name="sweep the delivery log")
+            stack.callback(sweeps.cancel)
+            while not self._ending.is_set():
+                await self._listener.wait(await self._safely_turn())
+            await self._finish()
+
+    async def _safely_turn(self) -> float:
+        """One turn, after which the worker goes on, whatever happens; gives the seconds to wait then."""
+        try:
+            wait_s = await self._turn()
+        except StorageError:
+            if not self._is_failing:
+                log.warning("put off", job="deliver")
+            self._is_failing = True
+        except Exception as error:  # a bug in one turn must not be the end of all later ones
+            log.error("bug", job="deliver", exc_info=error)
+        else:
+            if self._is_failing:
+                log.info("delivers again")
+            self._is_failing = False
+            return wait_s
+        await self._pause(_PAUSE_AFTER_FAILURE_S)
+        return 0
+
+    async def _turn(self) -> float:
+        """Settle what is done, and claim; gives the seconds after which to look again unless something happens."""
+        if not self._finished:
+            outlook = await self._look()
+            if not outlook.webhooks:
+                # Nobody is to be told: messages come and go, and nothing needs to be looked at.
+                await self._pause(self._settings.poll_interval_s)
+                return 0
+            if not outlook.has_work or self._free <= 0:
+                return self._until(outlook, 0)
+        taken = await self._settle_and_claim()
+        for claimed in taken.claimed:
+            self._last_served = claimed.webhook[0]
+            self._send(claimed)
+        return _AGAIN_S if taken.again else self._until(taken.outlook, len(taken.claimed))
+
+    async def _settle_and_claim(self) -> Taken:
+        finished, self._finished = self._finished, []
+        free = 0 if self._ending.is_set() else self._free
+        busy = Counter(claimed.webhook[0] for claimed in self._sending.values())
+        try:
+            return await self._database.write(
+                _settle_and_claim, self._rules, finished, free, busy, self._last_served, _now_ms()
+            )
+        except BaseException:
+            self._finished = finished + self._finished
+            raise
+
+    async def _look(self) -> Outlook:
+        """See what there is to do, but not so often that looking is all that is done."""
+        await self._pause(self._looks_at_s - time.monotonic())
+        begun_s = time.monotonic()
+        outlook = await self._database.read(look, self._rules, now_ms=_now_ms())
+        self._looks_at_s = time.monotonic() + _LOOKING_SHARE * (time.monotonic() - begun_s)
+        oldest_ms = outlook.oldest_due_ms
+        WAITING_SECONDS.set(0 if oldest_ms is None else max(0, _now_ms() - oldest_ms) / 1_000)
+        return outlook
+
+    def _until(self, outlook: Outlook, claimed: int) -> float:
+        if outlook.next_due_ms is None or claimed:
+            return self._settings.poll_interval_s
+        return min(max(outlook.next_due_ms - _now_ms(), 1) / 1_000, self._settings.poll_interval_s)
+
+    @property
+    def _free(self) -> int:
+        return self._settings.deliveries_per_worker - len(self._sending)
+
+    def _send(self, claimed: Claimed) -> None:
+        task = asyncio.create_task(self._deliver(claimed))
+        self._sending[task] = claimed
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        self._listener.wake()
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        left_ms = claimed.leased_until_ms - _now_ms()
+        if self._ending.is_set() or left_ms < self._settings.delivery_timeout_s * 1_000:
+            # The claim took so long that another worker could have it before the attempt ends.
+            self._finished.append(Finished(claimed, None, NotSent()))
+            return
+        attempt = await self._channel.send(claimed)
+        outcome = decide(
+            attempt,
+            claimed.step,
+            now_ms=_now_ms(),
+            pauses_s=self._settings.delivery_schedule_s,
+            jitter=self._settings.delivery_jitter,
+            chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+        self._finished.append(Finished(claimed, attempt, outcome))
+        _note(claimed, attempt, outcome)
+
+    async def _finish(self) -> None:
+        """Let what is under way end, within the deadline, and settle it."""
+        deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
+        while self._finished or (self._sending and time.monotonic() < deadline_s):
+            try:
+                if self._finished:
+                    await self._settle_and_claim()
+            except StorageError:
+                log.warning("put off", job="deliver")
+                break
+            if self._sending:
+                left_s = max(0, deadline_s - time.monotonic())
+                await asyncio.wait(self._sending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        cut = list(self._sending)
+        for task in cut:
+            task.cancel()
+        await asyncio.gather(*cut, return_exceptions=True)
+
+    async def _sweep_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            try:
+                await sweep(self._database, self._settings.delivery_log_days, now_ms=_now_ms())
+            except StorageError:
+                log.warning("put off", job="sweep the delivery log")
+            except Exception as error:  # a bug in one run must not be the end of all later ones
+                log.error("bug", job="sweep the delivery log", exc_info=error)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, whatever the news, but not when the worker is to end."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._ending.wait()
+
+
+def _settle_and_claim(
+    tx: Connection,
+    rules: Rules,
+    finished: list[Finished],
+    free: int,
+    busy: dict[int, int],
+    last_served: int,
+    now_ms: int,
+) -> Taken:
+    settle(tx, rules, finished, now_ms=now_ms)
+    if free <= 0:
+        return Taken([], look(tx, rules, now_ms=now_ms))
+    return claim(tx, rules, free=free, busy=busy, last_served=last_served, now_ms=now_ms)
+
+
+async def sweep(database: Database, log_days: int, *, now_ms: int) -> None:
+    """Delete the delivery log's old part, and give up what was held for as long; in small pieces.
+
+    Args:
+        database: where it is.
+        log_days: days to keep.
+        now_ms: the time in Unix ms.
+
+    Raises:
+        StorageError: the database failed; what was done is done.
+    """
+    before_ms = now_ms - log_days * delivery_log.DAY_MS
+    more = True
+    while more:
+        more = await database.write(delivery_log.give_up_held, before_ms=before_ms, now_ms=now_ms)
+    for webhook in await database.read(delivery_log.webhooks_with_a_log):
+        after: int | None = 0
+        while after is not None:
+            after = await database.write(delivery_log.forget, webhook, after, before_ms=before_ms)
+
+
+def _note(claimed: Claimed, attempt: Attempt, outcome: Outcome) -> None:
+    """Count an attempt, and say in the log what did not get through, without address or text."""
+    ATTEMPTS.labels(type(outcome).__name__.lower()).inc()
+    ATTEMPT_SECONDS.observe(attempt.duration_ms / 1_000)
+    if isinstance(outcome, Delivered):
+        return
+    organization_id, webhook_id = claimed.webhook
+    say = log.warning if isinstance(outcome, GiveUp) else log.debug
+    say(
+        "not delivered",
+        organization=organization_id,
+        webhook=webhook_id,
+        position=claimed.position,
+        attempt=claimed.number,
+        status=attempt.status,
+        error=attempt.error,
+        outcome=type(outcome).__name__,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // _MS
