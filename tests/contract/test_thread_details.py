@@ -1,0 +1,230 @@
+"""How a conversation stands, the list of conversations, and what was said in one."""
+
+import time
+from typing import Any
+
+import httpx2
+import pytest
+
+from harness.shop import HELLO, Shop, faults_of
+
+SEND = "/api/send-message-to-customer-thread"
+DETAILS = "/api/get-customer-thread-details"
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def _get(shop: Shop, path: str, token: str = "", **query: Any) -> httpx2.Response:
+    return shop.server.client.get(path, params=query, headers={"token": token or shop.world.token})
+
+
+def _details(shop: Shop, thread_id: str) -> dict[str, Any]:
+    answer = _get(shop, DETAILS, customerThreadId=thread_id)
+    assert answer.status_code == 200, answer.text
+    details: dict[str, Any] = answer.json()
+    return details
+
+
+def _listed(shop: Shop, **query: Any) -> list[dict[str, Any]]:
+    answer = _get(shop, "/api/threads", **query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["nextCursor"] is None
+    threads: list[dict[str, Any]] = answer.json()["threads"]
+    return threads
+
+
+def _ids(shop: Shop, **query: Any) -> list[str]:
+    return [thread["customerThreadId"] for thread in _listed(shop, **query)]
+
+
+def _pages(shop: Shop, path: str, what: str, **query: Any) -> list[list[dict[str, Any]]]:
+    pages, cursor = [], None
+    while True:
+        answer = _get(shop, path, **query, **({"cursor": cursor} if cursor else {}))
+        assert answer.status_code == 200, answer.text
+        pages.append(answer.json()[what])
+        cursor = answer.json()["nextCursor"]
+        if cursor is None:
+            return pages
+
+
+def _merge(shop: Shop, merged_id: int, kept_id: int) -> None:
+    change = "UPDATE customers SET merged_into_id = :kept WHERE id = :merged"
+    assert shop.database.change(change, kept=kept_id, merged=merged_id)
+
+
+def test_the_details_are_those_of_the_contract_and_our_own(shop: Shop) -> None:
+    before_ms = time.time_ns() // 1_000_000
+    thread_id = shop.send()
+    details = _details(shop, thread_id)
+    created_at = details.pop("createdAt")
+    assert before_ms <= created_at <= time.time_ns() // 1_000_000
+    assert details == {
+        "customerChannel": "WEB",
+        "status": "waiting",
+        "isMessagingWindowOpen": True,
+        "customerThreadId": thread_id,
+        "businessId": shop.world.boston,
+        "customerId": str(shop.customer_of(thread_id)),
+        "assigneeUserId": None,
+        "updatedAt": created_at,
+        "lastSequence": 1,
+        "lastCustomerMessageAt": created_at,
+    }
+
+
+def test_the_details_follow_what_happens(shop: Shop) -> None:
+    thread_id = shop.send()
+    first = _details(shop, thread_id)
+    assert shop.post({"customerThreadId": thread_id, "text": "Hello"}, path=SEND).status_code == 200
+    second = _details(shop, thread_id)
+    assert (second["status"], second["lastSequence"]) == ("replied", 2)
+    assert second["updatedAt"] >= first["updatedAt"]
+    assert second["lastCustomerMessageAt"] == first["lastCustomerMessageAt"]
+
+
+@pytest.mark.parametrize(("age_ms", "is_open"), [(DAY_MS - 60_000, True), (DAY_MS, False)])
+def test_the_window_of_whatsapp_is_open_for_a_day(shop: Shop, age_ms: int, is_open: bool) -> None:
+    thread_id = shop.send()
+    change = "UPDATE threads SET channel = 'WHATSAPP', last_customer_message_at_ms = :at WHERE id = :id"
+    assert shop.database.change(change, at=time.time_ns() // 1_000_000 - age_ms, id=int(thread_id))
+    details = _details(shop, thread_id)
+    assert details["customerChannel"] == "WHATSAPP"
+    assert details["isMessagingWindowOpen"] is is_open
+
+
+def test_a_conversation_of_another_organization_is_none(shop: Shop) -> None:
+    globex = shop.send(token=shop.world.globex_token, businessId=shop.world.london)
+    for id_ in (globex, "1", str(2**53 - 1)):
+        for answer in (
+            _get(shop, DETAILS, customerThreadId=id_),
+            _get(shop, f"/api/threads/{id_}/messages"),
+            _get(shop, "/api/get-whatsapp-templates", customerThreadId=id_),
+        ):
+            assert answer.status_code == 404
+            assert answer.json()["developerMessage"] == "Resource not found"
+    assert _get(shop, "/api/threads/carol/messages").status_code == 404
+    assert faults_of(_get(shop, DETAILS)) == {("query", "customerThreadId", "required")}
+    assert faults_of(_get(shop, DETAILS, customerThreadId="carol")) == {("query", "customerThreadId", "invalid_format")}
+
+
+def test_a_merged_customers_conversation_is_the_kept_customers(shop: Shop) -> None:
+    first, second, third, other = shop.send(), shop.send(), shop.send(), shop.send()
+    kept, merged, merged_before = (shop.customer_of(thread_id) for thread_id in (first, second, third))
+    _merge(shop, merged_before, merged)
+    _merge(shop, merged, kept)
+    for thread_id in (first, second, third):
+        assert _details(shop, thread_id)["customerId"] == str(kept)
+    for customer_id in (kept, merged, merged_before):
+        assert _ids(shop, customerId=customer_id) == [third, second, first]
+    assert _ids(shop, customerId=shop.customer_of(other)) == [other]
+
+
+def test_conversations_are_listed_the_newest_first_by_whatever_one_asks(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    boston = shop.send(user=user)
+    paris = shop.send(user=user, businessId=shop.world.paris)
+    customer_id = shop.customer_of(boston)
+    other = shop.send()
+    assert _ids(shop, customerId=customer_id) == [paris, boston]
+    assert _listed(shop, customerId=customer_id, businessId=shop.world.boston) == [_details(shop, boston)]
+    shop.post({"customerThreadId": paris, "status": "resolved"}, path="/api/update-thread-status")
+    assert _ids(shop, customerId=customer_id, status="resolved") == [paris]
+    assert _ids(shop, customerId=customer_id, status="waiting") == [boston]
+    shop.database.change("UPDATE threads SET channel = 'SMS' WHERE id = :id", id=int(boston))
+    assert _ids(shop, customerId=customer_id, channel="SMS") == [boston]
+    assert _ids(shop, customerId=customer_id, channel="EMAIL") == []
+    newest_ms = _details(shop, other)["updatedAt"]
+    shop.database.change("UPDATE threads SET updated_at_ms = :at WHERE id = :id", at=newest_ms + 50, id=int(paris))
+    shop.database.change("UPDATE threads SET updated_at_ms = :at WHERE id = :id", at=newest_ms + 49, id=int(boston))
+    assert _ids(shop, customerId=customer_id, updatedSince=newest_ms + 50) == [paris]
+    assert _ids(shop, customerId=customer_id, updatedSince=newest_ms + 49) == [paris, boston]
+
+
+def test_a_filter_that_names_nothing_of_the_organization_finds_nothing(shop: Shop) -> None:
+    globex = shop.send(token=shop.world.globex_token, businessId=shop.world.london)
+    assert _listed(shop, businessId=shop.world.london) == []
+    assert _listed(shop, customerId=shop.customer_of(globex)) == []
+    assert _listed(shop, assigneeUserId=1) == []
+    wrong = _get(shop, "/api/threads", status="done", channel="web", updatedSince=-1, limit=0, cursor="x")
+    assert faults_of(wrong) == {
+        ("query", "status", "invalid_value"),
+        ("query", "channel", "invalid_value"),
+        ("query", "updatedSince", "invalid_value"),
+        ("query", "limit", "invalid_value"),
+    }
+    assert faults_of(_get(shop, "/api/threads", cursor="x")) == {("query", "cursor", "invalid_format")}
+
+
+def test_pages_of_conversations_stay_right_while_others_begin(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    businesses = (shop.world.boston, shop.world.paris, shop.world.nowhere)
+    begun = [shop.send(user=user, businessId=business) for business in businesses]
+    customer_id = shop.customer_of(begun[0])
+    first = _get(shop, "/api/threads", customerId=customer_id, limit=2).json()
+    assert [thread["customerThreadId"] for thread in first["threads"]] == [begun[2], begun[1]]
+    later = shop.send()
+    _merge(shop, shop.customer_of(later), customer_id)
+    second = _get(shop, "/api/threads", customerId=customer_id, limit=2, cursor=first["nextCursor"]).json()
+    assert [thread["customerThreadId"] for thread in second["threads"]] == [begun[0]]
+    assert second["nextCursor"] is None
+    assert _ids(shop, customerId=customer_id) == [later, *reversed(begun)]
+
+
+def test_what_a_blocked_customer_opened_is_seen_by_nobody(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    customer_id = shop.customer_of(shop.send(user=user))
+    shop.database.change("UPDATE customers SET blocked_at_ms = 1 WHERE id = :id", id=customer_id)
+    unseen = shop.send(user=user, businessId=shop.world.paris)
+    assert unseen not in _ids(shop, customerId=customer_id)
+    assert _get(shop, DETAILS, customerThreadId=unseen).status_code == 404
+    assert _get(shop, f"/api/threads/{unseen}/messages").status_code == 404
+
+
+def test_what_was_said_is_listed_in_its_order_with_all_that_is_known_of_it(shop: Shop) -> None:
+    thread_id = shop.send()
+    note = shop.post({"customerThreadId": thread_id, "text": "Who knows?", "internal": True}, path=SEND)
+    answer = _get(shop, f"/api/threads/{thread_id}/messages").json()
+    created = [row["created_at_ms"] for row in shop.messages(thread_id)]
+    common = {"employeeUserId": None, "contentSid": None, "externalId": None, "attachment": None}
+    first = {"sequence": 1, "text": HELLO, "fromCustomer": True, "internal": False}
+    second = {"sequence": 2, "text": "Who knows?", "fromCustomer": False, "internal": True}
+    assert answer == {
+        "messages": [
+            {"id": str(shop.messages(thread_id)[0]["id"]), **first, "createdAt": created[0], **common},
+            {"id": note.json()["messageId"], **second, "createdAt": created[1], **common},
+        ],
+        "lastSequence": 2,
+        "nextCursor": None,
+    }
+
+
+def test_messages_are_read_on_from_where_one_stopped(shop: Shop) -> None:
+    thread_id = shop.send()
+    for number in range(2, 8):
+        shop.post({"customerThreadId": thread_id, "text": f"message {number}"}, path=SEND)
+    path = f"/api/threads/{thread_id}/messages"
+    pages = _pages(shop, path, "messages", limit=3)
+    assert [[message["sequence"] for message in page] for page in pages] == [[1, 2, 3], [4, 5, 6], [7]]
+    pages = _pages(shop, path, "messages", limit=3, afterSequence=4)
+    assert [[message["sequence"] for message in page] for page in pages] == [[5, 6, 7]]
+    assert _pages(shop, path, "messages", afterSequence=7) == [[]]
+    wrong = _get(shop, path, afterSequence="x", limit=201)
+    assert faults_of(wrong) == {("query", "afterSequence", "invalid_format"), ("query", "limit", "invalid_value")}
+
+
+def test_a_message_shows_the_file_that_it_carries(shop: Shop) -> None:
+    thread_id = shop.send()
+    message_id = shop.messages(thread_id)[0]["id"]
+    insert = (
+        "INSERT INTO attachments (organization_id, id, uuid, name, content_type, length_bytes, sha256, created_at_ms) "
+        "VALUES (:organization, :id, :uuid, 'hat.png', 'image/png', 5, 'x', 1)"
+    )
+    uuid = f"{message_id:032d}"
+    shop.database.change(insert, organization=int(shop.world.acme), id=message_id + 10**9, uuid=uuid)
+    change = "UPDATE messages SET attachment_id = :file, external_id = 'SM1' WHERE id = :id"
+    shop.database.change(change, file=message_id + 10**9, id=message_id)
+    (message,) = _get(shop, f"/api/threads/{thread_id}/messages").json()["messages"]
+    file = {"uuid": uuid, "name": "hat.png", "contentType": "image/png", "lengthBytes": 5}
+    assert message["attachment"] | file == message["attachment"]
+    assert message["attachment"]["attachmentId"] == str(message_id + 10**9)
+    assert message["externalId"] == "SM1"

@@ -1,0 +1,161 @@
+"""``POST /api/transfer-customer-thread``: a conversation goes to another business."""
+
+import json
+from typing import Any
+
+import httpx2
+
+from harness.shop import Shop, faults_of
+
+TRANSFER = "/api/transfer-customer-thread"
+
+
+def _transfer(shop: Shop, thread_id: str | int, business_id: str | int, **fields: Any) -> httpx2.Response:
+    return shop.post({"customerThreadId": thread_id, "businessId": business_id, **fields}, path=TRANSFER)
+
+
+def _events(shop: Shop, thread_id: str) -> list[dict[str, Any]]:
+    query = "SELECT * FROM events WHERE thread_id = :id AND type = 'transfer' ORDER BY position"
+    return shop.database.rows(query, id=int(thread_id))
+
+
+def _employee(shop: Shop) -> str:
+    answer = shop.post({"name": "Alice"}, path="/api/employees")
+    assert answer.status_code == 200, answer.text
+    employee_id: str = answer.json()["id"]
+    return employee_id
+
+
+def _merge(shop: Shop, merged: int, kept: int) -> int:
+    """Do to the tables what a merge does where both customers have a thread with the same business."""
+    merge_id = merged + 10**9
+    shop.database.change(
+        "INSERT INTO customer_merges (organization_id, id, kept_customer_id, merged_customer_id, filled_fields, "
+        "created_at_ms) VALUES (:organization, :id, :kept, :merged, '', 1)",
+        organization=int(shop.world.acme),
+        id=merge_id,
+        kept=kept,
+        merged=merged,
+    )
+    shop.database.change("UPDATE customers SET merged_into_id = :kept WHERE id = :id", kept=kept, id=merged)
+    return merge_id
+
+
+def test_a_conversation_goes_over_with_all_its_messages(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    thread_id = shop.send(user=user)
+    before = shop.thread(thread_id)
+    answer = _transfer(shop, int(thread_id), int(shop.world.paris))
+    assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
+    after = shop.thread(thread_id)
+    assert str(after["business_id"]) == shop.world.paris
+    assert after["updated_at_ms"] >= before["updated_at_ms"]
+    same = {"business_id": None, "updated_at_ms": None}
+    assert after | same == before | same
+    assert len(shop.messages(thread_id)) == 1
+    assert shop.send(user=user, businessId=shop.world.paris) == thread_id
+    assert [row["sequence"] for row in shop.messages(thread_id)] == [1, 2]
+
+
+def test_a_later_message_to_the_former_business_begins_a_conversation_there(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    thread_id = shop.send(user=user)
+    assert _transfer(shop, thread_id, shop.world.paris).status_code == 200
+    new = shop.send(user=user)
+    assert new != thread_id
+    assert str(shop.thread(new)["business_id"]) == shop.world.boston
+    assert shop.customer_of(new) == shop.customer_of(thread_id)
+
+
+def test_the_event_names_both_businesses_and_who_did_it(shop: Shop) -> None:
+    thread_id, employee_id = shop.send(), _employee(shop)
+    assert _transfer(shop, thread_id, shop.world.paris, employeeUserId=employee_id).status_code == 200
+    assert _transfer(shop, thread_id, shop.world.boston).status_code == 200
+    boston, paris = int(shop.world.boston), int(shop.world.paris)
+    events = _events(shop, thread_id)
+    assert [json.loads(event["details"]) for event in events] == [
+        {"fromBusinessId": boston, "toBusinessId": paris, "employeeUserId": int(employee_id)},
+        {"fromBusinessId": paris, "toBusinessId": boston, "employeeUserId": None},
+    ]
+    assert [event["business_id"] for event in events] == [paris, boston]
+    assert [event["thread_sequence"] for event in events] == [1, 1]
+
+
+def test_status_and_assignee_stay(shop: Shop) -> None:
+    thread_id, employee_id = shop.send(), _employee(shop)
+    shop.post({"customerThreadId": thread_id, "employeeUserId": employee_id}, path="/api/assign-customer-thread")
+    shop.post({"customerThreadId": thread_id, "status": "resolved"}, path="/api/update-thread-status")
+    assert _transfer(shop, thread_id, shop.world.paris).status_code == 200
+    path = "/api/get-customer-thread-details"
+    query = {"customerThreadId": thread_id}
+    details = shop.server.client.get(path, params=query, headers={"token": shop.world.token}).json()
+    told = (details["businessId"], details["status"], details["assigneeUserId"])
+    assert told == (shop.world.paris, "resolved", employee_id)
+
+
+def test_what_is_not_the_organizations_cannot_be_named(shop: Shop) -> None:
+    thread_id = shop.send()
+    globex = shop.send(token=shop.world.globex_token, businessId=shop.world.london)
+    made = shop.post({"name": "Bob"}, path="/api/employees", token=shop.world.globex_token)
+    bob = made.json()["id"]
+    answers = [
+        _transfer(shop, globex, shop.world.paris),
+        _transfer(shop, "1", shop.world.paris),
+        _transfer(shop, thread_id, shop.world.london),
+        _transfer(shop, thread_id, "1"),
+        _transfer(shop, thread_id, shop.world.paris, employeeUserId=bob),
+        _transfer(shop, thread_id, shop.world.paris, employeeUserId="1"),
+    ]
+    assert {(answer.status_code, answer.json()["developerMessage"]) for answer in answers} == {
+        (404, "Resource not found")
+    }
+    assert _events(shop, thread_id) == []
+    assert _events(shop, globex) == []
+    missing = shop.post({}, path=TRANSFER)
+    assert faults_of(missing) == {("body", "#/customerThreadId", "required"), ("body", "#/businessId", "required")}
+
+
+def test_what_cannot_be_is_a_conflict_and_changes_nothing(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    boston, paris = shop.send(user=user), shop.send(user=user, businessId=shop.world.paris)
+    same = _transfer(shop, boston, shop.world.boston)
+    closed = _transfer(shop, boston, shop.world.closed)
+    taken = _transfer(shop, boston, shop.world.paris)
+    for answer, word in ((same, "already"), (closed, "closed"), (taken, "GET /api/threads")):
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "/problems/conflict"
+        assert word in answer.json()["developerMessage"]
+    assert str(shop.thread(boston)["business_id"]) == shop.world.boston
+    assert _events(shop, boston) == _events(shop, paris) == []
+
+
+def test_what_a_blocked_customer_opened_there_is_not_in_the_way(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    thread_id = shop.send(user=user)
+    customer_id = shop.customer_of(thread_id)
+    shop.database.change("UPDATE customers SET blocked_at_ms = 1 WHERE id = :id", id=customer_id)
+    unseen = shop.send(user=user, businessId=shop.world.paris)
+    assert unseen != thread_id
+    assert _transfer(shop, thread_id, shop.world.paris).status_code == 200
+    assert str(shop.thread(thread_id)["business_id"]) == shop.world.paris
+    shop.database.change("UPDATE customers SET blocked_at_ms = NULL WHERE id = :id", id=customer_id)
+    assert shop.send(user=user, businessId=shop.world.paris) == thread_id
+
+
+def test_a_customers_other_conversation_is_in_the_way_under_each_of_their_ids(shop: Shop) -> None:
+    kept_user = {"email": shop.somebody()}
+    kept, merged = shop.send(user=kept_user), shop.send()
+    shop.send(user=kept_user, businessId=shop.world.paris)
+    _merge(shop, shop.customer_of(merged), shop.customer_of(kept))
+    assert _transfer(shop, merged, shop.world.paris).status_code == 409
+
+
+def test_a_merged_customers_conversation_goes_over_to_the_kept_one_who_writes_on_there(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    kept, merged = shop.send(user=user), shop.send()
+    kept_customer = shop.customer_of(kept)
+    merge_id = _merge(shop, shop.customer_of(merged), kept_customer)
+    assert _transfer(shop, merged, shop.world.paris).status_code == 200
+    assert shop.customer_of(merged) == kept_customer
+    assert shop.thread(merged)["merge_id"] == merge_id
+    assert shop.send(user=user, businessId=shop.world.paris) == merged
