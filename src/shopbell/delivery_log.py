@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -106,14 +106,14 @@ def find(
     """
     webhooks.check_exists(tx, organization_id, webhook_id)
     d = deliveries.c
-    wanted: list[tuple[ColumnElement[bool], object]] = [
-        (d.position < before, before),
-        (d.state == state, state),
-        (d.created_at_ms >= since_ms, since_ms),
-        (d.thread_id == thread_id, thread_id),
-        (event_rows.c.type == event_type, event_type),
-    ]
-    query = _select(organization_id, webhook_id).where(*(condition for condition, given in wanted if given is not None))
+    query = _select(organization_id, webhook_id)
+    if before is not None:
+        query = query.where(d.position < before)
+    if since_ms is not None:
+        query = query.where(d.created_at_ms >= since_ms)
+    for column, value in ((d.state, state), (d.thread_id, thread_id), (event_rows.c.type, event_type)):
+        if value is not None:
+            query = query.where(column == value)
     return [_delivery(row) for row in tx.execute(query.order_by(d.position.desc()).limit(limit))]
 
 
