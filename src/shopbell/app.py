@@ -10,6 +10,9 @@ import structlog
 from starlette.types import ASGIApp
 
 from shopbell import idempotency, installation, keys, logs, organizations
+from shopbell.attachment_links import AttachmentLinks
+from shopbell.attachment_sweep import Sweep
+from shopbell.blobs.open import open_store
 from shopbell.demo import Demo
 from shopbell.errors import StorageError
 from shopbell.http import routes
@@ -38,6 +41,7 @@ from shopbell.worker import Worker
 NOTE_USES_EVERY_S = 10
 FORGET_KEYS_EVERY_S = 600
 MEASURE_EVERY_S = 1
+SWEEP_EVERY_S = 60
 
 Item = TypeVar("Item", Send, Reply)
 Result = TypeVar("Result")
@@ -65,6 +69,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     secrets = keys.load(settings)
     database = open_database(settings)
     database.write_now(installation.adopt, secrets)
+    blobs = open_store(settings)
 
     authentication = Authentication(database, secrets)
     readiness = Readiness(database)
@@ -84,6 +89,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         replies=replies,
         wakes=wakes,
         waiting=Waiting(wakes, database, settings.poll_interval_s),
+        blobs=blobs,
+        links=AttachmentLinks(secrets, settings.attachment_link_s),
     )
     widget = SendMessageToBusiness(
         authentication=authentication,
@@ -106,6 +113,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         async with AsyncExitStack() as stack:
             stack.callback(request_log.write)
             stack.push_async_callback(database.close)
+            if blobs:
+                stack.callback(blobs.close)
             stack.enter_context(hold(database))
             stack.push_async_callback(_quietly, "note uses of tokens", authentication.note_uses)
             await wakes.start()
@@ -120,6 +129,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
                 (NOTE_USES_EVERY_S, "note uses of tokens", authentication.note_uses),
                 (FORGET_KEYS_EVERY_S, "forget expired keys", lambda: _forget_expired_keys(database)),
                 (MEASURE_EVERY_S, "measure the queue", lambda: _measure_queues(sends, replies)),
+                *([(SWEEP_EVERY_S, "delete unused attachments", Sweep(database, blobs).run)] if blobs else []),
             ):
                 task = asyncio.create_task(_every(period_s, name, job))
                 stack.callback(task.cancel)

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from shopbell.errors import Problem, RequestTimeout, TemporarilyUnavailable
+from shopbell.http import pace
 from shopbell.http.exchange import CLOSE, Exchange
 from shopbell.http.problems import Answer, render
 from shopbell.http.request_id import request_id_of
@@ -261,5 +262,7 @@ class Connection(HttpToolsProtocol):
             self.deadline_s = now_s + self.limits.header_timeout_s
         elif self._phase == HEAD:
             self._refuse(RequestTimeout("headers"))
+        elif not self.server_state.closing and pace.is_kept(self.cycle.scope, self.limits.body_timeout_s):
+            self.deadline_s = now_s + self.limits.body_timeout_s
         else:
             self._spoil(RequestTimeout("body"))

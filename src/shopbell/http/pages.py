@@ -1,7 +1,6 @@
 """Pages for people: what runs here, what each error means, and the API reference. No page needs the internet."""
 
 import ipaddress
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shopbell import __version__
 from shopbell.demo import Demo, curl_command
 from shopbell.errors import PROBLEMS, NotFound
+from shopbell.http.addresses import PLAIN_HOST, base_url
 from shopbell.settings import Settings
 
 PLACEHOLDER_TOKEN = "your-api-token"  # noqa: S105 - stands where the token goes
@@ -26,8 +26,6 @@ _SWAGGER_FILES = {
     for name in ("swagger-ui.css", "swagger-ui-bundle.js")
 }
 
-# A command line is made of it: nothing may pass that means something to a shell, or to a page.
-_PLAIN_HOST = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 _NOTHING_ELSE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,9 +58,9 @@ def index(request: Request) -> Response:
     demo: Demo | None = request.app.state.demo
     is_real = demo is not None and _is_at_the_machine_itself(request)
     if demo is not None and is_real:
-        command = curl_command(_base_url(request, settings), demo.token, demo.business_ids[0])
+        command = curl_command(base_url(request, settings), demo.token, demo.business_ids[0])
     else:
-        command = curl_command(_base_url(request, settings), PLACEHOLDER_TOKEN, PLACEHOLDER_BUSINESS_ID)
+        command = curl_command(base_url(request, settings), PLACEHOLDER_TOKEN, PLACEHOLDER_BUSINESS_ID)
     return _page("index.html", root="", command=command, is_real=is_real, cache="no-store")
 
 
@@ -128,7 +126,7 @@ def _is_at_the_machine_itself(request: Request) -> bool:
     """
     if request.client is None or not _is_loopback(request.client.host) or _has_come_through_a_proxy(request.headers):
         return False
-    host = _PLAIN_HOST.fullmatch(request.headers.get("host", ""))
+    host = PLAIN_HOST.fullmatch(request.headers.get("host", ""))
     return host is not None and host["name"].lower() in _LOOPBACK_NAMES
 
 
@@ -142,12 +140,3 @@ def _is_loopback(address: str) -> bool:
 
 def _has_come_through_a_proxy(names: Iterable[str]) -> bool:
     return any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-") for name in names)
-
-
-def _base_url(request: Request, settings: Settings) -> str:
-    if settings.public_url is not None:
-        return str(settings.public_url).rstrip("/")
-    host = request.headers.get("host", "")
-    if not _PLAIN_HOST.fullmatch(host):
-        host = f"{settings.host}:{settings.port}"
-    return f"{request.url.scheme}://{host}"

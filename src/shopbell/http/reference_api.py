@@ -12,6 +12,8 @@ from shopbell.settings import Settings
 
 TAGS = (
     {"name": "threads", "description": "Conversations: read them, answer in them, hand them on."},
+    {"name": "attachments", "description": "Files that messages carry."},
+    {"name": "customers", "description": "Who writes to the organization: profiles, merges, blocks, erasure, export."},
     {"name": "templates", "description": "Texts that may be sent when a channel's window is closed."},
     {"name": "employees", "description": "Who answers the organization's customers."},
     {"name": "businesses", "description": "Businesses (stores): what customers write to."},
@@ -63,14 +65,15 @@ def _complete(route: APIRoute, operation: dict[str, Any], schemas: dict[str, Any
     if body is not None:
         (content,) = body["content"].values()
         schemas.update(content["schema"].pop("$defs", {}))
-    responses.update(_problems(scope, settings, has_body=body is not None))
+    takes_file = body is not None and "multipart/form-data" in body["content"]
+    responses.update(_problems(scope, settings, has_body=body is not None, takes_file=takes_file))
     if operation.pop("x-idempotent", False):
         parameters.append(IDEMPOTENCY_KEY)
         responses["200"]["headers"].update(headers("Idempotent-Replayed"))
         responses["422"] = answer("The `Idempotency-Key` was used with another body within 24 hours.", {}, *RATE)
 
 
-def _problems(scope: str, settings: Settings, *, has_body: bool) -> dict[str, Any]:
+def _problems(scope: str, settings: Settings, *, has_body: bool, takes_file: bool) -> dict[str, Any]:
     problems = {
         "400": answer("The request is not valid; every fault is listed.", {}, *RATE),
         "401": answer("The token is missing, or not valid.", {}, "WWW-Authenticate"),
@@ -86,6 +89,8 @@ def _problems(scope: str, settings: Settings, *, has_body: bool) -> dict[str, An
     }
     if has_body:
         problems["413"] = answer(f"The body has more than {settings.body_limit_bytes} bytes.", {}, *RATE)
+    if takes_file:
+        problems["413"] = answer(f"The file has more than {settings.attachment_limit_bytes} bytes.", {}, *RATE)
     return dict(sorted(problems.items()))
 
 

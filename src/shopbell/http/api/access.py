@@ -8,6 +8,8 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
+from shopbell.attachment_links import AttachmentLinks
+from shopbell.blobs.store import Store
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.problems import ANSWER_HEADERS
@@ -37,6 +39,8 @@ class Api:
         replies: the group commit that stores the organization's own messages.
         wakes: whoever waits for news.
         waiting: the requests that do.
+        blobs: the bytes of attachments; None where the operator has named no place for them.
+        links: makes links to attachments.
     """
 
     settings: Settings
@@ -47,6 +51,8 @@ class Api:
     replies: GroupCommit[Reply, Outcome]
     wakes: Wakes
     waiting: Waiting
+    blobs: Store | None
+    links: AttachmentLinks
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class SendMessage(Fields):
         None, description="The message up to which the conversation was read. When a colleague has answered since: 409."
     )
     employee_user_id: Id | None = Field(None, description="The employee in whose name it is sent.")
-    attachment_id: Id | None = Field(None, description="A file that was uploaded before.")
+    attachment_id: Id | None = Field(None, description="A file that was uploaded before; `text` may then be absent.")
 
 
 class MessageSent(Fields):
@@ -52,7 +52,8 @@ async def send_message_to_customer_thread(
     however often it is sent.
     """
     fields = body.fields
-    if (fields.text is None) == (fields.content_sid is None):
+    is_file_alone = fields.text is None and fields.content_sid is None and fields.attachment_id is not None
+    if (fields.text is None) == (fields.content_sid is None) and not is_file_alone:
         detail = "must contain exactly one of text and contentSid"
         raise Invalid([Fault("body", "#", "exactly_one_required", detail)])
     text = await caller.read(_resolve, fields)

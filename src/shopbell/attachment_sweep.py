@@ -1,0 +1,85 @@
+"""Attachments that no message carries go: uploads that were never sent, and files of messages that are gone."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from enum import Enum
+
+from shopbell import attachments
+from shopbell.attachments import Use
+from shopbell.blobs.store import Store
+from shopbell.storage.database import Database
+
+UNUSED_MS = 24 * 60 * 60 * 1_000
+"""How long an upload waits for a message to carry it."""
+
+ABSENT_MS = 2 * 60 * 60 * 1_000
+"""How long a file is absent before its bytes go: a message that was on its way gets it back, and a backup that is being
+made still finds it."""
+
+PAGE = 500
+
+
+class Verdict(Enum):
+    """What becomes of an attachment."""
+
+    STAY = "stay"
+    HIDE = "hide"
+    SHOW = "show"
+    DELETE = "delete"
+
+
+def judge(use: Use, *, now_ms: int) -> Verdict:
+    """Decide what becomes of an attachment. Pure.
+
+    Args:
+        use: it.
+        now_ms: the time in Unix ms.
+    """
+    if use.absent_since_ms is None:
+        return Verdict.HIDE if not use.is_used and now_ms - use.created_at_ms > UNUSED_MS else Verdict.STAY
+    if use.is_used:  # a message was on its way when the file was hidden; what is still arriving has none
+        return Verdict.SHOW
+    return Verdict.DELETE if now_ms - use.absent_since_ms > ABSENT_MS else Verdict.STAY
+
+
+class Sweep:
+    """Goes round all attachments, one page at a time. Several processes may do so at once.
+
+    Args:
+        database: has the rows.
+        store: has the bytes.
+    """
+
+    def __init__(self, database: Database, store: Store) -> None:
+        self._database = database
+        self._store = store
+        self._after = (0, 0)
+
+    async def run(self) -> None:
+        """Look at the next page.
+
+        Raises:
+            StorageError: database or store failed; the page is looked at again in the next round.
+        """
+        page = await self._database.read(attachments.uses, self._after, limit=PAGE)
+        self._after = (page[-1].organization_id, page[-1].id) if len(page) == PAGE else (0, 0)
+        now_ms = time.time_ns() // 1_000_000
+        verdicts = _by_verdict(page, now_ms)
+        if hidden := verdicts[Verdict.HIDE]:
+            await self._database.write(attachments.set_absent, hidden, since_ms=now_ms)
+        if shown := verdicts[Verdict.SHOW]:
+            await self._database.write(attachments.set_absent, shown, since_ms=None)
+        if gone := verdicts[Verdict.DELETE]:
+            for use in gone:
+                await self._store.delete(attachments.blob_name(use.organization_id, use.uuid))
+            await self._database.write(attachments.forget, gone)
+        if self._after == (0, 0):
+            await self._store.tidy()
+
+
+def _by_verdict(page: Iterable[Use], now_ms: int) -> dict[Verdict, list[Use]]:
+    verdicts: dict[Verdict, list[Use]] = defaultdict(list)
+    for use in page:
+        verdicts[judge(use, now_ms=now_ms)].append(use)
+    return verdicts

@@ -1,0 +1,142 @@
+"""A ``multipart/form-data`` body with one file in it, taken apart while it arrives."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from shopbell.errors import Fault, Invalid
+
+PART = "file"
+FRAMING_MAX_BYTES = 16_384
+"""How much of a body may be something else than the file: the boundaries, and the headers of its part."""
+
+_HEADER_MAX_BYTES = 4_096
+_HEADERS_MAX = 8
+_BOUNDARY_MAX_BYTES = 70
+_ENCODINGS = (b"binary", b"8bit", b"7bit")
+
+# It would log bytes of the body.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
+
+class OneFile:
+    """Gives the bytes of the file out of the bytes of the body.
+
+    Args:
+        headers: of the request, names in lower case.
+
+    Raises:
+        Invalid: 400, they do not announce such a body.
+    """
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        boundary = _boundary(headers)
+        self.sent_name: str | None = None
+        self._content: list[bytes] = []
+        self._part_headers: dict[bytes, bytes] = {}
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._parts = 0
+        self._is_over = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": _collector(self._header_name),
+                "on_header_value": _collector(self._header_value),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._take,
+                "on_end": self._end,
+            },
+            max_header_count=_HEADERS_MAX,
+            max_header_size=_HEADER_MAX_BYTES,
+        )
+
+    def feed(self, body: bytes) -> bytes:
+        """Take the next bytes of the body.
+
+        Returns:
+            The bytes of the file among them.
+
+        Raises:
+            Invalid: 400, it is not proper multipart/form-data, or has other parts than one file.
+        """
+        if body and not self._is_over:  # what comes after the last boundary means nothing
+            try:
+                self._parser.write(body)
+            except FormParserError:
+                raise _improper() from None
+        content = b"".join(self._content)
+        self._content.clear()
+        return content
+
+    def end(self) -> None:
+        """Note that the body is over.
+
+        Raises:
+            Invalid: 400, the end of it is missing, or there was no file in it.
+        """
+        if not self._is_over:
+            raise _improper()
+        if not self._parts:
+            raise Invalid([Fault("body", f"#/{PART}", "required", "is required")])
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > 1:
+            raise _other_parts()
+        self._part_headers.clear()
+
+    def _end_header(self) -> None:
+        self._part_headers[bytes(self._header_name).lower()] = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _end_headers(self) -> None:
+        kind, options = parse_options_header(self._part_headers.get(b"content-disposition", b""))
+        if kind != b"form-data" or options.get(b"name") != PART.encode() or b"filename" not in options:
+            raise _other_parts()
+        if self._part_headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _ENCODINGS:
+            raise _improper()
+        self.sent_name = options[b"filename"].decode("utf-8", "replace")
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        self._content.append(data[start:end])
+
+    def _end(self) -> None:
+        self._is_over = True
+
+
+def _collector(into: bytearray) -> Callable[[bytes, int, int], None]:
+    def collect(data: bytes, start: int, end: int) -> None:
+        into.extend(data[start:end])
+
+    return collect
+
+
+def _boundary(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    faults = []
+    types = [value for name, value in headers if name == b"content-type"]
+    kind, options = parse_options_header(types[0]) if len(types) == 1 else (b"", {})
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 0 < len(boundary) <= _BOUNDARY_MAX_BYTES:
+        detail = "must be multipart/form-data with a boundary"
+        faults.append(Fault("header", "content-type", "unsupported_media_type", detail))
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in headers):
+        detail = "must be absent or identity"
+        faults.append(Fault("header", "content-encoding", "unsupported_content_encoding", detail))
+    if faults:
+        raise Invalid(faults)
+    return boundary
+
+
+def _improper() -> Invalid:
+    return Invalid([Fault("body", "#", "invalid_format", "must be whole and proper multipart/form-data")])
+
+
+def _other_parts() -> Invalid:
+    detail = f"must have exactly one part, a file with the name '{PART}'"
+    return Invalid([Fault("body", "#", "invalid_format", detail)])
