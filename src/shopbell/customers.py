@@ -1,14 +1,27 @@
-"""Customers as people read them: who they are and by what they are known. The hot path makes them (``messages.py``)."""
+"""Customers as people read and change them: who they are, by what they are known, whether anybody wants to hear them.
 
+The hot path makes them (``messages.py``) and finds them by their identities alone. A customer who was merged into
+another one has none left, and his id stands for the other one from then on: ``merged_into_id`` always names the last
+one, never one that was merged in its turn.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 
-from shopbell.errors import CommandError
-from shopbell.storage.schema import customer_identities, customers, possible_duplicates
+from shopbell import audit, events
+from shopbell.errors import CommandError, Conflict, NotFound
+from shopbell.storage.schema import customer_identities, customers, possible_duplicates, threads
+
+PROFILE_FIELDS: Final = {"first_name": "firstName", "last_name": "lastName", "company": "company"}
+"""What can be changed of a profile, with its name outside."""
+_DEFAULT_CHANNEL = "WEB"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Customer:
     """Somebody who writes to the businesses of an organization. Times are Unix ms."""
 
@@ -31,6 +44,41 @@ class Identity:
     kind: str
     value: str
     shown: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Profile:
+    """A customer as employees see him; ``channel`` is that of the thread that changed last."""
+
+    customer: Customer
+    identities: Sequence[Identity]
+    channel: str
+
+    @property
+    def display_name(self) -> str:
+        """What to call him: by name, company, address, number; at the last by his id."""
+        customer = self.customer
+        if customer.erased_at_ms is not None:
+            return "Erased customer"
+        name = " ".join(part for part in (customer.first_name, customer.last_name) if part)
+        return name or customer.company or self.email or self.phone or f"Customer {customer.id}"
+
+    @property
+    def email(self) -> str | None:
+        """His first e-mail address, as sent."""
+        return self._first("email")
+
+    @property
+    def phone(self) -> str | None:
+        """His first phone number, in E.164."""
+        return self._first("phone")
+
+    def _first(self, kind: str) -> str | None:
+        found = (identity for identity in self.identities if identity.kind == kind)
+        identity = next(found, None)
+        if identity is None:
+            return None
+        return identity.shown if kind == "email" else identity.value
 
 
 def get(tx: Connection, customer_id: int) -> Customer:
@@ -64,3 +112,226 @@ def possible_duplicates_of(tx: Connection, customer: Customer) -> list[int]:
         or_(c.customer_id == customer.id, c.other_customer_id == customer.id),
     )
     return sorted(({*pair} - {customer.id}).pop() for pair in tx.execute(query))
+
+
+def find(tx: Connection, organization_id: int, customer_id: int) -> Customer:
+    """The customer of an organization with an id; for one who was merged, the customer he became.
+
+    Raises:
+        NotFound: 404.
+    """
+    customer = _row(tx, organization_id, customer_id)
+    return customer if customer.merged_into_id is None else _row(tx, organization_id, customer.merged_into_id)
+
+
+def lock(tx: Connection, organization_id: int, customer_id: int) -> Customer:
+    """As ``find``, and nobody else changes who this customer is until the transaction ends.
+
+    Raises:
+        NotFound: 404.
+    """
+    while True:
+        found = find(tx, organization_id, customer_id)
+        (customer,) = lock_rows(tx, organization_id, [found.id])
+        if customer.merged_into_id is None:
+            return customer
+
+
+def lock_rows(tx: Connection, organization_id: int, customer_ids: Sequence[int]) -> list[Customer]:
+    """Lock the rows of customers, merged or not, in the order in which everybody locks them.
+
+    Returns:
+        Those that there are, by ascending id.
+    """
+    return rows(tx, organization_id, customer_ids, locked=True)
+
+
+def rows(tx: Connection, organization_id: int, customer_ids: Sequence[int], *, locked: bool = False) -> list[Customer]:
+    """The rows of customers, merged or not: those that there are, by ascending id."""
+    c = customers.c
+    query = select(customers).where(c.organization_id == organization_id, c.id.in_(customer_ids)).order_by(c.id)
+    if locked:
+        query = query.with_for_update()
+    return [Customer(**row) for row in tx.execute(query).mappings()]
+
+
+def with_merged(tx: Connection, organization_id: int, customer_id: int) -> list[int]:
+    """The id of a customer and those of all customers who were merged into him: whose threads are his."""
+    c = customers.c
+    query = select(c.id).where(c.organization_id == organization_id, c.merged_into_id == customer_id).order_by(c.id)
+    return [customer_id, *tx.scalars(query)]
+
+
+def _row(tx: Connection, organization_id: int, customer_id: int) -> Customer:
+    found = rows(tx, organization_id, [customer_id])
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def profile(tx: Connection, organization_id: int, customer_id: int) -> Profile:
+    """What is known of a customer.
+
+    Raises:
+        NotFound: 404.
+    """
+    customer = find(tx, organization_id, customer_id)
+    c = threads.c
+    latest = (
+        select(c.channel)
+        .where(
+            c.organization_id == organization_id,
+            c.customer_id.in_(with_merged(tx, organization_id, customer.id)),
+            c.last_sequence > 0,
+        )
+        .order_by(c.updated_at_ms.desc(), c.id.desc())
+        .limit(1)
+    )
+    identities = _identities(tx, organization_id, [customer.id]).get(customer.id, [])
+    return Profile(customer, identities, tx.scalar(latest) or _DEFAULT_CHANNEL)
+
+
+def update_profile(tx: Connection, organization_id: int, customer_id: int, changes: Mapping[str, str]) -> None:
+    """Change what is given of a customer's profile.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        customer_id: the customer.
+        changes: values of ``PROFILE_FIELDS``; an empty one takes the field away.
+
+    Raises:
+        NotFound: 404.
+        Conflict: 409; he was erased.
+    """
+    customer = lock(tx, organization_id, customer_id)
+    refuse_erased(customer)
+    changed = {name: value or None for name, value in changes.items() if getattr(customer, name) != (value or None)}
+    if not changed:
+        return
+    now_ms = time.time_ns() // 1_000_000
+    set_columns(tx, customer, **changed)
+    details = {"fields": sorted(PROFILE_FIELDS[name] for name in changed)}
+    events.record(tx, organization_id, "customer-updated", now_ms=now_ms, customer_id=customer.id, details=details)
+
+
+def set_blocked(tx: Connection, organization_id: int, customer_id: int, actor: str, *, blocked: bool) -> None:
+    """Hear a customer no more, or again. What he sends while he is blocked is kept apart and stays there.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        customer_id: the customer.
+        actor: who does it, as the audit names him.
+        blocked: whether he is blocked from now on.
+
+    Raises:
+        NotFound: 404.
+        Conflict: 409; he was erased.
+    """
+    customer = lock(tx, organization_id, customer_id)
+    refuse_erased(customer)
+    if (customer.blocked_at_ms is not None) == blocked:
+        return
+    now_ms = time.time_ns() // 1_000_000
+    set_columns(tx, customer, blocked_at_ms=now_ms if blocked else None)
+    action = "customer.block" if blocked else "customer.unblock"
+    audit.record(tx, organization_id, actor, action, f"customer {customer.id}", now_ms=now_ms)
+    event_type: events.EventType = "customer-blocked" if blocked else "customer-unblocked"
+    events.record(tx, organization_id, event_type, now_ms=now_ms, customer_id=customer.id)
+
+
+def set_columns(tx: Connection, customer: Customer, **columns: object) -> None:
+    """Change columns of a customer whose row is locked."""
+    c = customers.c
+    mine = and_(c.organization_id == customer.organization_id, c.id == customer.id)
+    tx.execute(update(customers).where(mine).values(**columns))
+
+
+def refuse_erased(customer: Customer) -> None:
+    """Let nobody change what is no more.
+
+    Raises:
+        Conflict: 409.
+    """
+    if customer.erased_at_ms is not None:
+        raise Conflict("This customer was erased; nothing of them can be changed.", "The customer was erased")
+
+
+def search(
+    tx: Connection,
+    organization_id: int,
+    *,
+    email: str | None = None,
+    phone: str | None = None,
+    name: str | None = None,
+    before_id: int | None = None,
+    limit: int,
+) -> list[Profile]:
+    """Customers of an organization, the newest first; those who were merged into others or erased are left out.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        email: only who has this address, in normal form.
+        phone: only who has this number, in E.164.
+        name: only whose name or company has this text in it, in capitals or not.
+        before_id: only whose id is less.
+        limit: how many at most.
+    """
+    c = customers.c
+    query = (
+        select(customers)
+        .where(c.organization_id == organization_id, c.merged_into_id.is_(None), c.erased_at_ms.is_(None))
+        .order_by(c.id.desc())
+        .limit(limit)
+    )
+    for kind, value in (("email", email), ("phone", phone)):
+        if value is not None:
+            query = query.where(_known_by(kind, value))
+    if name is not None:
+        query = query.where(_is_called(name))
+    if before_id is not None:
+        query = query.where(c.id < before_id)
+    found = [Customer(**row) for row in tx.execute(query).mappings()]
+    identities = _identities(tx, organization_id, [customer.id for customer in found])
+    return [Profile(customer, identities.get(customer.id, []), _DEFAULT_CHANNEL) for customer in found]
+
+
+def _known_by(kind: str, value: str) -> ColumnElement[bool]:
+    i = customer_identities.c
+    return exists().where(
+        i.organization_id == customers.c.organization_id,
+        i.kind == kind,
+        i.value == value,
+        i.customer_id == customers.c.id,
+    )
+
+
+def _is_called(name: str) -> ColumnElement[bool]:
+    c = customers.c
+    empty = ""
+    full = func.coalesce(c.first_name, empty) + " " + func.coalesce(c.last_name, empty)
+    # Neither engine knows the capitals of all alphabets in every installation: those that it does not know are tried as
+    # people write them.
+    spellings = {_ascii_lower(text) for text in (name, name.lower(), name.upper(), name.title())}
+    places = (full, c.company)
+    return or_(*(func.lower(place).contains(text, autoescape=True) for place in places for text in sorted(spellings)))
+
+
+def _ascii_lower(text: str) -> str:
+    return "".join(character.lower() if character.isascii() else character for character in text)
+
+
+def _identities(tx: Connection, organization_id: int, customer_ids: Sequence[int]) -> dict[int, list[Identity]]:
+    """What customers are known by, each with what is their own longest first."""
+    c = customer_identities.c
+    query = (
+        select(c.customer_id, c.kind, c.value, c.shown)
+        .where(c.organization_id == organization_id, c.customer_id.in_(customer_ids))
+        .order_by(c.customer_id, c.merge_id.is_not(None), c.created_at_ms, c.kind, c.value)
+    )
+    found: dict[int, list[Identity]] = {}
+    for customer_id, kind, value, shown in tx.execute(query):
+        found.setdefault(customer_id, []).append(Identity(kind, value, shown))
+    return found

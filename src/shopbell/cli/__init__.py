@@ -11,12 +11,13 @@ import typer
 
 from shopbell import __version__
 from shopbell.cli.backup import backup_app
+from shopbell.cli.customers import customers_app
 from shopbell.cli.employees import employee_app
 from shopbell.cli.organizations import business_app, organization_app
 from shopbell.cli.output import visible
 from shopbell.cli.server import server_app
 from shopbell.cli.templates import template_app
-from shopbell.cli.threads import customers_app, threads_app
+from shopbell.cli.threads import threads_app
 from shopbell.cli.tokens import token_app
 from shopbell.cli.worker import worker_app
 from shopbell.errors import ShopbellError

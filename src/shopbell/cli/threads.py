@@ -1,4 +1,4 @@
-"""``shopbell threads …`` and ``shopbell customers …``: read what was said, and by whom."""
+"""``shopbell threads …``: read what was said."""
 
 import time
 from enum import Enum
@@ -7,16 +7,14 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from shopbell import customers, threads
+from shopbell import threads
 from shopbell.cli.access import opened, read
 from shopbell.cli.organizations import OnlyOrganization
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, print_facts, print_json, print_table, say
-from shopbell.customers import Customer, Identity
 from shopbell.storage.schema import THREAD_STATUSES
 from shopbell.threads import Message, Thread
 
 threads_app = typer.Typer(help="Conversations of customers with businesses.", no_args_is_help=True)
-customers_app = typer.Typer(help="Customers, and what they are known by.", no_args_is_help=True)
 
 Status = Enum("Status", {name: name for name in THREAD_STATUSES}, type=str)  # type: ignore[misc]  # made of a tuple
 
@@ -39,7 +37,7 @@ def list_threads(
     if json:
         print_json([as_json(thread) for thread in found])
     else:
-        _print_threads(found)
+        print_threads(found)
 
 
 @threads_app.command("show")
@@ -81,57 +79,14 @@ def show_thread(
             messages = new or messages
 
 
-@customers_app.command("show")
-def show_customer(
-    customer: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The customer's id.")],
-    json: JSON = False,
-) -> None:
-    """Show a customer: what they are known by, who may be the same person, and their conversations."""
-
-    def work(tx: Connection) -> tuple[Customer, list[Identity], list[int], list[Thread]]:
-        found = customers.get(tx, customer)
-        return (
-            found,
-            customers.identities_of(tx, found),
-            customers.possible_duplicates_of(tx, found),
-            threads.find_all(tx, organization_id=found.organization_id, customer_id=found.id),
-        )
-
-    found, identities, duplicates, conversations = read(work)
-    if json:
-        print_json(
-            {
-                **as_json(found),
-                "identities": [as_json(identity) for identity in identities],
-                "possibleDuplicates": [str(duplicate) for duplicate in duplicates],
-                "threads": [as_json(thread) for thread in conversations],
-            }
-        )
-        return
-    print_facts(
-        (
-            ("customer", found.id),
-            ("organization", found.organization_id),
-            ("first name", found.first_name),
-            ("last name", found.last_name),
-            ("company", found.company),
-            ("locale", found.locale),
-            ("created", iso(found.created_at_ms)),
-            *((identity.kind, identity.shown) for identity in identities),
-            ("may also be", ", ".join(f"customer {duplicate}" for duplicate in duplicates)),
-        )
-    )
-    say("")
-    _print_threads(conversations)
-
-
 def _message(message: Message) -> dict[str, Any]:
     members = as_json(message)
     members["timestamp"] = members.pop("createdAt")
     return members
 
 
-def _print_threads(found: list[Thread]) -> None:
+def print_threads(found: list[Thread]) -> None:
+    """Print conversations as a table."""
     rows = [
         (
             each.id,

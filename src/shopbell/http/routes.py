@@ -12,6 +12,9 @@ GET  POST /api/templates[/{templateId}/…]    api/templates.py
 GET  POST /api/employees[/{employeeId}/…]    api/employees.py
 GET  /api/businesses[/{businessId}]          api/businesses.py
 POST /api/businesses[/{businessId}/…]         api/businesses.py
+GET  POST /api/customers[/{customerId}/…]    api/customers.py
+POST /api/customers/{customerId}/merge       api/merges.py
+GET  POST /api/customers/merges[/…] /api/customers/possible-duplicates[/…]  api/merges.py
 GET  /api/events                             api/events.py
 GET  POST /api/webhooks[/{webHookId}/…]      api/webhooks.py
 GET  POST /api/webhooks/{webHookId}/test …/deliveries[/…]  api/deliveries.py
@@ -47,10 +50,12 @@ from shopbell.errors import (
 from shopbell.http import operations, pages, reference
 from shopbell.http.api import (
     businesses,
+    customers,
     deliveries,
     employees,
     events,
     handovers,
+    merges,
     messages,
     templates,
     thread_messages,
@@ -116,6 +121,8 @@ def build(
         events,
         webhooks,
         deliveries,
+        merges,
+        customers,
     ):
         app.include_router(resource.router)
     app.include_router(operations.router)

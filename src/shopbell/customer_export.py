@@ -1,0 +1,150 @@
+"""Everything that is kept of a customer, as one JSON document that is made while it is read."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import orjson
+from sqlalchemy import Connection, and_, select
+
+from shopbell import customers
+from shopbell.storage.schema import attachments, blocked_messages, customer_identities, messages, threads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PAGE_ROWS = 500
+
+
+class Reads(Protocol):
+    """Runs a function in a transaction that only reads."""
+
+    def __call__(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
+def begin(tx: Connection, organization_id: int, customer_id: int) -> dict[str, Any]:
+    """All of the document but what was said.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        customer_id: the customer; for one who was merged, the customer he became.
+
+    Raises:
+        NotFound: 404.
+    """
+    customer = customers.find(tx, organization_id, customer_id)
+    ids = customers.with_merged(tx, organization_id, customer.id)
+    t = threads.c
+    query = select(threads).where(t.organization_id == organization_id, t.customer_id.in_(ids)).order_by(t.id)
+    i = customer_identities.c
+    known = select(customer_identities).where(i.organization_id == organization_id, i.customer_id == customer.id)
+    return {
+        "exportedAt": time.time_ns() // 1_000_000,
+        "customer": {
+            "id": str(customer.id),
+            "firstName": customer.first_name,
+            "lastName": customer.last_name,
+            "company": customer.company,
+            "locale": customer.locale,
+            "createdAt": customer.created_at_ms,
+            "blockedAt": customer.blocked_at_ms,
+            "erasedAt": customer.erased_at_ms,
+        },
+        "mergedCustomerIds": [str(id_) for id_ in ids[1:]],
+        "identities": [
+            {"kind": row.kind, "value": row.value, "shown": row.shown, "createdAt": row.created_at_ms}
+            for row in tx.execute(known.order_by(i.kind, i.value))
+        ],
+        "threads": [
+            {
+                "customerThreadId": str(row.id),
+                "customerId": str(row.customer_id),
+                "businessId": str(row.business_id),
+                "channel": row.channel,
+                "status": row.status,
+                "createdAt": row.created_at_ms,
+                "updatedAt": row.updated_at_ms,
+            }
+            for row in tx.execute(query)
+        ],
+    }
+
+
+def pieces(read: Reads, organization_id: int, document: dict[str, Any]) -> Iterator[bytes]:
+    """The whole document, piece by piece, so that a long one needs no room.
+
+    Args:
+        read: runs a function in a transaction that only reads.
+        organization_id: the caller's organization.
+        document: what ``begin`` gave.
+
+    Yields:
+        The document as JSON, in UTF-8.
+    """
+    conversations = document["threads"]
+    rest = {name: value for name, value in document.items() if name != "threads"}
+    yield orjson.dumps(rest)[:-1] + b',"threads":['
+    for number, thread in enumerate(conversations):
+        yield (b"," if number else b"") + orjson.dumps(thread)[:-1] + b',"messages":['
+        yield from _listed(read, _said, organization_id, int(thread["customerThreadId"]))
+        yield b"]}"
+    yield b'],"blockedMessages":['
+    comma = b""
+    for id_ in (document["customer"]["id"], *document["mergedCustomerIds"]):
+        for page in _listed(read, _unseen, organization_id, int(id_)):
+            yield comma + page.removeprefix(b",")
+            comma = b","
+    yield b"]}\n"
+
+
+Page = Callable[[Connection, int, int, int], list[tuple[int, dict[str, Any]]]]
+"""Rows of one owner behind a place, each with its own."""
+
+
+def _listed(read: Reads, page: Page, organization_id: int, owner_id: int) -> Iterator[bytes]:
+    after = 0
+    while rows := read(page, organization_id, owner_id, after):
+        yield (b"," if after else b"") + b",".join(orjson.dumps(row) for _, row in rows)
+        after = rows[-1][0]
+
+
+def _said(tx: Connection, organization_id: int, thread_id: int, after: int) -> list[tuple[int, dict[str, Any]]]:
+    m, a = messages.c, attachments.c
+    carried = and_(a.organization_id == m.organization_id, a.id == m.attachment_id)
+    query = (
+        select(messages, a.name, a.content_type, a.length_bytes)
+        .select_from(messages.outerjoin(attachments, carried))
+        .where(m.organization_id == organization_id, m.thread_id == thread_id, m.sequence > after)
+        .order_by(m.sequence)
+        .limit(PAGE_ROWS)
+    )
+    return [(row.sequence, _message(row)) for row in tx.execute(query)]
+
+
+def _message(row: Any) -> dict[str, Any]:
+    attachment = {"name": row.name, "contentType": row.content_type, "lengthBytes": row.length_bytes}
+    return {
+        "id": str(row.id),
+        "sequence": row.sequence,
+        "fromCustomer": bool(row.from_customer),
+        "internal": bool(row.internal),
+        "text": row.body,
+        "createdAt": row.created_at_ms,
+        "externalId": row.external_id,
+        "attachment": None if row.attachment_id is None else attachment,
+    }
+
+
+def _unseen(tx: Connection, organization_id: int, customer_id: int, after: int) -> list[tuple[int, dict[str, Any]]]:
+    b = blocked_messages.c
+    query = (
+        select(blocked_messages)
+        .where(b.organization_id == organization_id, b.customer_id == customer_id, b.id > after)
+        .order_by(b.id)
+        .limit(PAGE_ROWS)
+    )
+    return [
+        (row.id, {"businessId": str(row.business_id), "text": row.body, "createdAt": row.created_at_ms})
+        for row in tx.execute(query)
+    ]

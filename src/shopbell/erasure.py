@@ -1,0 +1,194 @@
+"""Erasure: nothing of a person stays, and all that is counted goes on to be counted.
+
+``forget`` is one transaction, after which nobody finds the person any more: names, addresses and numbers are gone, and
+who writes from one of them is somebody new. What they wrote, what was written to them and what webhooks were sent of it
+is then taken away piece by piece, so that no transaction keeps others waiting. Each piece may be done again, and an
+erasure that was cut off is finished by asking for it again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, exists, or_, select, tuple_, update
+
+from shopbell import audit, customers, events
+from shopbell.storage.delivery_schema import deliveries, delivery_attempts, delivery_queues, webhooks
+from shopbell.storage.schema import (
+    attachments,
+    blocked_messages,
+    customer_identities,
+    idempotency_keys,
+    messages,
+    possible_duplicates,
+    threads,
+)
+from shopbell.storage.schema import customers as customers_table
+
+BATCH_ROWS = 1_000
+"""Most rows that a transaction changes."""
+
+_LOG_ROWS = 5_000
+"""Most deliveries that a transaction looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is erased: a customer with all who were merged into him, and their conversations."""
+
+    customer_ids: tuple[int, ...]
+    thread_ids: tuple[int, ...]
+
+
+Place = tuple[int, ...]
+"""Up to where a piece has come; empty before the first."""
+
+Wipe = Callable[[Connection, int, Person, Place], Place | None]
+"""Takes one piece away. Returns where the next one begins, or None when there is no more."""
+
+
+def forget(tx: Connection, organization_id: int, customer_id: int, actor: str) -> Person:
+    """Take away by what a person is known, and what they are called.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        customer_id: the customer; for one who was merged, the customer he became, and all who were merged into him.
+        actor: who does it, as the audit names him.
+
+    Returns:
+        Whose traces ``WIPES`` have yet to take away.
+
+    Raises:
+        NotFound: 404.
+    """
+    customer = customers.lock(tx, organization_id, customer_id)
+    ids = customers.with_merged(tx, organization_id, customer.id)
+    t = threads.c
+    his_threads = select(t.id).where(t.organization_id == organization_id, t.customer_id.in_(ids)).order_by(t.id)
+    person = Person(tuple(ids), tuple(tx.scalars(his_threads.with_for_update())))
+    if customer.erased_at_ms is not None:
+        return person
+    now_ms = time.time_ns() // 1_000_000
+    i, c, d = customer_identities.c, customers_table.c, possible_duplicates.c
+    tx.execute(delete(customer_identities).where(i.organization_id == organization_id, i.customer_id.in_(ids)))
+    pairs = or_(d.customer_id.in_(ids), d.other_customer_id.in_(ids))
+    tx.execute(delete(possible_duplicates).where(d.organization_id == organization_id, pairs))
+    nothing = dict.fromkeys((*customers.PROFILE_FIELDS, "locale"))
+    tx.execute(
+        update(customers_table)
+        .where(c.organization_id == organization_id, c.id.in_(ids))
+        .values(**nothing, erased_at_ms=now_ms)
+    )
+    audit.record(tx, organization_id, actor, "customer.erase", f"customer {customer.id}", now_ms=now_ms)
+    events.record(tx, organization_id, "customer-erased", now_ms=now_ms, customer_id=customer.id)
+    return person
+
+
+def _skip_deliveries(tx: Connection, organization_id: int, person: Person, _: Place) -> None:
+    """What was not delivered yet is not delivered any more."""
+    q, d, w = delivery_queues.c, deliveries.c, webhooks.c
+    queues = and_(q.organization_id == organization_id, q.thread_id.in_(person.thread_ids))
+    # Whoever changes a delivery that waits holds its queue.
+    tx.execute(select(q.position).where(queues).order_by(*delivery_queues.primary_key.columns).with_for_update()).all()
+    of_organization = select(w.id).where(w.organization_id == organization_id)
+    tx.execute(
+        update(deliveries)
+        .where(
+            d.organization_id == organization_id,
+            d.webhook_id.in_(of_organization),
+            d.thread_id.in_(person.thread_ids),
+            d.state == "waiting",
+        )
+        .values(state="skipped", settled_at_ms=time.time_ns() // 1_000_000, body=None)
+    )
+    tx.execute(delete(delivery_queues).where(queues))
+
+
+def _empty_messages(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
+    """Every message loses its text, its file, and what its channel calls it; its place and its time stay."""
+    m = messages.c
+    place = tuple_(m.thread_id, m.sequence)
+    of_person = and_(m.organization_id == organization_id, m.thread_id.in_(person.thread_ids))
+    query = select(m.thread_id, m.sequence, m.attachment_id).where(of_person).order_by(m.thread_id, m.sequence)
+    if after:
+        query = query.where(place > after)
+    rows = tx.execute(query.limit(BATCH_ROWS)).all()
+    if not rows:
+        return None
+    first, last = tuple(rows[0][:2]), tuple(rows[-1][:2])
+    tx.execute(
+        update(messages)
+        .where(of_person, place >= first, place <= last)
+        .values(body="", attachment_id=None, external_id=None)
+    )
+    _let_go(tx, organization_id, [row.attachment_id for row in rows if row.attachment_id is not None])
+    return last
+
+
+def _let_go(tx: Connection, organization_id: int, attachment_ids: list[int]) -> None:
+    if not attachment_ids:
+        return
+    a, m = attachments.c, messages.c
+    used = exists().where(m.organization_id == a.organization_id, m.attachment_id == a.id)
+    # Old at once: what takes files away that no message carries need not wait for their message any more.
+    tx.execute(
+        update(attachments)
+        .where(a.organization_id == organization_id, a.id.in_(attachment_ids), ~used)
+        .values(name="", created_at_ms=0)
+    )
+
+
+def _delete_unseen(tx: Connection, organization_id: int, person: Person, _: Place) -> Place | None:
+    """What was kept apart while the customer was blocked."""
+    b = blocked_messages.c
+    some = (
+        select(b.id)
+        .where(b.organization_id == organization_id, b.customer_id.in_(person.customer_ids))
+        .order_by(b.id)
+        .limit(BATCH_ROWS)
+    )
+    ids = tx.scalars(some).all()
+    tx.execute(delete(blocked_messages).where(b.organization_id == organization_id, b.id.in_(ids)))
+    return (ids[-1],) if ids else None
+
+
+def _empty_deliveries(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
+    """What webhooks were sent, and how they answered: the log keeps when, and what came of it."""
+    d, a = deliveries.c, delivery_attempts.c
+    query = (
+        select(d.webhook_id, d.position, d.thread_id)
+        .where(d.organization_id == organization_id)
+        .order_by(d.webhook_id, d.position)
+        .limit(_LOG_ROWS)
+    )
+    if after:
+        query = query.where(tuple_(d.webhook_id, d.position) > after)
+    rows = tx.execute(query).all()
+    his = set(person.thread_ids)
+    keys = [(row.webhook_id, row.position) for row in rows if row.thread_id in his]
+    for start in range(0, len(keys), BATCH_ROWS):
+        some = keys[start : start + BATCH_ROWS]
+        tx.execute(
+            update(deliveries)
+            .where(d.organization_id == organization_id, tuple_(d.webhook_id, d.position).in_(some))
+            .values(body=None)
+        )
+        tx.execute(
+            update(delivery_attempts)
+            .where(a.organization_id == organization_id, tuple_(a.webhook_id, a.position).in_(some))
+            .values(answer=None)
+        )
+    return (rows[-1].webhook_id, rows[-1].position) if rows else None
+
+
+def _forget_keys(tx: Connection, organization_id: int, person: Person, _: Place) -> None:
+    """What was sent can be guessed from its hash."""
+    k, m = idempotency_keys.c, messages.c
+    said = select(m.id).where(m.organization_id == organization_id, m.thread_id.in_(person.thread_ids))
+    answered = or_(k.result_id.in_(person.thread_ids), k.result_id.in_(said))
+    tx.execute(delete(idempotency_keys).where(k.organization_id == organization_id, answered))
+
+
+WIPES: tuple[Wipe, ...] = (_skip_deliveries, _empty_messages, _delete_unseen, _empty_deliveries, _forget_keys)
+"""To be run in this order, each again and again until there is no more."""

@@ -1,0 +1,316 @@
+"""Merges: two customers turned out to be one person. Owns the table of merges.
+
+What moves from one to the other bears the id of the merge that first took it from its owner, however often it moves on;
+that is how an undo finds exactly what it has to give back. Nothing is copied, and nothing of the threads' own changes.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, case, delete, func, insert, null, select, update
+
+from shopbell import audit, customers, events
+from shopbell.customers import Customer, Identity
+from shopbell.errors import Conflict, Fault, Invalid, NotFound
+from shopbell.storage.ids import take_id
+from shopbell.storage.schema import (
+    customer_identities,
+    customer_merges,
+    possible_duplicates,
+    threads,
+)
+from shopbell.storage.schema import customers as customers_table
+
+UNDO_MS = 30 * 24 * 60 * 60 * 1000
+"""How long after a merge it can be undone."""
+
+_FILLED = ("first_name", "last_name", "company", "locale")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan:
+    """What a merge comes to.
+
+    Args:
+        kept: the customer who stays.
+        merged: the one whose id stands for him from then on.
+        identities: what he is then known by, beside what he is known by already.
+        moving_thread_ids: conversations that become his.
+        staying_thread_ids: conversations with businesses with which he has one already: they stay apart, are listed
+            with his, and no later message comes in them.
+        filled_fields: what his profile lacks and gets.
+    """
+
+    kept: Customer
+    merged: Customer
+    identities: Sequence[Identity]
+    moving_thread_ids: Sequence[int]
+    staying_thread_ids: Sequence[int]
+    filled_fields: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A merge that was done. Times are Unix ms."""
+
+    organization_id: int
+    id: int
+    kept_customer_id: int
+    merged_customer_id: int
+    filled_fields: str
+    created_at_ms: int
+    undone_at_ms: int | None
+
+    @property
+    def undoable_until_ms(self) -> int:
+        """Until when it can be undone."""
+        return self.created_at_ms + UNDO_MS
+
+
+def preview(tx: Connection, organization_id: int, customer_id: int, other_customer_id: int) -> Plan:
+    """What ``merge`` would do; nothing is changed.
+
+    Raises:
+        NotFound: 404.
+        Invalid: 400; both are the same customer.
+        Conflict: 409; they cannot be merged.
+    """
+    kept = customers.find(tx, organization_id, customer_id)
+    found = customers.rows(tx, organization_id, [other_customer_id])
+    if not found:
+        raise NotFound
+    return _plan(tx, kept, found[0])
+
+
+def merge(
+    tx: Connection, organization_id: int, customer_id: int, other_customer_id: int, actor: str
+) -> tuple[Plan, int]:
+    """Make two customers one.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        customer_id: the customer who stays; for one who was merged, the customer he became.
+        other_customer_id: the one who becomes him.
+        actor: who does it, as the audit names him.
+
+    Returns:
+        What was done, and the merge's id.
+
+    Raises:
+        NotFound: 404.
+        Invalid: 400; both are the same customer.
+        Conflict: 409; they cannot be merged.
+    """
+    kept_id = customers.find(tx, organization_id, customer_id).id
+    rows = {row.id: row for row in customers.lock_rows(tx, organization_id, [kept_id, other_customer_id])}
+    if other_customer_id not in rows:
+        raise NotFound
+    kept, other = rows[kept_id], rows[other_customer_id]
+    if kept.merged_into_id is not None:
+        raise Conflict("Somebody merged this customer meanwhile; look again.", "The customer was merged meanwhile")
+    _lock_threads(tx, organization_id, [kept.id, other.id])
+    plan = _plan(tx, kept, other)
+    now_ms = time.time_ns() // 1_000_000
+    merge_id = take_id(tx)
+    tx.execute(
+        insert(customer_merges).values(
+            organization_id=organization_id,
+            id=merge_id,
+            kept_customer_id=kept.id,
+            merged_customer_id=other.id,
+            filled_fields=" ".join(plan.filled_fields),
+            created_at_ms=now_ms,
+        )
+    )
+    _move(tx, plan, merge_id)
+    audit.record(
+        tx, organization_id, actor, "customer.merge", f"customer {other.id} into customer {kept.id}", now_ms=now_ms
+    )
+    details = {"mergeId": str(merge_id), "mergedCustomerId": str(other.id)}
+    events.record(tx, organization_id, "customer-merged", now_ms=now_ms, customer_id=kept.id, details=details)
+    return plan, merge_id
+
+
+def _plan(tx: Connection, kept: Customer, other: Customer) -> Plan:
+    if kept.id == other.id:
+        raise Invalid([Fault("body", "#/otherCustomerId", "invalid_value", "must be another customer")])
+    if other.merged_into_id is not None:
+        raise Conflict(
+            "The other customer was merged before; merge the one that they became, or undo that merge first.",
+            "The other customer was merged before",
+        )
+    customers.refuse_erased(kept)
+    customers.refuse_erased(other)
+    if (kept.blocked_at_ms is None) != (other.blocked_at_ms is None):
+        raise Conflict(
+            "One of the two is blocked and the other is not; block or unblock one of them first.",
+            "Only one of the two customers is blocked",
+        )
+    t = threads.c
+    query = select(t.id, t.customer_id, t.business_id, t.last_sequence).where(
+        t.organization_id == kept.organization_id, t.customer_id.in_([kept.id, other.id])
+    )
+    rows = tx.execute(query.order_by(t.id)).all()
+    taken = {row.business_id for row in rows if row.customer_id == kept.id}
+    # A thread that nobody ever saw moves, too, but is nobody's business.
+    others = [row for row in rows if row.customer_id == other.id and row.last_sequence > 0]
+    return Plan(
+        kept=kept,
+        merged=other,
+        identities=customers.identities_of(tx, other),
+        moving_thread_ids=[row.id for row in others if row.business_id not in taken],
+        staying_thread_ids=[row.id for row in others if row.business_id in taken],
+        filled_fields=[name for name in _FILLED if not getattr(kept, name) and getattr(other, name)],
+    )
+
+
+def _lock_threads(tx: Connection, organization_id: int, customer_ids: Sequence[int]) -> None:
+    t = threads.c
+    query = select(t.id).where(t.organization_id == organization_id, t.customer_id.in_(customer_ids))
+    tx.execute(query.order_by(t.id).with_for_update()).all()
+
+
+def _move(tx: Connection, plan: Plan, merge_id: int) -> None:
+    kept, other = plan.kept, plan.merged
+    i, t, c, d = customer_identities.c, threads.c, customers_table.c, possible_duplicates.c
+    organization_id = kept.organization_id
+    tx.execute(
+        update(customer_identities)
+        .where(i.organization_id == organization_id, i.customer_id == other.id)
+        .values(customer_id=kept.id, merge_id=func.coalesce(i.merge_id, merge_id))
+    )
+    taken = select(t.business_id).where(t.organization_id == organization_id, t.customer_id == kept.id)
+    tx.execute(
+        update(threads)
+        .where(t.organization_id == organization_id, t.customer_id == other.id, t.business_id.not_in(taken))
+        .values(customer_id=kept.id, merge_id=func.coalesce(t.merge_id, merge_id))
+    )
+    tx.execute(
+        update(customers_table)
+        .where(c.organization_id == organization_id, (c.id == other.id) | (c.merged_into_id == other.id))
+        .values(merged_into_id=kept.id)
+    )
+    if plan.filled_fields:
+        customers.set_columns(tx, kept, **{name: getattr(other, name) for name in plan.filled_fields})
+    pair = sorted((kept.id, other.id))
+    tx.execute(
+        delete(possible_duplicates).where(
+            d.organization_id == organization_id, d.customer_id == pair[0], d.other_customer_id == pair[1]
+        )
+    )
+
+
+def undo(tx: Connection, organization_id: int, merge_id: int, actor: str) -> None:
+    """Take a merge back: what moved returns. What was written since stays in the conversation that it was written in.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        merge_id: the merge.
+        actor: who does it, as the audit names him.
+
+    Raises:
+        NotFound: 404.
+        Conflict: 409; it was undone before, 30 days have passed, or what has happened since stands in the way.
+    """
+    query = select(customer_merges).where(
+        customer_merges.c.organization_id == organization_id, customer_merges.c.id == merge_id
+    )
+    row = tx.execute(query.with_for_update()).mappings().first()
+    if row is None:
+        raise NotFound
+    done = Merge(**row)
+    now_ms = time.time_ns() // 1_000_000
+    rows = customers.lock_rows(tx, organization_id, [done.kept_customer_id, done.merged_customer_id])
+    by_id = {row.id: row for row in rows}
+    kept, merged = by_id[done.kept_customer_id], by_id[done.merged_customer_id]
+    _check_undo(done, kept, merged, now_ms)
+    _lock_threads(tx, organization_id, [kept.id, merged.id])
+    merge_ids, customer_ids = _under(tx, organization_id, merged.id)
+    _give_back(tx, kept, merged, done, merge_ids, customer_ids)
+    tx.execute(
+        update(customer_merges)
+        .where(customer_merges.c.organization_id == organization_id, customer_merges.c.id == merge_id)
+        .values(undone_at_ms=now_ms)
+    )
+    audit.record(tx, organization_id, actor, "customer.merge-undo", f"merge {merge_id}", now_ms=now_ms)
+    details = {"mergeId": str(merge_id), "mergedCustomerId": str(merged.id)}
+    events.record(tx, organization_id, "customer-merge-undone", now_ms=now_ms, customer_id=kept.id, details=details)
+
+
+def _check_undo(done: Merge, kept: Customer, merged: Customer, now_ms: int) -> None:
+    if done.undone_at_ms is not None:
+        raise Conflict("This merge was undone before.", "The merge was undone before")
+    if now_ms >= done.undoable_until_ms:
+        raise Conflict("A merge can be undone for 30 days; they have passed.", "The merge is older than 30 days")
+    customers.refuse_erased(kept)
+    customers.refuse_erased(merged)
+    if kept.merged_into_id is not None:
+        raise Conflict(
+            "The customer was merged on since; undo the later merge first.", "The customer was merged on since"
+        )
+
+
+def _under(tx: Connection, organization_id: int, customer_id: int) -> tuple[list[int], list[int]]:
+    """The merges, and the customers merged, that had made up a customer before he himself was merged."""
+    m = customer_merges.c
+    merge_ids: list[int] = []
+    customer_ids: list[int] = []
+    kept = [customer_id]
+    while kept:
+        query = select(m.id, m.merged_customer_id).where(
+            m.organization_id == organization_id, m.kept_customer_id.in_(kept), m.undone_at_ms.is_(None)
+        )
+        found = tx.execute(query).all()
+        merge_ids += [row.id for row in found]
+        kept = [row.merged_customer_id for row in found]
+        customer_ids += kept
+    return merge_ids, customer_ids
+
+
+def _give_back(
+    tx: Connection, kept: Customer, merged: Customer, done: Merge, merge_ids: list[int], customer_ids: list[int]
+) -> None:
+    organization_id = kept.organization_id
+    t, c = threads.c, customers_table.c
+    his = select(t.business_id).where(t.organization_id == organization_id, t.customer_id == merged.id)
+    for table in (threads, customer_identities):
+        mine = (
+            (table.c.organization_id == organization_id)
+            & (table.c.customer_id == kept.id)
+            & table.c.merge_id.in_([done.id, *merge_ids])
+        )
+        if table is threads and tx.execute(select(t.id).where(mine, t.business_id.in_(his))).first() is not None:
+            raise Conflict(
+                "A conversation cannot return: its customer has another one with the same business by now.",
+                "A conversation that moved conflicts with another one now",
+            )
+        # What an earlier merge had brought him goes on to bear that merge's id.
+        left = case((table.c.merge_id == done.id, null()), else_=table.c.merge_id)
+        tx.execute(update(table).where(mine).values(customer_id=merged.id, merge_id=left))
+    ours = c.organization_id == organization_id
+    tx.execute(update(customers_table).where(ours, c.id.in_(customer_ids)).values(merged_into_id=merged.id))
+    # Who is blocked is blocked by what he is known by: that does not change by coming and going.
+    customers.set_columns(tx, merged, merged_into_id=None, blocked_at_ms=kept.blocked_at_ms)
+    filled = done.filled_fields.split()
+    as_before = {name: None for name in filled if getattr(kept, name) == getattr(merged, name)}
+    if as_before:
+        customers.set_columns(tx, kept, **as_before)
+
+
+def find_page(tx: Connection, organization_id: int, *, before_id: int | None = None, limit: int) -> list[Merge]:
+    """The merges of an organization, the latest first.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        before_id: only whose id is less.
+        limit: how many at most.
+    """
+    m = customer_merges.c
+    query = select(customer_merges).where(m.organization_id == organization_id).order_by(m.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(m.id < before_id)
+    return [Merge(**row) for row in tx.execute(query).mappings()]
