@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from shopbell.client.call import Call, Id
-from shopbell.client.errors import ShopbellError, ValidationFailed
+from shopbell.client.errors import ContentTooLarge, ShopbellError, ValidationFailed
 from shopbell.client.messages import SentMessage, send_message_to_business
 
 MAX_BODY_BYTES = 262_144
@@ -188,6 +188,8 @@ def _media_type(content_type: str | None) -> str:
 
 def _faults(error: ShopbellError) -> dict[str, str]:
     """The visitor's own faults: field and code. None when the site itself sends something wrong."""
+    if isinstance(error, ContentTooLarge):
+        return {"message": "too_long"}
     if not isinstance(error, ValidationFailed):
         return {}
     faults = {_FIELD_OF.get(fault.name, ""): fault.code for fault in error.errors}
