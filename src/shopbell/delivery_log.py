@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -172,7 +172,7 @@ def replay(tx: Connection, organization_id: int, webhook_id: int, position: int,
         raise NotFound
     tx.execute(update(deliveries).where(*of_this).values(**_ANEW))
     if row.state == "waiting":
-        not_under_way = (q.leased_until_ms.is_(None)) | (q.leased_until_ms <= now_ms)
+        not_under_way = or_(q.leased_until_ms.is_(None), q.leased_until_ms <= now_ms)
         tx.execute(update(delivery_queues).where(*queues, not_under_way).values(due_at_ms=now_ms))
         return
     key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": row.thread_id}
@@ -191,7 +191,8 @@ def replay_all(
 ) -> Replayed:
     """Send all deliveries of a state and a time again, the oldest first, those of each conversation in their order.
 
-    They go before what else waits in their conversation. Ids and bodies stay as they were, the schedules begin anew.
+    They go before what else waits in their conversation, and after what is under way. Ids and bodies stay as they were,
+    the schedules begin anew.
 
     Args:
         tx: the transaction.
@@ -234,7 +235,10 @@ def replay_all(
         new.on_conflict_do_update(
             index_elements=list(delivery_queues.primary_key.columns),
             set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
-            where=new.excluded.position < q.position,
+            # What is under way stays at the head until it is settled; then the first that waits comes next.
+            where=and_(
+                new.excluded.position < q.position, or_(q.leased_until_ms.is_(None), q.leased_until_ms <= now_ms)
+            ),
         )
     )
     tx.execute(update(deliveries).where(chosen).values(**_ANEW))

@@ -12,13 +12,16 @@ import typer
 from shopbell import __version__
 from shopbell.cli.backup import backup_app
 from shopbell.cli.customers import customers_app
+from shopbell.cli.deliveries import deliveries_app
 from shopbell.cli.employees import employee_app
+from shopbell.cli.listen import listen_app
 from shopbell.cli.organizations import business_app, organization_app
 from shopbell.cli.output import visible
 from shopbell.cli.server import server_app
 from shopbell.cli.templates import template_app
 from shopbell.cli.threads import threads_app
 from shopbell.cli.tokens import token_app
+from shopbell.cli.webhooks import webhooks_app
 from shopbell.cli.worker import worker_app
 from shopbell.errors import ShopbellError
 
@@ -41,6 +44,9 @@ app.add_typer(employee_app, name="employee")
 app.add_typer(template_app, name="template")
 app.add_typer(threads_app, name="threads")
 app.add_typer(customers_app, name="customers")
+app.add_typer(webhooks_app, name="webhooks")
+webhooks_app.add_typer(deliveries_app)
+webhooks_app.add_typer(listen_app)
 
 
 def _print_version(wanted: bool) -> None:

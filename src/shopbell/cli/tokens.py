@@ -1,6 +1,5 @@
 """``shopbell token …``."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -10,23 +9,15 @@ from shopbell import audit, installation, organizations, tokens
 from shopbell.cli.access import read, secret_keys, write
 from shopbell.cli.organizations import OfOrganization, OnlyOrganization
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
+from shopbell.cli.times import unix_ms
 from shopbell.tokens import Token
 
 token_app = typer.Typer(help="API tokens, with which programs speak for an organization.", no_args_is_help=True)
 
 TokenId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The token's id.")]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_MS = 60 * 60 * 1000
 _SHOWN_ONCE = "Keep the token safe: it is shown this once and kept nowhere."
-
-
-def _expiry(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("must be ISO 8601, such as 2030-12-31 or 2030-12-31T18:00+01:00") from None
 
 
 @token_app.command("create")
@@ -42,7 +33,7 @@ def create_token(
     expires: Annotated[
         int | None,
         typer.Option(
-            parser=_expiry, metavar="TIME", help="When it ends: ISO 8601, UTC unless it has a zone; never unless given."
+            parser=unix_ms, metavar="TIME", help="When it ends: ISO 8601, UTC unless it has a zone; never unless given."
         ),
     ] = None,
     json: JSON = False,
