@@ -18,6 +18,8 @@ GET  POST /api/customers/merges[/…] /api/customers/possible-duplicates[/…]  
 GET  /api/events                             api/events.py
 GET  POST /api/webhooks[/{webHookId}/…]      api/webhooks.py
 GET  POST /api/webhooks/{webHookId}/test …/deliveries[/…]  api/deliveries.py
+GET  POST /api/attachments[/{attachmentId}]  api/attachments.py
+GET  /attachments/{uuid}/{name}              downloads.py
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
@@ -47,8 +49,9 @@ from shopbell.errors import (
     StorageError,
     TemporarilyUnavailable,
 )
-from shopbell.http import operations, pages, reference
+from shopbell.http import downloads, operations, pages, reference
 from shopbell.http.api import (
+    attachments,
     businesses,
     customers,
     deliveries,
@@ -114,6 +117,7 @@ def build(
         messages,
         threads,
         thread_messages,
+        attachments,
         handovers,
         templates,
         employees,
@@ -125,6 +129,7 @@ def build(
         customers,
     ):
         app.include_router(resource.router)
+    app.include_router(downloads.router)
     app.include_router(operations.router)
     app.include_router(pages.router)
     app.add_exception_handler(Problem, _problem)
