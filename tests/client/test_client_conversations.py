@@ -196,7 +196,8 @@ def test_a_webhook_is_made_tested_changed_and_deleted(bot: Shopbell) -> None:
     assert secret.startswith("whsec_")
     assert secret != made.secret
     assert list(bot.deliveries(made.id)) == []
-    assert bot.replay_deliveries(made.id, since_ms=0).replayed == 0
+    with pytest.raises(Conflict, match="disabled"):
+        bot.replay_deliveries(made.id, since_ms=0)
     bot.delete_webhook(made.id)
     with pytest.raises(NotFound):
         bot.webhook(made.id)
@@ -209,4 +210,5 @@ def test_a_test_of_a_webhook_is_a_delivery_that_can_be_looked_at(bot: Shopbell) 
     assert (listed.id, listed.event_type, listed.thread_id) == (delivery_id, "webhook-test", None)
     assert bot.delivery(made.id, delivery_id).id == delivery_id
     bot.replay_delivery(made.id, delivery_id)
+    assert bot.replay_deliveries(made.id, since_ms=0, state="delivered").replayed == 0
     bot.delete_webhook(made.id)

@@ -118,7 +118,7 @@ def test_a_profile_is_read_and_its_repr_names_nobody() -> None:
     read, server, _ = ask(PROFILE, lambda shop: shop.customer_profile("cust/1"))
     assert path_of(server) == "GET /api/customers/cust%2F1/profile"
     assert (read.display_name, read.email_address, read.phone_number) == ("Carol", "carol@example.com", None)
-    assert read.last_surveys == LastSurveys(SurveyAnswer(123456789, "8"), None)
+    assert read.last_surveys == LastSurveys(SurveyAnswer(created_at_ms=123456789, text="8"), None)
     assert [(fact.name, fact.value) for fact in read.customer_data] == [("COMPANY", "Acme")]
     assert not [word for word in ("Carol", "carol", "Acme") if word in repr(read)]
 

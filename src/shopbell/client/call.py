@@ -61,6 +61,7 @@ class Call(Generic[T]):
         parse: reads an answer with status 200.
         query: parameters of the address.
         body: a JSON object to send.
+        file: the name and the bytes of a file to send instead.
         idempotency_key: makes one effect of many repetitions.
         server_waits_s: how long the server may keep the answer back, in seconds, beside what it takes to answer.
     """
@@ -70,6 +71,7 @@ class Call(Generic[T]):
     parse: Callable[[Answer], T]
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Mapping[str, object] | None = field(default=None, repr=False)
+    file: tuple[str, bytes] | None = field(default=None, repr=False)
     idempotency_key: str | None = None
     server_waits_s: float = 0
 
@@ -114,12 +116,12 @@ class Pages(Generic[T]):
     call: Callable[[str | None], Call[Page[T]]]
 
 
-def get(path: str, kind: type[T], **query: object) -> Call[T]:
+def get(path: str, kind: type[T], /, **query: object) -> Call[T]:
     """A question; parameters that are None are left out."""
-    return Call(method="GET", path=path, parse=_reader(kind), query=_query(query))
+    return Call(method="GET", path=path, parse=reader(kind), query=_query(query))
 
 
-def get_all(path: str, name: str, kind: type[T], **query: object) -> Call[tuple[T, ...]]:
+def get_all(path: str, name: str, kind: type[T], /, **query: object) -> Call[tuple[T, ...]]:
     """A question whose answer is a list under ``name``, given as a whole."""
 
     def parse(answer: Answer) -> tuple[T, ...]:
@@ -128,12 +130,12 @@ def get_all(path: str, name: str, kind: type[T], **query: object) -> Call[tuple[
     return Call(method="GET", path=path, parse=parse, query=_query(query))
 
 
-def post(path: str, kind: type[T], *, key: str | None = None, **body: object) -> Call[T]:
+def post(path: str, kind: type[T], /, **body: object) -> Call[T]:
     """A change; fields that are None are left out."""
-    return Call(method="POST", path=path, parse=_reader(kind), body=present(body), idempotency_key=key)
+    return Call(method="POST", path=path, parse=reader(kind), body=present(body))
 
 
-def pages(path: str, name: str, kind: type[T], **query: object) -> Pages[T]:
+def pages(path: str, name: str, kind: type[T], /, **query: object) -> Pages[T]:
     """A list under ``name``, with ``nextCursor`` beside it."""
 
     def parse(answer: Answer) -> Page[T]:
@@ -169,7 +171,8 @@ def present(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _reader(kind: type[T]) -> Callable[[Answer], T]:
+def reader(kind: type[T]) -> Callable[[Answer], T]:
+    """Reads an answer as a thing of one kind."""
     return lambda answer: read(kind, answer.json())
 
 

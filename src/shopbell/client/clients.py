@@ -10,10 +10,12 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, get_args, overload
 import httpx2
 import stamina
 
+from shopbell.client import attachments as of_attachments
 from shopbell.client import businesses as of_businesses
 from shopbell.client import customers as of_customers
 from shopbell.client import deliveries as of_deliveries
 from shopbell.client import feed as of_feed
+from shopbell.client import merges as of_merges
 from shopbell.client import messages as of_messages
 from shopbell.client import templates as of_templates
 from shopbell.client import threads as of_threads
@@ -85,6 +87,8 @@ class Routes:
     send_message_to_business = Route(of_messages.send_message_to_business)
     send_message = Route(of_messages.send_message)
     messages = Listing(of_messages.messages)
+    upload_attachment = Route(of_attachments.upload_attachment)
+    attachment = Route(of_attachments.attachment)
 
     threads = Listing(of_threads.threads)
     thread_details = Route(of_threads.thread_details)
@@ -93,8 +97,19 @@ class Routes:
     assign_thread = Route(of_threads.assign_thread)
     whatsapp_templates = Route(of_threads.whatsapp_templates)
 
+    customers = Listing(of_customers.customers)
     customer_profile = Route(of_customers.customer_profile)
     update_customer_profile = Route(of_customers.update_customer_profile)
+    block_customer = Route(of_customers.block_customer)
+    unblock_customer = Route(of_customers.unblock_customer)
+    erase_customer = Route(of_customers.erase_customer)
+    export_customer = Route(of_customers.export_customer)
+
+    merge_customers = Route(of_merges.merge_customers)
+    merges = Listing(of_merges.merges)
+    undo_merge = Route(of_merges.undo_merge)
+    possible_duplicates = Listing(of_merges.possible_duplicates)
+    dismiss_duplicate = Route(of_merges.dismiss_duplicate)
 
     businesses = Listing(of_businesses.businesses)
     business = Route(of_businesses.business)
@@ -154,6 +169,7 @@ class Routes:
             "url": self._base_url + call.path,
             "params": call.query or None,
             "content": content,
+            "files": None if call.file is None else {"file": call.file},
             "headers": headers,
             "timeout": retries.left_s(self._timeout_s + call.server_waits_s),
             "follow_redirects": False,

@@ -119,7 +119,7 @@ def replay_delivery(webhook_id: Id, delivery_id: Id) -> Call[Done]:
 
     Raises:
         NotFound: 404.
-        Conflict: 409, it cannot be sent any more.
+        Conflict: 409, the webhook is switched off, or the event is forgotten.
         ShopbellError: any other reason.
     """
     return post(f"{_path(webhook_id)}/{part(delivery_id)}/replay", Done)
@@ -138,6 +138,7 @@ def replay_deliveries(
 
     Raises:
         NotFound: 404.
+        Conflict: 409, the webhook is switched off.
         ShopbellError: any other reason.
     """
     return post(f"{_path(webhook_id)}/replay", Replayed, since=since_ms, until=until_ms, state=state)
@@ -148,6 +149,7 @@ def test_webhook(webhook_id: Id) -> Call[str]:
 
     Raises:
         NotFound: 404.
+        Conflict: 409, the webhook is switched off.
         ShopbellError: any other reason.
     """
 
