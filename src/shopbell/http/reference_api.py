@@ -1,12 +1,24 @@
 """The conversations API in the reference: FastAPI describes its routes, and what they all share is added here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from shopbell.errors import (
+    ContentTooLarge,
+    Fault,
+    Forbidden,
+    IdempotencyKeyReused,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    QuotaExceeded,
+    Unauthorized,
+)
 from shopbell.http.reference_answers import RATE, answer, headers
+from shopbell.http.reference_examples import Examples
 from shopbell.http.reference_widget import IDEMPOTENCY_KEY, REQUEST_ID
 from shopbell.settings import Settings
 
@@ -20,6 +32,7 @@ TAGS = (
     {"name": "events", "description": "Everything that happens, in order, to be followed without a gap."},
     {"name": "webhooks", "description": "Addresses that are told of messages and transfers; what became of it."},
 )
+_IDS = "^(0|[1-9][0-9]{0,15})$"
 
 
 def complete(app: FastAPI, paths: dict[str, Any], schemas: dict[str, Any], settings: Settings) -> None:
@@ -31,9 +44,16 @@ def complete(app: FastAPI, paths: dict[str, Any], schemas: dict[str, Any], setti
         schemas: the document's schemas; gets those of the bodies.
         settings: the limits that the document names.
     """
-    for route in _api_routes(app):
+    routes = [route for route in _api_routes(app) if route.path in paths]
+    for route in routes:
         for method in route.methods or ():
-            _complete(route, paths[route.path][method.lower()], schemas, settings)
+            body = paths[route.path][method.lower()].get("requestBody", {}).get("content", {})
+            for content in body.values():
+                _add(schemas, content["schema"].pop("$defs", {}))
+    for route in routes:
+        for method in route.methods or ():
+            allow = ", ".join(sorted(name.upper() for name in paths[route.path]))
+            _complete(route, paths[route.path][method.lower()], Examples(schemas), settings, allow)
 
 
 def scope_of(route: APIRoute) -> str:
@@ -50,7 +70,13 @@ def _api_routes(app: FastAPI) -> Iterator[APIRoute]:
                 yield one
 
 
-def _complete(route: APIRoute, operation: dict[str, Any], schemas: dict[str, Any], settings: Settings) -> None:
+def _add(schemas: dict[str, Any], parts: Mapping[str, Any]) -> None:
+    for name, schema in parts.items():
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"two kinds of fields are called {name}; give one of them another name")
+
+
+def _complete(route: APIRoute, operation: dict[str, Any], examples: Examples, settings: Settings, allow: str) -> None:
     scope = scope_of(route)
     operation["operationId"] = _camel(route.name)
     operation["security"] = [{"apiToken": [scope]}]
@@ -59,39 +85,62 @@ def _complete(route: APIRoute, operation: dict[str, Any], schemas: dict[str, Any
     for status, response in responses.items():
         if status.startswith("2"):
             response["headers"] = {**response.get("headers", {}), **headers(*RATE)}
+            for content in response.get("content", {}).values():
+                content.setdefault("examples", {"ok": {"value": examples.of(content["schema"])}})
     parameters = operation.setdefault("parameters", [])
+    body = operation.get("requestBody", {}).get("content", {})
+    json_body = body.get("application/json")
+    if json_body is not None:
+        json_body.setdefault("examples", {"request": {"value": examples.of_body(json_body["schema"])}})
+    responses.update(_problems(scope, settings, parameters, body, allow))
     parameters.append(REQUEST_ID)
-    body = operation.get("requestBody")
-    if body is not None:
-        (content,) = body["content"].values()
-        schemas.update(content["schema"].pop("$defs", {}))
-    takes_file = body is not None and "multipart/form-data" in body["content"]
-    responses.update(_problems(scope, settings, has_body=body is not None, takes_file=takes_file))
     if operation.pop("x-idempotent", False):
         parameters.append(IDEMPOTENCY_KEY)
         responses["200"]["headers"].update(headers("Idempotent-Replayed"))
-        responses["422"] = answer("The `Idempotency-Key` was used with another body within 24 hours.", {}, *RATE)
+        reused = {"reused": IdempotencyKeyReused()}
+        responses["422"] = answer("The `Idempotency-Key` was used with another body within 24 hours.", reused, *RATE)
 
 
-def _problems(scope: str, settings: Settings, *, has_body: bool, takes_file: bool) -> dict[str, Any]:
+def _problems(
+    scope: str, settings: Settings, parameters: list[dict[str, Any]], body: Mapping[str, Any], allow: str
+) -> dict[str, Any]:
+    """What a route may answer instead; the examples are those that a test can provoke on each route."""
+    json_body = body.get("application/json")
+    missing = [] if json_body is None else _missing(json_body["schema"].get("required", ()))
+    faults = {"missing": Invalid(missing)} if missing else {}
     problems = {
-        "400": answer("The request is not valid; every fault is listed.", {}, *RATE),
-        "401": answer("The token is missing, or not valid.", {}, "WWW-Authenticate"),
-        "403": answer(f"The token lacks the scope `{scope}`.", {}, *RATE),
-        "404": answer("There is no such object in the token's organization.", {}, *RATE),
-        "405": answer("The route has other methods.", {}, "Allow"),
+        "400": answer("The request is not valid; every fault is listed.", faults, *RATE),
+        "401": answer("The token is missing, or not valid.", {"token": Unauthorized()}),
+        "403": answer(f"The token lacks the scope `{scope}`.", {"scope": Forbidden(scope)}, *RATE),
+        "405": answer("The route has other methods.", {"method": MethodNotAllowed(allow)}),
         "408": answer("The request did not arrive in time.", {}, *RATE),
-        "409": answer("The request does not fit what is there now.", {}, *RATE),
-        "429": answer("The token has used up its rate.", {}, "Retry-After", *RATE),
+        "429": answer("The token has used up its rate.", {"rate": QuotaExceeded(1)}, *RATE),
         "431": answer("The headers are too large.", {}),
         "500": answer("A bug; it was logged with the id of the request.", {}, *RATE),
         "503": answer("Storage fails, or more waits than this server takes.", {}, "Retry-After", *RATE),
     }
-    if has_body:
-        problems["413"] = answer(f"The body has more than {settings.body_limit_bytes} bytes.", {}, *RATE)
-    if takes_file:
-        problems["413"] = answer(f"The file has more than {settings.attachment_limit_bytes} bytes.", {}, *RATE)
+    if _names_something(parameters, json_body):
+        nothing = {"nothing": NotFound()}
+        problems["404"] = answer("Something that the request names is not the organization's.", nothing, *RATE)
+    if allow != "GET":
+        problems["409"] = answer("The request does not fit what is there now.", {}, *RATE)
+    if json_body is not None:
+        large = {"large": ContentTooLarge(settings.body_limit_bytes)}
+        problems["413"] = answer(f"The body has more than {settings.body_limit_bytes} bytes.", large, *RATE)
+    elif body:
+        problems["413"] = answer("The body is too large.", {}, *RATE)
     return dict(sorted(problems.items()))
+
+
+def _missing(required: list[str]) -> list[Fault]:
+    return [Fault("body", f"#/{name}", "required", "is required") for name in required]
+
+
+def _names_something(parameters: list[dict[str, Any]], json_body: Mapping[str, Any] | None) -> bool:
+    """Whether a request names something by its id; a filter of a list is no such name."""
+    schemas = [parameter["schema"] for parameter in parameters if parameter.get("required")]
+    schemas += [] if json_body is None else json_body["schema"].get("properties", {}).values()
+    return any(_IDS in (part.get("pattern") for part in (schema, *schema.get("anyOf", ()))) for schema in schemas)
 
 
 def _camel(name: str) -> str:

@@ -164,7 +164,7 @@ def path_item(settings: Settings) -> dict[str, Any]:
             "operationId": "sendMessageToBusiness",
             "summary": "Open a conversation with a customer's first message",
             "description": _DESCRIPTION,
-            "security": [{"apiToken": []}],
+            "security": [{"apiToken": [SCOPE]}],
             "parameters": [IDEMPOTENCY_KEY, REQUEST_ID],
             "requestBody": {
                 "required": True,

@@ -13,6 +13,7 @@ from shopbell.http.api.access import ManagesOrganization, ReadsThreads
 from shopbell.http.api.body import Body, described, takes
 from shopbell.http.api.fields import Fields, FilledLine, PathId, wrong
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
+from shopbell.http.api.results import Ok
 from shopbell.organizations import BusinessChanges, WrongValues
 
 router = APIRouter(tags=["businesses"])
@@ -40,7 +41,7 @@ TimeZone = Annotated[str, _valid("time_zone")]
 Email = Annotated[str, _valid("email")]
 Phone = Annotated[str, _valid("phone")]
 ForwardPhone = Annotated[str, _valid("forward_phone")]
-BusinessId = Annotated[PathId, Path(alias="businessId", description="The business.")]
+BusinessId = Annotated[PathId, Path(alias="businessId", description="The business.", examples=["12345"])]
 
 
 class UpdateBusiness(Fields):
@@ -130,15 +131,17 @@ async def update_business(
     caller: ManagesOrganization,
     business_id: BusinessId,
     body: Annotated[Body[UpdateBusiness], takes(UpdateBusiness)],
-) -> BusinessView:
-    """Change what is given of a business and nothing else. The answer is the business as it is then."""
-    return _shown(await caller.write(_update, business_id, body.fields.changes(), caller.name))
+) -> Ok:
+    """Change what is given of a business and nothing else."""
+    await caller.write(_update, business_id, body.fields.changes(), caller.name)
+    return Ok()
 
 
 @router.post("/api/businesses/{businessId}/deactivate", summary="Close a business")
-async def deactivate_business(caller: ManagesOrganization, business_id: BusinessId) -> BusinessView:
+async def deactivate_business(caller: ManagesOrganization, business_id: BusinessId) -> Ok:
     """Close a business to its customers: to them it does not exist any more. Its conversations stay."""
-    return _shown(await caller.write(_deactivate, business_id, caller.name))
+    await caller.write(_deactivate, business_id, caller.name)
+    return Ok()
 
 
 def _find(tx: Connection, organization_id: int, business_id: int) -> organizations.Business:
@@ -159,27 +162,23 @@ def _create(tx: Connection, organization_id: int, given: BusinessChanges, actor:
     return business
 
 
-def _update(
-    tx: Connection, organization_id: int, business_id: int, changes: BusinessChanges, actor: str
-) -> organizations.Business:
+def _update(tx: Connection, organization_id: int, business_id: int, changes: BusinessChanges, actor: str) -> None:
     business = _find(tx, organization_id, business_id)
     if not changes:
-        return business
+        return
     try:
-        business = organizations.change_business(tx, business, changes)
+        organizations.change_business(tx, business, changes)
     except WrongValues as values:
         raise Invalid(values.faults) from None
     _note_change(tx, business, actor, "business.update", organizations.fields_of(changes), _now_ms())
-    return business
 
 
-def _deactivate(tx: Connection, organization_id: int, business_id: int, actor: str) -> organizations.Business:
+def _deactivate(tx: Connection, organization_id: int, business_id: int, actor: str) -> None:
     now_ms = _now_ms()
     business = _find(tx, organization_id, business_id)
     if business.active:
-        business = organizations.deactivate_business(tx, business_id, now_ms=now_ms)
+        organizations.deactivate_business(tx, business_id, now_ms=now_ms)
         _note_change(tx, business, actor, "business.deactivate", ["active"], now_ms)
-    return business
 
 
 def _note_change(
