@@ -29,6 +29,10 @@ class Authority:
         """What a client uses that trusts this authority and no other."""
         return ssl.create_default_context(cadata=self._certificate().public_bytes(Encoding.PEM).decode())
 
+    def save(self, path: Path) -> None:
+        """Write down whom to trust, as ``SSL_CERT_FILE`` names it."""
+        path.write_bytes(self._certificate().public_bytes(Encoding.PEM))
+
     def server(self, host: str, folder: Path, *, expired: bool = False) -> ssl.SSLContext:
         """What a server uses that is known by this name; the folder keeps its key."""
         key = ec.generate_private_key(ec.SECP256R1())
