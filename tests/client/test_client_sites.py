@@ -199,12 +199,12 @@ def test_what_is_wrong_with_the_site_is_said_to_its_owner_and_not_to_visitors(
     else:
         environment["SHOPBELL_URL"] = f"http://127.0.0.1:{free_port()}"
     with serving(framework, program, tmp_path, **environment) as site:
-        page = site.post(message="my card number is 4111", email="carol@example.com")
-        answer = site.post_json({"message": "my card number is 4111", "email": "carol@example.com"})
+        page = site.post(message="the number of my safe is twelve", email="carol@example.com")
+        answer = site.post_json({"message": "the number of my safe is twelve", "email": "carol@example.com"})
         log = site.log
     assert (page.status_code, answer.status_code) == (503, 503)
     assert "could not be sent just now" in page.text
-    assert "my card number is 4111" in page.text  # it can be sent again
+    assert "the number of my safe is twelve" in page.text  # it can be sent again
     assert list(answer.json()["errors"]) == ["form"]
     reason = {
         "token": "401 unauthorized",
@@ -213,7 +213,7 @@ def test_what_is_wrong_with_the_site_is_said_to_its_owner_and_not_to_visitors(
         "address": "ConnectError",
     }[wrong]
     assert log.count(reason) >= 2
-    assert not [word for word in (environment["SHOPBELL_TOKEN"], "4111", "carol") if word in log]
+    assert not [word for word in (environment["SHOPBELL_TOKEN"], "twelve", "carol") if word in log]
     assert environment["SHOPBELL_TOKEN"] not in page.text + answer.text
 
 
