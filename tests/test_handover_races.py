@@ -154,7 +154,7 @@ def test_nobody_who_left_looks_after_a_conversation(server: Server, people: Worl
         now = None
         for row in database.rows(query, id=int(thread_id)):
             details = json.loads(row["details"])
-            assert details["before"] == now
+            assert details["formerEmployeeUserId"] == now
             now = details["employeeUserId"]
         assert now is None
 

@@ -93,7 +93,10 @@ def _make_way(tx: Connection, thread: Thread, business_id: int) -> tuple[int, in
     if owner_id == thread.customer_id:
         return owner_id, thread.merge_id
     # It stayed with a merged customer because the kept one had a thread with the same business. Here there is none: it
-    # becomes the kept one's, whom the customer's next message is from. Undoing the merge takes it back.
+    # becomes the kept one's, whom the customer's next message is from. Undoing the merge gives it back: as whatever a
+    # merge moves it bears the id of the one that first took it from its owner.
+    if thread.merge_id is not None:
+        return owner_id, thread.merge_id
     m = customer_merges.c
     merge = select(m.id).where(
         m.organization_id == thread.organization_id,
@@ -160,6 +163,6 @@ def _assign(tx: Connection, thread: Thread, employee_id: int | None) -> None:
             )
         )
     threads.change(tx, thread, updated_at_ms=now_ms)
-    details = {"employeeUserId": employee_id, "before": before}
+    details = {"employeeUserId": employee_id, "formerEmployeeUserId": before}
     in_thread = threads.in_thread(thread)
     events.record(tx, thread.organization_id, "assignment", now_ms=now_ms, thread=in_thread, details=details)

@@ -138,9 +138,9 @@ def test_a_conversation_is_assigned_and_unassigned(shop: Shop) -> None:
         assert _post(shop, UNASSIGN, customerThreadId=int(thread_id)).json() == {"result": "ok"}
     assert _assignee(shop, thread_id) is None
     assert _assignments(shop, thread_id) == [
-        {"employeeUserId": int(alice), "before": None},
-        {"employeeUserId": int(dora), "before": int(alice)},
-        {"employeeUserId": None, "before": int(dora)},
+        {"employeeUserId": int(alice), "formerEmployeeUserId": None},
+        {"employeeUserId": int(dora), "formerEmployeeUserId": int(alice)},
+        {"employeeUserId": None, "formerEmployeeUserId": int(dora)},
     ]
 
 
@@ -155,7 +155,7 @@ def test_an_employee_who_leaves_is_assigned_nothing_any_more(shop: Shop) -> None
         assert _post(shop, f"/api/employees/{gone}/deactivate").json() == {"result": "ok"}
     for thread_id in threads:
         assert _assignee(shop, thread_id) is None
-        assert _assignments(shop, thread_id)[1:] == [{"employeeUserId": None, "before": int(gone)}]
+        assert _assignments(shop, thread_id)[1:] == [{"employeeUserId": None, "formerEmployeeUserId": int(gone)}]
     assert _assignee(shop, kept) == stays
     (left,) = (each for each in _listed(shop, active=False) if each["id"] == gone)
     assert left["active"] is False
@@ -198,8 +198,8 @@ def test_more_conversations_than_one_transaction_releases_become_nobodys(shop: S
     assert _post(shop, f"/api/employees/{employee_id}/deactivate").status_code == 200
     left = "SELECT count(*) FROM assignments WHERE employee_id = :id"
     assert shop.database.value(left, id=int(employee_id)) == 0
-    told = "SELECT count(*) FROM events WHERE type = 'assignment' AND details LIKE :before"
-    assert shop.database.value(told, before=f'%"before": {employee_id}}}') == len(thread_ids)
+    told = "SELECT count(*) FROM events WHERE type = 'assignment' AND details LIKE :former"
+    assert shop.database.value(told, former=f'%"formerEmployeeUserId": {employee_id}}}') == len(thread_ids)
 
 
 def test_a_reply_and_a_note_are_in_an_employees_name(shop: Shop) -> None:

@@ -48,8 +48,8 @@ def _pages(shop: Shop, path: str, what: str, **query: Any) -> list[list[dict[str
 
 
 def _merge(shop: Shop, merged_id: int, kept_id: int) -> None:
-    change = "UPDATE customers SET merged_into_id = :kept WHERE id = :merged"
-    assert shop.database.change(change, kept=kept_id, merged=merged_id)
+    answer = shop.post({"otherCustomerId": merged_id}, path=f"/api/customers/{kept_id}/merge")
+    assert answer.status_code == 200, answer.text
 
 
 def test_the_details_are_those_of_the_contract_and_our_own(shop: Shop) -> None:
@@ -162,7 +162,7 @@ def test_pages_of_conversations_stay_right_while_others_begin(shop: Shop) -> Non
     customer_id = shop.customer_of(begun[0])
     first = _get(shop, "/api/threads", customerId=customer_id, limit=2).json()
     assert [thread["customerThreadId"] for thread in first["threads"]] == [begun[2], begun[1]]
-    later = shop.send()
+    later = shop.send(businessId=shop.world.paris)
     _merge(shop, shop.customer_of(later), customer_id)
     second = _get(shop, "/api/threads", customerId=customer_id, limit=2, cursor=first["nextCursor"]).json()
     assert [thread["customerThreadId"] for thread in second["threads"]] == [begun[0]]

@@ -26,18 +26,10 @@ def _employee(shop: Shop) -> str:
     return employee_id
 
 
-def _merge(shop: Shop, merged: int, kept: int) -> int:
-    """Do to the tables what a merge does where both customers have a thread with the same business."""
-    merge_id = merged + 10**9
-    shop.database.change(
-        "INSERT INTO customer_merges (organization_id, id, kept_customer_id, merged_customer_id, filled_fields, "
-        "created_at_ms) VALUES (:organization, :id, :kept, :merged, '', 1)",
-        organization=int(shop.world.acme),
-        id=merge_id,
-        kept=kept,
-        merged=merged,
-    )
-    shop.database.change("UPDATE customers SET merged_into_id = :kept WHERE id = :id", kept=kept, id=merged)
+def _merge(shop: Shop, kept: int, merged: int) -> str:
+    answer = shop.post({"otherCustomerId": merged}, path=f"/api/customers/{kept}/merge")
+    assert answer.status_code == 200, answer.text
+    merge_id: str = answer.json()["mergeId"]
     return merge_id
 
 
@@ -143,19 +135,40 @@ def test_what_a_blocked_customer_opened_there_is_not_in_the_way(shop: Shop) -> N
 
 
 def test_a_customers_other_conversation_is_in_the_way_under_each_of_their_ids(shop: Shop) -> None:
-    kept_user = {"email": shop.somebody()}
-    kept, merged = shop.send(user=kept_user), shop.send()
-    shop.send(user=kept_user, businessId=shop.world.paris)
-    _merge(shop, shop.customer_of(merged), shop.customer_of(kept))
+    user = {"email": shop.somebody()}
+    kept, merged = shop.send(user=user), shop.send()
+    shop.send(user=user, businessId=shop.world.paris)
+    _merge(shop, shop.customer_of(kept), shop.customer_of(merged))
     assert _transfer(shop, merged, shop.world.paris).status_code == 409
 
 
-def test_a_merged_customers_conversation_goes_over_to_the_kept_one_who_writes_on_there(shop: Shop) -> None:
-    user = {"email": shop.somebody()}
-    kept, merged = shop.send(user=user), shop.send()
-    kept_customer = shop.customer_of(kept)
-    merge_id = _merge(shop, shop.customer_of(merged), kept_customer)
+def test_what_stayed_with_a_merged_customer_goes_over_to_the_kept_one_who_writes_on_there(shop: Shop) -> None:
+    user, other_user = {"email": shop.somebody()}, {"email": shop.somebody()}
+    kept, merged = shop.send(user=user), shop.send(user=other_user)
+    kept_id, merged_id = shop.customer_of(kept), shop.customer_of(merged)
+    merge_id = _merge(shop, kept_id, merged_id)
+    assert shop.customer_of(merged) == merged_id  # both have one with Boston
     assert _transfer(shop, merged, shop.world.paris).status_code == 200
-    assert shop.customer_of(merged) == kept_customer
-    assert shop.thread(merged)["merge_id"] == merge_id
-    assert shop.send(user=user, businessId=shop.world.paris) == merged
+    assert shop.customer_of(merged) == kept_id
+    for either in (user, other_user):
+        assert shop.send(user=either, businessId=shop.world.paris) == merged
+    assert shop.post({}, path=f"/api/customers/merges/{merge_id}/undo").status_code == 200
+    assert shop.customer_of(merged) == merged_id
+    assert shop.send(user=other_user, businessId=shop.world.paris) == merged
+
+
+def test_undone_merges_give_a_transferred_conversation_back_step_by_step(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    last = shop.customer_of(shop.send(user=user))
+    shop.send(user=user, businessId=shop.world.paris)
+    middle = shop.customer_of(shop.send())
+    thread_id = shop.send(businessId=shop.world.paris)
+    first = shop.customer_of(thread_id)
+    merges = [_merge(shop, middle, first), _merge(shop, last, middle)]
+    assert shop.customer_of(thread_id) == middle  # it moved with the one merge, and stayed with the other
+    assert _transfer(shop, thread_id, shop.world.nowhere).status_code == 200
+    owners = [shop.customer_of(thread_id)]
+    for merge_id in reversed(merges):
+        assert shop.post({}, path=f"/api/customers/merges/{merge_id}/undo").status_code == 200
+        owners.append(shop.customer_of(thread_id))
+    assert owners == [last, middle, first]
