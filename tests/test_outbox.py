@@ -1,0 +1,312 @@
+"""Claims and settlements on real databases, without any worker: the fence, the order, the caps, switching off."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.installation import SECRET_KEY, Installation
+from harness.outbox import DAY_MS, MINUTE_MS, RULES, SEALS, Outbox
+from harness.world import World
+from shopbell import webhooks
+from shopbell.outbox.claims import Rules, look
+from shopbell.outbox.log import forget, give_up_held
+from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, TryAgain
+from shopbell.settings import Settings
+from shopbell.storage.open import open_database
+
+
+@pytest.fixture
+def outbox(installation: Installation, people: World) -> Iterator[Outbox]:
+    """The outbox of a database of its own."""
+    settings = Settings(database_url=installation.database.url, secret_key=SECRET_KEY)  # type: ignore[arg-type]
+    database = open_database(settings)
+    yield Outbox(installation, people, database)
+    database.engine.dispose()
+
+
+def test_the_attempt_is_counted_and_committed_before_anything_is_sent(outbox: Outbox) -> None:
+    outbox.webhook()
+    position = outbox.transfer(outbox.thread())
+    (claimed,) = outbox.claim()
+    (row,) = outbox.installation.database.rows("SELECT attempts, body, state FROM deliveries")
+    assert (row["attempts"], row["state"]) == (1, "waiting")
+    assert row["body"] == claimed.body
+    assert (claimed.position, claimed.number, claimed.step) == (position, 1, 0)
+
+
+def test_what_is_leased_is_nobody_elses_until_the_lease_ends(outbox: Outbox) -> None:
+    outbox.webhook()
+    outbox.transfer(outbox.thread())
+    (first,) = outbox.claim()
+    outbox.now_ms += RULES.lease_ms - 1
+    assert outbox.claim() == []
+    outbox.now_ms += 1
+    (second,) = outbox.claim()
+    assert (second.number, second.step, second.body) == (2, 0, first.body)
+
+
+def test_an_outcome_that_comes_after_another_claim_changes_nothing(outbox: Outbox) -> None:
+    outbox.webhook()
+    position = outbox.transfer(outbox.thread())
+    (late,) = outbox.claim()
+    outbox.now_ms += RULES.lease_ms
+    (present,) = outbox.claim()
+    outbox.settle(late, Delivered())
+    assert outbox.state(position) == "waiting"
+    outbox.settle(late, TryAgain(outbox.now_ms))
+    assert outbox.claim() == [], "the lease of the present worker was taken away"
+    outbox.settle(present, Delivered())
+    assert outbox.state(position) == "delivered"
+    numbers = outbox.installation.database.rows("SELECT number, answer FROM delivery_attempts ORDER BY number")
+    assert numbers == [{"number": 1, "answer": None}, {"number": 2, "answer": "fine"}], "the log has both attempts"
+
+
+def test_settling_twice_does_nothing_the_second_time(outbox: Outbox) -> None:
+    outbox.webhook()
+    outbox.transfer(outbox.thread())
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, TryAgain(outbox.now_ms + 5_000))
+    outbox.settle(claimed, TryAgain(outbox.now_ms + 9_000))
+    outbox.now_ms += 5_000
+    (again,) = outbox.claim()
+    assert (again.number, again.step) == (2, 1)
+    outbox.settle(again, Delivered())
+    outbox.settle(again, GiveUp("exhausted"))
+    assert outbox.installation.database.value("SELECT state FROM deliveries") == "delivered"
+    assert outbox.queues() == []
+
+
+def test_a_claim_of_which_nothing_was_sent_is_due_at_once_and_costs_no_step(outbox: Outbox) -> None:
+    outbox.webhook()
+    outbox.transfer(outbox.thread())
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, NotSent())
+    (again,) = outbox.claim()
+    assert (again.number, again.step) == (2, 0)
+    assert outbox.installation.database.value("SELECT count(*) FROM delivery_attempts") == 0
+
+
+def test_the_next_of_a_conversation_waits_for_the_one_before_it(outbox: Outbox) -> None:
+    outbox.webhook()
+    thread, other = outbox.thread(), outbox.thread()
+    first, second = outbox.transfer(thread), outbox.transfer(thread)
+    elsewhere = outbox.transfer(other)
+    claimed = {one.position: one for one in outbox.claim()}
+    assert set(claimed) == {first, elsewhere}
+    outbox.settle(claimed[first], TryAgain(outbox.now_ms + 1_000))
+    assert outbox.claim() == []
+    outbox.now_ms += 1_000
+    (again,) = outbox.claim()
+    assert again.position == first
+    outbox.settle(again, Delivered())
+    (after,) = outbox.claim()
+    assert after.position == second
+
+
+def test_after_an_hour_the_others_wait_no_longer_and_the_old_one_goes_on_by_itself(outbox: Outbox) -> None:
+    outbox.webhook()
+    thread = outbox.thread()
+    first, second = outbox.transfer(thread), outbox.transfer(thread)
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, TryAgain(outbox.now_ms + 61 * MINUTE_MS))
+    assert outbox.queues() == [(0, second), (first, first)]
+    assert outbox.claim() == [], "it waits for the rest of the hour"
+    outbox.now_ms += 60 * MINUTE_MS
+    (next_one,) = outbox.claim()
+    assert next_one.position == second
+    third = outbox.transfer(thread)
+    outbox.settle(next_one, Delivered())
+    outbox.now_ms += MINUTE_MS
+    late, newest = sorted(outbox.claim(), key=lambda one: one.position)
+    assert (late.position, newest.position) == (first, third)
+    outbox.settle(late, TryAgain(outbox.now_ms + 5))
+    outbox.settle(newest, Delivered())
+    outbox.now_ms += 5
+    (last,) = outbox.claim()
+    outbox.settle(last, Delivered())
+    assert outbox.queues() == []
+
+
+def test_the_last_attempt_leaves_it_exhausted_and_lets_the_next_one_go(outbox: Outbox) -> None:
+    outbox.webhook()
+    thread = outbox.thread()
+    first, second = outbox.transfer(thread), outbox.transfer(thread)
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, GiveUp("exhausted"))
+    assert outbox.state(first) == "exhausted"
+    (next_one,) = outbox.claim()
+    assert next_one.position == second
+
+
+def test_no_webhook_has_more_under_way_than_it_may_whoever_claims(outbox: Outbox) -> None:
+    outbox.webhook()
+    for _ in range(12):
+        outbox.transfer(outbox.thread())
+    first = outbox.claim()
+    assert len(first) == 8
+    assert outbox.claim() == []
+    outbox.settle(first[0], Delivered())
+    assert len(outbox.claim()) == 1
+
+
+def test_the_other_organization_is_served_beside_one_whose_receivers_hang(outbox: Outbox) -> None:
+    globex = int(outbox.people.globex)
+    for _ in range(10):
+        outbox.webhook()
+    outbox.webhook(globex)
+    for _ in range(8):
+        outbox.transfer(outbox.thread())
+    held = outbox.claim()
+    assert len(held) == 32
+    outbox.transfer(outbox.thread(globex), globex)
+    (healthy,) = outbox.claim(64 - 32, busy={outbox.acme: 32})
+    assert healthy.webhook[0] == globex
+
+
+def test_a_gone_receiver_is_switched_off_at_once_and_what_waits_is_held(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook()
+    thread = outbox.thread()
+    first, second = outbox.transfer(thread), outbox.transfer(thread)
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, GiveUp("skipped", is_gone=True), Attempt(1, 1, status=410))
+    row = outbox.row(webhook_id)
+    assert (bool(row["enabled"]), row["disabled_reason"]) == (False, "gone")
+    assert (outbox.state(first), outbox.state(second)) == ("skipped", "waiting")
+    third = outbox.transfer(thread)
+    assert outbox.claim() == []
+    audit = outbox.installation.database.rows(
+        "SELECT actor, subject FROM audit_entries WHERE action = 'webhook.disable'"
+    )
+    assert audit == [{"actor": "delivery", "subject": f"webhook {webhook_id}"}]
+    outbox.database.write_now(
+        webhooks.update_webhook, outbox.acme, webhook_id, SEALS, {"enabled": True}, now_ms=outbox.now_ms
+    )
+    for position in (second, third):
+        (released,) = outbox.claim()
+        assert released.position == position
+        outbox.settle(released, Delivered())
+
+
+def test_a_receiver_that_fails_for_days_and_often_is_switched_off(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook()
+    outbox.transfer(outbox.thread())
+    for number in range(1, 22):
+        (claimed,) = outbox.claim()
+        outbox.settle(claimed, TryAgain(outbox.now_ms))
+        assert outbox.row(webhook_id)["failures"] == number
+        outbox.now_ms += DAY_MS // 10
+        assert outbox.row(webhook_id)["enabled"], "neither the days nor the attempts alone are enough"
+    outbox.now_ms += 3 * DAY_MS
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, TryAgain(outbox.now_ms))
+    row = outbox.row(webhook_id)
+    assert (bool(row["enabled"]), row["disabled_reason"]) == (False, "failing")
+    assert outbox.claim() == []
+
+
+def test_a_success_forgets_the_failures_before_it(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook()
+    outbox.transfer(outbox.thread())
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, TryAgain(outbox.now_ms))
+    assert outbox.row(webhook_id)["failing_since_ms"] == outbox.now_ms
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, Delivered())
+    row = outbox.row(webhook_id)
+    assert (row["failing_since_ms"], row["failures"]) == (None, 0)
+
+
+def test_what_is_held_longer_than_the_log_is_kept_is_given_up(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook()
+    thread = outbox.thread()
+    old = [outbox.transfer(thread), outbox.transfer(thread)]
+    outbox.now_ms += 31 * DAY_MS
+    young = outbox.transfer(thread)
+    change = outbox.installation.database.change
+
+    def give_up() -> bool:
+        before_ms = outbox.now_ms - 30 * DAY_MS
+        return outbox.database.write_now(give_up_held, before_ms=before_ms, now_ms=outbox.now_ms)
+
+    assert not give_up(), "it is enabled: its own schedule decides"
+    change("UPDATE webhooks SET enabled = false, disabled_reason = 'failing' WHERE id = :id", id=webhook_id)
+    while give_up():
+        pass
+    assert [outbox.state(position) for position in (*old, young)] == ["exhausted", "exhausted", "waiting"]
+    assert outbox.queues() == [(0, young)]
+
+
+def test_the_old_part_of_the_log_is_deleted_and_what_waits_stays(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook()
+    settled, waiting = outbox.transfer(outbox.thread()), outbox.transfer(outbox.thread())
+    for claimed in outbox.claim():
+        outbox.settle(claimed, Delivered() if claimed.position == settled else TryAgain(outbox.now_ms + 40 * DAY_MS))
+    outbox.now_ms += 31 * DAY_MS
+    young = outbox.transfer(outbox.thread())
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, Delivered())
+    key = (outbox.acme, webhook_id)
+    assert outbox.database.write_now(forget, key, 0, before_ms=outbox.now_ms - 30 * DAY_MS) is None
+    rows = outbox.installation.database.rows("SELECT position FROM deliveries ORDER BY position")
+    assert [row["position"] for row in rows] == [waiting, young]
+    rows = outbox.installation.database.rows("SELECT position FROM delivery_attempts ORDER BY position")
+    assert [row["position"] for row in rows] == [waiting, young]
+
+
+def test_what_happened_to_an_erased_customer_is_told_to_nobody(outbox: Outbox) -> None:
+    outbox.webhook()
+    thread = outbox.thread()
+    position = outbox.transfer(thread)
+    change = outbox.installation.database.change
+    change("UPDATE customers SET erased_at_ms = 1 WHERE id = :id", id=thread.customer_id)
+    taken = outbox.take()
+    assert (taken.claimed, taken.again) == ([], True)
+    assert outbox.state(position) == "skipped"
+    assert outbox.queues() == []
+
+
+def test_a_first_pause_is_kept(outbox: Outbox) -> None:
+    outbox.webhook()
+    outbox.transfer(outbox.thread())
+    outbox.rules = Rules(30_000, 8, 2_000, 60 * MINUTE_MS, 5, 20)
+    assert outbox.claim() == []
+    outbox.now_ms += 1_999
+    assert outbox.claim() == []
+    outbox.now_ms += 1
+    assert len(outbox.claim()) == 1
+
+
+def test_a_look_says_when_the_next_one_is_due(outbox: Outbox) -> None:
+    def see() -> Any:
+        return outbox.database.read_now(look, RULES, now_ms=outbox.now_ms)
+
+    assert see().webhooks == 0
+    outbox.webhook()
+    assert (see().webhooks, see().has_work, see().next_due_ms) == (1, False, None)
+    outbox.transfer(outbox.thread())
+    assert (see().has_work, see().oldest_due_ms) == (True, outbox.now_ms)
+    (claimed,) = outbox.claim()
+    assert (see().has_work, see().next_due_ms) == (False, outbox.now_ms + RULES.lease_ms)
+    outbox.settle(claimed, TryAgain(outbox.now_ms + 5_000))
+    assert (see().has_work, see().next_due_ms) == (False, outbox.now_ms + 5_000)
+
+
+def test_a_transfer_is_told_in_both_versions(outbox: Outbox) -> None:
+    outbox.webhook()
+    outbox.webhook(payload_version="flat")
+    thread = outbox.thread()
+    outbox.transfer(thread)
+    envelope, flat = (json.loads(claimed.body) for claimed in sorted(outbox.claim(), key=lambda one: one.webhook))
+    assert (envelope["eventType"], envelope["timestamp"]) == ("transfer", outbox.now_ms)
+    assert envelope["data"] == flat
+    assert flat == {
+        "customerThreadId": thread.id,
+        "organizationId": outbox.acme,
+        "customerId": str(thread.customer_id),
+        "fromBusinessId": 1,
+        "toBusinessId": 2,
+        "employeeUserId": None,
+        "threadSequence": 0,
+    }
