@@ -34,7 +34,11 @@ class S3Store(Store):
     def __init__(self, settings: Settings, bucket: str, prefix: str) -> None:
         super().__init__()
         self._address = f"s3://{bucket}/{prefix}".rstrip("/")
-        config: dict[str, Any] = {"region": settings.attachments_s3_region, "virtual_hosted_style_request": False}
+        config: dict[str, Any] = {
+            "region": settings.attachments_s3_region,
+            "virtual_hosted_style_request": False,
+            "disable_bulk_delete": True,
+        }
         if settings.attachments_s3_endpoint is not None:
             config["endpoint"] = str(settings.attachments_s3_endpoint).rstrip("/")
         if settings.attachments_s3_access_key_id is not None:
@@ -92,7 +96,7 @@ class S3Store(Store):
         file.close()
 
 
-async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
+async def _pieces(found: "obstore.GetResult") -> AsyncIterator[bytes]:
     with _as_storage_error():
         async for piece in found.stream(min_chunk_size=CHUNK_BYTES):
             yield bytes(piece)

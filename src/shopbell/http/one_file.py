@@ -1,6 +1,7 @@
 """A ``multipart/form-data`` body with one file in it, taken apart while it arrives."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 
 from python_multipart.exceptions import FormParserError
@@ -15,6 +16,8 @@ FRAMING_MAX_BYTES = 16_384
 _HEADER_MAX_BYTES = 4_096
 _HEADERS_MAX = 8
 _BOUNDARY_MAX_BYTES = 70
+# What forms write in the place of a quotation mark and of the ends of lines (WHATWG), and nothing else.
+_ESCAPED = re.compile("%(22|0D|0A)", re.IGNORECASE)
 _ENCODINGS = (b"binary", b"8bit", b"7bit")
 
 # It would log bytes of the body.
@@ -101,7 +104,8 @@ class OneFile:
             raise _other_parts()
         if self._part_headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _ENCODINGS:
             raise _improper()
-        self.sent_name = options[b"filename"].decode("utf-8", "replace")
+        name = options[b"filename"].decode("utf-8", "replace")
+        self.sent_name = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         self._content.append(data[start:end])
