@@ -131,11 +131,11 @@ def _let_go(tx: Connection, organization_id: int, attachment_ids: list[int]) -> 
         return
     a, m = attachments.c, messages.c
     used = exists().where(m.organization_id == a.organization_id, m.attachment_id == a.id)
-    # Old at once: what takes files away that no message carries need not wait for their message any more.
+    # Absent at once: no link leads to it any more, and ``attachment_sweep.py`` takes its bytes away.
     tx.execute(
         update(attachments)
-        .where(a.organization_id == organization_id, a.id.in_(attachment_ids), ~used)
-        .values(name="", created_at_ms=0)
+        .where(a.organization_id == organization_id, a.id.in_(attachment_ids), a.absent_since_ms.is_(None), ~used)
+        .values(name="", absent_since_ms=time.time_ns() // 1_000_000)
     )
 
 
