@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.installation import Database
+from shopbell.tokens import SCOPES
 
 GLOBEX_CANARY = "globexcanary"
 """Stands in everything that Globex owns, and so may stand in nothing that Acme reads."""
@@ -41,6 +42,7 @@ class World:
     globex: str
     london: str  # Globex's business, with default region GB
     globex_token: str
+    scoped: dict[str, str]  # tokens of Acme that may do one thing each, by their scope
     spare: list[dict[str, str]]  # tokens of Acme, id and token: one for each test that revokes or exhausts it
 
     def save(self, path: Path) -> None:
@@ -76,6 +78,7 @@ def build(cli: Callable[..., Any], database: Database) -> World:
     globex = create("organization", f"Globex {GLOBEX_CANARY}")["id"]
     london = create("business", "--organization", globex, f"London {GLOBEX_CANARY}", "--region", "GB")["id"]
     globex_token = create("token", "--organization", globex, "--name", GLOBEX_CANARY)
+    scoped = {scope: create("token", "--organization", acme, "--scope", scope)["token"] for scope in SCOPES}
     return World(
         acme=acme,
         boston=boston,
@@ -91,6 +94,7 @@ def build(cli: Callable[..., Any], database: Database) -> World:
         globex=globex,
         london=london,
         globex_token=globex_token["token"],
+        scoped=scoped,
         spare=[create("token", "--organization", acme, "--name", f"spare {number}") for number in range(SPARE_TOKENS)],
     )
 

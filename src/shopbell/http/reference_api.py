@@ -1,6 +1,6 @@
 """The conversations API in the reference: FastAPI describes its routes, and what they all share is added here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from shopbell.errors import (
     QuotaExceeded,
     Unauthorized,
 )
+from shopbell.http.methods import all_routes, allowed
 from shopbell.http.reference_answers import RATE, answer, headers
 from shopbell.http.reference_examples import Examples
 from shopbell.http.reference_widget import IDEMPOTENCY_KEY, REQUEST_ID
@@ -44,15 +45,16 @@ def complete(app: FastAPI, paths: dict[str, Any], schemas: dict[str, Any], setti
         schemas: the document's schemas; gets those of the bodies.
         settings: the limits that the document names.
     """
-    routes = [route for route in _api_routes(app) if route.path in paths]
+    routes = [route for route in all_routes(app.routes) if isinstance(route, APIRoute) and route.path in paths]
     for route in routes:
         for method in route.methods or ():
             body = paths[route.path][method.lower()].get("requestBody", {}).get("content", {})
             for content in body.values():
                 _add(schemas, content["schema"].pop("$defs", {}))
+    _forget_titles([schemas, [paths[route.path] for route in routes]])
     for route in routes:
         for method in route.methods or ():
-            allow = ", ".join(sorted(name.upper() for name in paths[route.path]))
+            allow = allowed(app.routes, route.path.replace("{", "").replace("}", ""))
             _complete(route, paths[route.path][method.lower()], Examples(schemas), settings, allow)
 
 
@@ -63,17 +65,23 @@ def scope_of(route: APIRoute) -> str:
     return scope
 
 
-def _api_routes(app: FastAPI) -> Iterator[APIRoute]:
-    for route in app.routes:
-        for one in getattr(getattr(route, "original_router", None), "routes", [route]):
-            if isinstance(one, APIRoute) and one.include_in_schema:
-                yield one
-
-
 def _add(schemas: dict[str, Any], parts: Mapping[str, Any]) -> None:
     for name, schema in parts.items():
         if schemas.setdefault(name, schema) != schema:
             raise ValueError(f"two kinds of fields are called {name}; give one of them another name")
+
+
+def _forget_titles(part: Any) -> None:
+    """Take away the titles that pydantic makes of the names of fields: they tell nothing."""
+    if isinstance(part, list):
+        for each in part:
+            _forget_titles(each)
+    elif isinstance(part, dict):
+        if isinstance(part.get("title"), str):
+            del part["title"]
+        for name, each in part.items():
+            if name not in ("examples", "example", "default", "const", "enum"):
+                _forget_titles(each)
 
 
 def _complete(route: APIRoute, operation: dict[str, Any], examples: Examples, settings: Settings, allow: str) -> None:

@@ -49,7 +49,7 @@ from shopbell.errors import (
     StorageError,
     TemporarilyUnavailable,
 )
-from shopbell.http import downloads, operations, pages, reference
+from shopbell.http import downloads, methods, operations, pages, reference
 from shopbell.http.api import (
     attachments,
     businesses,
@@ -172,9 +172,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == NotFound.status:
         return await _problem(request, NotFound())
     if error.status_code == MethodNotAllowed.status:
-        # Starlette keeps them in a set, which has another order at each start.
-        allowed = sorted((error.headers or {}).get("Allow", "GET").split(", "))
-        return await _problem(request, MethodNotAllowed(", ".join(allowed)))
+        # Starlette names those of the first route that it comes upon.
+        return await _problem(request, MethodNotAllowed(methods.allowed(request.app.routes, request.scope["path"])))
     return await _problem(request, BadRequest("The request cannot be read."))
 
 

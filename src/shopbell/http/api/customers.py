@@ -75,9 +75,9 @@ class CustomerProfile(Fields):
 class UpdateProfile(Fields):
     """What to change of a profile; what is absent stays, an empty text takes a field away."""
 
-    first_name: Line | None = Field(None, examples=["Carol"])
-    last_name: Line | None = Field(None, examples=["Jones"])
-    company: Line | None = Field(None, examples=["Acme"])
+    first_name: Line | None = Field(None, description="The customer's first name.", examples=["Carol"])
+    last_name: Line | None = Field(None, description="The customer's last name.", examples=["Jones"])
+    company: Line | None = Field(None, description="Whom the customer works for.", examples=["Acme"])
 
 
 class CustomerEntry(Fields):

@@ -92,8 +92,8 @@ class PossibleDuplicates(Fields):
 class DismissDuplicate(Fields):
     """Two customers who are not one person."""
 
-    customer_id: Id = Field(examples=["12346"])
-    other_customer_id: Id = Field(examples=["12349"])
+    customer_id: Id = Field(description="One of the two.", examples=["12346"])
+    other_customer_id: Id = Field(description="The other one.", examples=["12349"])
 
 
 @router.post(

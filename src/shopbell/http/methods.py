@@ -1,0 +1,28 @@
+"""Which methods a path has, for ``Allow`` in a 405 (RFC 9110: all of them, though each is a route of its own)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from starlette.routing import BaseRoute, Match, Route
+
+
+def all_routes(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """The routes of an application, those of the routers that it includes among them."""
+    for route in routes:
+        included: Any = getattr(route, "original_router", None)
+        if included is not None:
+            yield from all_routes(included.routes)
+        elif isinstance(route, Route):
+            yield route
+
+
+def allowed(routes: Iterable[BaseRoute], path: str) -> str:
+    """The methods of all routes that a path matches, as ``Allow`` lists them."""
+    scope = {"type": "http", "path": path, "root_path": "", "method": ""}
+    methods = {
+        method
+        for route in all_routes(routes)
+        if route.matches(scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(methods))

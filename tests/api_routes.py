@@ -1,0 +1,191 @@
+"""The routes of the API as the reference describes them, and requests to them that are made of their descriptions."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Self, cast
+
+import httpx2
+from fastapi import FastAPI
+
+from harness.shop import Shop
+from harness.things import KINDS
+from shopbell.http import routes
+from shopbell.settings import Settings
+
+ID_PATTERN = "^(0|[1-9][0-9]{0,15})$"
+
+
+@cache
+def reference() -> dict[str, Any]:
+    """The reference of a server with the settings that all have unless told."""
+    nothing: Any = None
+    settings = Settings(database_url="sqlite:////nowhere/shopbell.db")
+    app: Any = routes.build(
+        settings,
+        widget=nothing,
+        api=nothing,
+        demo=nothing,
+        is_ready=nothing,
+        metrics=nothing,
+        request_log=nothing,
+        lifespan=nothing,
+    )
+    app = app._rest
+    while not isinstance(app, FastAPI):
+        app = app.app
+    return app.openapi()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a request where an id stands."""
+
+    where: str
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """What it names."""
+        assert self.name in KINDS, f"say in harness/things.py what {self.name!r} names, and make one there"
+        return KINDS[self.name]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to a route."""
+
+    route: "Route"
+    path: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    def with_id(self, slot: Slot, id_: object) -> Self:
+        """The same with another id in one place."""
+        if slot.where != "body":
+            return replace(self, **{slot.where: {**getattr(self, slot.where), slot.name: str(id_)}})
+        body = {**self.body, slot.name: id_}
+        if slot.name == "contentSid":
+            body.pop("text", None)  # it stands instead of it
+        return replace(self, body=body)
+
+    def send(
+        self, shop: Shop, token: str | None, *, content: bytes | None = None, slash: str = "", **headers: str
+    ) -> httpx2.Response:
+        """Send it; with other bytes as its body, or a slash at the path's end, where told."""
+        path = re.sub(r"\{(\w+)\}", lambda name: self.path[name[1]], self.route.path) + slash
+        all_headers = dict(headers) | ({} if token is None else {"token": token})
+        how: dict[str, Any] = {}
+        if content is not None:
+            how["content"] = content
+            all_headers.setdefault("content-type", "application/json")
+        elif self.route.takes_file:
+            how["files"] = {"file": ("receipt.txt", b"1 bell", "text/plain")}
+        elif self.route.takes_json:
+            how["json"] = self.body
+        return shop.server.client.request(self.route.method, path, params=dict(self.query), headers=all_headers, **how)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the API."""
+
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What the reference says of it."""
+        return cast("dict[str, Any]", reference()["paths"][self.path][self.method.lower()])
+
+    @property
+    def scope(self) -> str:
+        """What a token must be allowed to do."""
+        ((scope,),) = (requirement["apiToken"] for requirement in self.described["security"])
+        return cast("str", scope)
+
+    @property
+    def takes_file(self) -> bool:
+        """Whether its body is a form with a file."""
+        return "multipart/form-data" in self._bodies
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether its body is JSON."""
+        return "application/json" in self._bodies
+
+    @property
+    def _bodies(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.described.get("requestBody", {}).get("content", {}))
+
+    @property
+    def body_schema(self) -> dict[str, Any]:
+        """The schema of its JSON body; an empty one when it takes none."""
+        return cast("dict[str, Any]", self._bodies.get("application/json", {}).get("schema", {}))
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """Those of the path and the query."""
+        return [each for each in self.described.get("parameters", []) if each["in"] in ("path", "query")]
+
+    @property
+    def slots(self) -> list[Slot]:
+        """All places where an id can stand, those of what a request must name first."""
+        required = [Slot(each["in"], each["name"]) for each in self.parameters if each.get("required") and _is_id(each)]
+        others = [
+            Slot(each["in"], each["name"]) for each in self.parameters if not each.get("required") and _is_id(each)
+        ]
+        names = self.body_schema.get("properties", {})
+        must = self.body_schema.get("required", ())
+        in_body = [Slot("body", name) for name, schema in names.items() if _is_id({"name": name, "schema": schema})]
+        if self.path == "/api/templates":  # there it is not asked for, but given
+            in_body = []
+        return [
+            *required,
+            *(slot for slot in in_body if slot.name in must),
+            *others,
+            *(s for s in in_body if s.name not in must),
+        ]
+
+    def requests(self, things: Mapping[str, str]) -> list[Request]:
+        """The examples of the reference, with the ids of things that are there."""
+        path = {
+            each["name"]: things[Slot("path", each["name"]).kind] for each in self.parameters if each["in"] == "path"
+        }
+        query = {
+            each["name"]: things[Slot("query", each["name"]).kind]
+            for each in self.parameters
+            if each["in"] == "query" and each.get("required")
+        }
+        examples = self._bodies.get("application/json", {}).get("examples", {"none": {"value": None}})
+        return [Request(self, path, query, self._real(example["value"], things)) for example in examples.values()]
+
+    def _real(self, example: Any, things: Mapping[str, str]) -> Any:
+        if example is None:
+            return None
+        real = {name: things[KINDS[name]] if name in KINDS else value for name, value in example.items()}
+        if self.path == "/api/templates":
+            real["contentSid"] = f"HX{uuid.uuid4().hex}"
+        if "email" in real:
+            real["email"] = f"{uuid.uuid4().hex}@example.com"
+        return real
+
+
+def _is_id(parameter: dict[str, Any]) -> bool:
+    schema = parameter["schema"]
+    return parameter["name"] == "contentSid" or any(
+        part.get("pattern") == ID_PATTERN for part in (schema, *schema.get("anyOf", ()))
+    )
+
+
+API_ROUTES = [
+    Route(method.upper(), path)
+    for path, operations in reference()["paths"].items()
+    for method in operations
+    if path.startswith("/api/")
+]
