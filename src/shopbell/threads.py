@@ -1,7 +1,7 @@
 """Conversations as people read them: lists of threads, and the messages of one. ``messages.py`` writes them."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, select, update
 
 from shopbell import events
 from shopbell.errors import CommandError, NotFound
-from shopbell.storage.schema import assignments, attachments, customers, messages, threads
+from shopbell.storage.schema import assignments, customers, messages, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,6 @@ class Message:
     content_sid: str | None
     external_id: str | None
     attachment_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """A file that a message carries."""
-
-    id: int
-    uuid: str
-    name: str
-    content_type: str
-    length_bytes: int
 
 
 def get(tx: Connection, thread_id: int) -> Thread:
@@ -293,14 +282,3 @@ def history(tx: Connection, thread: Thread, *, after_sequence: int = 0, limit: i
         .limit(limit)
     )
     return [Message(**row) for row in tx.execute(query).mappings()]
-
-
-def attached_to(tx: Connection, organization_id: int, found: Sequence[Message]) -> Mapping[int, Attached]:
-    """The files that messages carry, by their ids."""
-    wanted = {message.attachment_id for message in found if message.attachment_id is not None}
-    if not wanted:
-        return {}
-    c = attachments.c
-    columns = [c[name] for name in Attached.__dataclass_fields__]
-    rows = tx.execute(select(*columns).where(c.organization_id == organization_id, c.id.in_(wanted))).mappings()
-    return {row["id"]: Attached(**row) for row in rows}

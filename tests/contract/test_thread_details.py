@@ -1,6 +1,8 @@
 """How a conversation stands, the list of conversations, and what was said in one."""
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -212,19 +214,21 @@ def test_messages_are_read_on_from_where_one_stopped(shop: Shop) -> None:
     assert faults_of(wrong) == {("query", "afterSequence", "invalid_format"), ("query", "limit", "invalid_value")}
 
 
-def test_a_message_shows_the_file_that_it_carries(shop: Shop) -> None:
+def test_a_message_shows_the_file_that_it_carries_and_a_link_to_it(
+    engine: str, shops: Callable[..., Shop], tmp_path: Path
+) -> None:
+    shop = shops(engine, attachments_url=tmp_path.as_uri())
     thread_id = shop.send()
-    message_id = shop.messages(thread_id)[0]["id"]
-    insert = (
-        "INSERT INTO attachments (organization_id, id, uuid, name, content_type, length_bytes, sha256, created_at_ms) "
-        "VALUES (:organization, :id, :uuid, 'hat.png', 'image/png', 5, 'x', 1)"
-    )
-    uuid = f"{message_id:032d}"
-    shop.database.change(insert, organization=int(shop.world.acme), id=message_id + 10**9, uuid=uuid)
-    change = "UPDATE messages SET attachment_id = :file, external_id = 'SM1' WHERE id = :id"
-    shop.database.change(change, file=message_id + 10**9, id=message_id)
-    (message,) = _get(shop, f"/api/threads/{thread_id}/messages").json()["messages"]
-    file = {"uuid": uuid, "name": "hat.png", "contentType": "image/png", "lengthBytes": 5}
-    assert message["attachment"] | file == message["attachment"]
-    assert message["attachment"]["attachmentId"] == str(message_id + 10**9)
-    assert message["externalId"] == "SM1"
+    file = {"file": ("notes.txt", b"Size 42", "text/plain")}
+    answer = shop.server.client.post("/api/attachments", files=file, headers={"token": shop.world.token})
+    assert answer.status_code == 200, answer.text
+    uploaded = answer.json()
+    body = {"customerThreadId": thread_id, "text": "See this", "attachmentId": uploaded["attachmentId"]}
+    assert shop.post(body, path=SEND).status_code == 200
+    path = f"/api/threads/{thread_id}/messages"
+    without, message = _get(shop, path).json()["messages"]
+    assert without["attachment"] is None
+    assert message["attachment"] | uploaded == message["attachment"]
+    assert httpx2.get(message["attachment"]["link"]).content == b"Size 42"
+    shop.database.change("UPDATE messages SET external_id = 'SM1' WHERE id = :id", id=int(message["id"]))
+    assert _get(shop, path).json()["messages"][1]["externalId"] == "SM1"

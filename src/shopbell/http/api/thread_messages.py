@@ -2,31 +2,24 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 from sqlalchemy import Connection
 
-from shopbell import threads
+from shopbell import attachments, threads
+from shopbell.attachments import Attachment
+from shopbell.http.addresses import base_url
 from shopbell.http.api.access import ReadsThreads
+from shopbell.http.api.attachments import LinkedAttachment, linked
 from shopbell.http.api.fields import Fields, PathId
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
-from shopbell.threads import Attached, Message
+from shopbell.threads import Message, Thread
 
 router = APIRouter(tags=["threads"])
 
 _SEQUENCE_MAX = 2**31 - 1
 
 ThreadOfPath = Annotated[PathId, Path(alias="threadId", description="The conversation.", examples=["12347"])]
-
-
-class MessageAttachment(Fields):
-    """A file that a message carries."""
-
-    attachment_id: str = Field(examples=["12360"])
-    uuid: str = Field(examples=["6e27ba85-93e2-4f43-8ab4-f6100cafd6f2"])
-    name: str = Field(examples=["invoice.pdf"])
-    content_type: str = Field(examples=["application/pdf"])
-    length_bytes: int = Field(examples=[48213])
 
 
 class ThreadMessage(Fields):
@@ -42,7 +35,9 @@ class ThreadMessage(Fields):
     )
     content_sid: str | None = Field(description="The template that it was made from, or `null`.", examples=[None])
     external_id: str | None = Field(description="What the channel's provider calls it, or `null`.", examples=[None])
-    attachment: MessageAttachment | None = Field(description="The file that it carries, or `null`.", examples=[None])
+    attachment: LinkedAttachment | None = Field(
+        description="The file that it carries, with a fresh link to it, or `null`.", examples=[None]
+    )
     created_at: int = Field(description="When it was stored, in Unix milliseconds.", examples=[1700000000000])
 
 
@@ -64,6 +59,8 @@ async def list_messages(
     ] = 0,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
+    *,
+    request: Request,
 ) -> ThreadMessages:
     """List what was said in a conversation, in its order, notes for colleagues among it.
 
@@ -72,22 +69,30 @@ async def list_messages(
     """
     place = place_of(cursor, int)
     after = after_sequence if place is None else min(int(place[0]), _SEQUENCE_MAX)
-    return await caller.read(_page, thread_id, after, limit)
-
-
-def _page(tx: Connection, organization_id: int, thread_id: int, after_sequence: int, limit: int) -> ThreadMessages:
-    thread = threads.find(tx, organization_id, thread_id).thread
-    found = threads.history(tx, thread, after_sequence=after_sequence, limit=limit + 1)
-    page, more = found[:limit], len(found) > limit
-    files = threads.attached_to(tx, organization_id, page)
+    thread, found, files = await caller.read(_look_up, thread_id, after, limit + 1)
+    base, links = base_url(request, caller.api.settings), caller.api.links
+    page = found[:limit]
     return ThreadMessages(
-        messages=[_shown(message, files.get(message.attachment_id or 0)) for message in page],
+        messages=[
+            _shown(each, linked(file, base, links) if (file := files.get(each.attachment_id or 0)) else None)
+            for each in page
+        ],
         last_sequence=thread.last_sequence,
-        next_cursor=cursor_of(page[-1].sequence) if more else None,
+        next_cursor=cursor_of(page[-1].sequence) if len(found) > limit else None,
     )
 
 
-def _shown(message: Message, file: Attached | None) -> ThreadMessage:
+def _look_up(
+    tx: Connection, organization_id: int, thread_id: int, after_sequence: int, limit: int
+) -> tuple[Thread, list[Message], dict[int, Attachment]]:
+    thread = threads.find(tx, organization_id, thread_id).thread
+    found = threads.history(tx, thread, after_sequence=after_sequence, limit=limit)
+    carried = [message.attachment_id for message in found if message.attachment_id is not None]
+    files = attachments.find(tx, organization_id, carried) if carried else {}
+    return thread, found, files
+
+
+def _shown(message: Message, file: LinkedAttachment | None) -> ThreadMessage:
     return ThreadMessage(
         id=str(message.id),
         sequence=message.sequence,
@@ -97,16 +102,6 @@ def _shown(message: Message, file: Attached | None) -> ThreadMessage:
         employee_user_id=None if message.employee_id is None else str(message.employee_id),
         content_sid=message.content_sid,
         external_id=message.external_id,
-        attachment=None if file is None else _attachment(file),
+        attachment=file,
         created_at=message.created_at_ms,
-    )
-
-
-def _attachment(file: Attached) -> MessageAttachment:
-    return MessageAttachment(
-        attachment_id=str(file.id),
-        uuid=file.uuid,
-        name=file.name,
-        content_type=file.content_type,
-        length_bytes=file.length_bytes,
     )
