@@ -12,6 +12,7 @@ from harness.installation import Database, Installation
 from harness.nats import Nats
 from harness.ports import free_port
 from harness.postgres import Postgres
+from harness.s3 import S3
 
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
 
@@ -31,7 +32,7 @@ def test_a_healthy_installation_has_no_errors(installation: Installation) -> Non
     code, found = examine(installation)
     assert code == 0
     assert not [each for findings in found.values() for each in findings if each["level"] == "error"]
-    expected = {"versions", "clock", "migrations", "secret key", "durability"}
+    expected = {"versions", "clock", "migrations", "secret key", "durability", "attachments"}
     own = {"journal mode", "disk", "SQLite", "file modes"} if installation.database.is_sqlite else {"PostgreSQL"}
     assert expected | own <= set(found)
 
@@ -213,3 +214,24 @@ def test_nats_is_looked_at_where_it_is_used(installation: Installation, own_nats
     assert done.returncode == 1
     assert "must look like nats:" in done.stdout
     assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_where_attachments_go_is_tried(installation: Installation, tmp_path: Path) -> None:
+    def found(**given: str) -> dict[str, Any]:
+        changed = {f"SHOPBELL_{name.upper()}": value for name, value in given.items()}
+        (finding,) = examine(Installation(installation.database, tmp_path, changed))[1]["attachments"]
+        return finding
+
+    level = found()["level"]
+    assert level == ("ok" if installation.database.is_sqlite else "warning")
+    assert found(attachments_url=tmp_path.as_uri())["detail"] == str(tmp_path)
+    (tmp_path / "a-file").write_bytes(b"")
+    assert found(attachments_url=(tmp_path / "a-file" / "x").as_uri())["level"] == "error"
+    assert "must look like" in found(attachments_url="data/files")["remedy"]
+    service = S3(tmp_path)
+    service.start()
+    assert found(**service.settings)["detail"] == "s3://files/kept/here"
+    service.stop()
+    gone = found(**service.settings)
+    assert gone["level"] == "error"
+    assert "the-secret-key" not in json.dumps(gone)

@@ -18,6 +18,7 @@ ABSENT_MS = 2 * 60 * 60 * 1_000
 made still finds it."""
 
 PAGE = 500
+"""How many attachments are looked at in one go."""
 
 
 class Verdict(Enum):
@@ -49,11 +50,13 @@ class Sweep:
     Args:
         database: has the rows.
         store: has the bytes.
+        page: how many are looked at in one go.
     """
 
-    def __init__(self, database: Database, store: Store) -> None:
+    def __init__(self, database: Database, store: Store, page: int = PAGE) -> None:
         self._database = database
         self._store = store
+        self._page = page
         self._after = (0, 0)
 
     async def run(self) -> None:
@@ -62,8 +65,8 @@ class Sweep:
         Raises:
             StorageError: database or store failed; the page is looked at again in the next round.
         """
-        page = await self._database.read(attachments.uses, self._after, limit=PAGE)
-        self._after = (page[-1].organization_id, page[-1].id) if len(page) == PAGE else (0, 0)
+        page = await self._database.read(attachments.uses, self._after, limit=self._page)
+        self._after = (page[-1].organization_id, page[-1].id) if len(page) == self._page else (0, 0)
         now_ms = time.time_ns() // 1_000_000
         verdicts = _by_verdict(page, now_ms)
         if hidden := verdicts[Verdict.HIDE]:

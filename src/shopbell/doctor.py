@@ -5,6 +5,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -13,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, text
 
 from shopbell import __version__, demo, installation, keys, pg_tools
+from shopbell.blobs.open import open_store
 from shopbell.errors import CommandError, SettingsError, StorageError
 from shopbell.settings import Settings
 from shopbell.storage import sqlite
@@ -67,6 +69,7 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
     findings += _clock(now_ms)
     if settings.nats_url is not None:
         findings.append(_nats(settings.nats_url.get_secret_value()))
+    findings.append(_attachments(settings))
     if settings.is_sqlite:
         findings += [_sqlite_library(), _disk(settings.sqlite_path), *_file_modes(settings)]
         if not settings.sqlite_path.exists():
@@ -94,6 +97,23 @@ def _clock(now_ms: int) -> Iterator[Finding]:
         yield _ok("clock", shown)
     else:
         yield Finding(Level.ERROR, "clock", f"{shown} cannot be right", "set the machine's clock; let NTP keep it")
+
+
+def _attachments(settings: Settings) -> Finding:
+    remedy = (
+        "set SHOPBELL_ATTACHMENTS_URL to s3://bucket/prefix, or to file:///folder on a disk that all processes share"
+    )
+    try:
+        store = open_store(settings)
+        if store is None:
+            return Finding(Level.WARNING, "attachments", "there is no place for them: uploads are refused", remedy)
+        with closing(store):
+            return _ok("attachments", asyncio.run(store.check()))
+    except SettingsError as error:
+        return Finding(Level.ERROR, "attachments", "`shopbell serve` would not start", str(error))
+    except StorageError as error:
+        remedy = "may this user write there, and are the settings of the service (SHOPBELL_ATTACHMENTS_…) right?"
+        return Finding(Level.ERROR, "attachments", str(error), remedy)
 
 
 def _nats(url: str) -> Finding:

@@ -79,7 +79,7 @@ class DiskStore(Store):
 
     def _try(self) -> None:
         folder = self.folder
-        while not folder.is_dir() and folder != folder.parent:
+        while not folder.exists():
             folder = folder.parent  # it is made when it is needed, if that is allowed there
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".shopbell-"):
             pass
