@@ -1,0 +1,32 @@
+"""How far a long command is: a bar on a terminal's standard error, nothing where no person looks."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how it goes while the block runs.
+
+    Yields:
+        What to call with a text, how many are done, and how many there are.
+    """
+    if not sys.stderr.isatty():
+        yield lambda doing, done, total: None  # noqa: ARG005 - it has the names of its kind
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task, now = shown.add_task("", total=None), ""
+
+        def tell(doing: str, done: int, total: int) -> None:
+            nonlocal task, now
+            if doing != now:
+                shown.remove_task(task)
+                task, now = shown.add_task(doing, total=total), doing
+            shown.update(task, completed=done)
+
+        yield tell
