@@ -180,6 +180,13 @@ def uses(tx: Connection, after: tuple[int, int], *, limit: int) -> Sequence[Use]
     return [Use(**row) for row in tx.execute(query).mappings()]
 
 
+def blobs(tx: Connection) -> list[tuple[str, bool]]:
+    """The names of all files of the installation in the store, each with whether it must be there."""
+    c = attachments.c
+    query = select(c.organization_id, c.uuid, c.absent_since_ms.is_(None)).order_by(c.organization_id, c.id)
+    return [(blob_name(organization_id, uuid), there) for organization_id, uuid, there in tx.execute(query)]
+
+
 def set_absent(tx: Connection, which: Sequence[Use], *, since_ms: int | None) -> None:
     """Let files be absent since a time, in Unix ms, or there again."""
     keys = [(each.organization_id, each.id) for each in which]

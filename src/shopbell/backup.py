@@ -12,8 +12,10 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from shopbell import __version__, archive, installation, keys, pg_tools
+from shopbell import __version__, archive, attachment_archive, attachments, installation, keys, pg_tools
 from shopbell.archive import Manifest
+from shopbell.blobs.disk import DiskStore
+from shopbell.blobs.open import open_store
 from shopbell.errors import CommandError, SettingsError, StorageError
 from shopbell.private_files import make_private_folder, sync_folder
 from shopbell.settings import Settings
@@ -34,15 +36,21 @@ _LOG_FILES = ("-wal", "-shm")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A backup that is on the disk."""
+    """A backup that is on the disk, and what its user must know of it."""
 
     file: Path
     size_bytes: int
     sha256: str
+    warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """As programs get it."""
-        return {"file": str(self.file), "bytes": self.size_bytes, "sha256": self.sha256}
+        return {
+            "file": str(self.file),
+            "bytes": self.size_bytes,
+            "sha256": self.sha256,
+            "warnings": list(self.warnings),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,10 @@ def _create(
     if with_secret_key:
         parts.append(folder / KEY_MEMBER)
         parts[-1].write_bytes(keys.load(settings).secrets[0])
+    files = folder / attachment_archive.MEMBER
+    warnings = tuple(_pack_attachments(database, settings, files))
+    if files.exists():
+        parts.append(files)
     manifest = Manifest(
         shopbell=__version__,
         engine=engine,
@@ -111,7 +123,7 @@ def _create(
     unfinished = folder / "backup.tar"
     sha256 = archive.write(unfinished, manifest, parts)
     _publish(unfinished, file)
-    return Made(file, file.stat().st_size, sha256)
+    return Made(file, file.stat().st_size, sha256, warnings)
 
 
 def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
@@ -139,11 +151,13 @@ def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
             with alone(database):
                 stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
                 part = folder / MEMBERS[manifest.engine]
+                # First: a message must never be there without its file. And files never change, so none is in the way.
+                warnings = list(_unpack_attachments(settings, folder / attachment_archive.MEMBER))
                 if isinstance(database, SqliteDatabase):
                     kept = _replace_sqlite(database.path, part, stamp)
                 else:
                     kept = _replace_postgresql(database, settings, part, file, stamp, now_ms)
-                warnings = [*_restore_key(settings, folder / KEY_MEMBER, stamp), *database.read_now(_look, settings)]
+                warnings += [*_restore_key(settings, folder / KEY_MEMBER, stamp), *database.read_now(_look, settings)]
         finally:
             database.engine.dispose()
     return Restored(kept, tuple(warnings))
@@ -173,7 +187,7 @@ def _check(manifest: Manifest, settings: Settings) -> None:
     names = {member.name for member in manifest.members}
     if manifest.engine != engine:
         raise CommandError(f"the backup is of {manifest.engine}, but SHOPBELL_DATABASE_URL names {engine}")
-    if MEMBERS[engine] not in names or not names <= {MEMBERS[engine], KEY_MEMBER}:
+    if MEMBERS[engine] not in names or not names <= {MEMBERS[engine], KEY_MEMBER, attachment_archive.MEMBER}:
         raise CommandError(archive.NOT_WHOLE)
     known = {script.revision for script in ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions()}
     if manifest.revision not in known:
@@ -196,6 +210,33 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         reading.close()
     if not is_whole:
         raise CommandError("the database is damaged (`PRAGMA integrity_check` says how); restore an earlier backup")
+
+
+def _pack_attachments(database: Database, settings: Settings, target: Path) -> Iterator[str]:
+    """Put the files that the database tells of into the backup too, where they are files."""
+    # Asked after the database was copied: what has come since is in vain, what has gone since has its bytes for hours.
+    names = database.read_now(attachments.blobs) if database.read_now(state) is State.CURRENT else []
+    if not names:
+        return
+    store = open_store(settings)
+    if not isinstance(store, DiskStore):
+        where = f"in {settings.attachments_url}" if settings.attachments_url else "nowhere that this machine knows"
+        yield f"attachments are not in it: they are {where}; make a copy of them there, after the backup"
+        return
+    missing = set(attachment_archive.pack(store.folder, [name for name, _ in names], target))
+    lost = sum(name in missing for name, must_be_there in names if must_be_there)
+    if lost:
+        yield f"{lost} of {len(names)} attachments have no file in {store.folder}"
+
+
+def _unpack_attachments(settings: Settings, part: Path) -> Iterator[str]:
+    if not part.exists():
+        return
+    store = open_store(settings)
+    if isinstance(store, DiskStore):
+        attachment_archive.unpack(part, store.folder)
+    else:
+        yield "the attachments of the backup were not restored: SHOPBELL_ATTACHMENTS_URL names no folder"
 
 
 def _replace_sqlite(path: Path, part: Path, stamp: str) -> Path | None:

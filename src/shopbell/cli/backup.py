@@ -27,6 +27,8 @@ def make_backup(
         print_json(made.as_json())
         return
     say(f"{made.file} is written: {made.size_bytes} bytes, SHA-256 {made.sha256}")
+    for warning in made.warnings:
+        say(f"shopbell: {warning}", error=True)
     if not with_secret_key:
         say("The secret key is not in it; without that key, API tokens do not work after a restore.", error=True)
 
