@@ -1,0 +1,244 @@
+"""Customers are merged, blocked and erased while they write: nothing is lost, nothing is split, nothing is kept."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, make_url
+
+from harness.installation import Installation, Server
+from harness.load import send_all
+from harness.raw import RawAnswer, post
+from harness.shop import WIDGET
+from harness.world import World
+from shopbell import customers, erasure, merges
+from shopbell.messages import Outcome, Send, from_customers
+from shopbell.storage.postgres import PostgresDatabase
+
+CUSTOMERS, MESSAGES = 20, 60
+WRITERS = 16
+
+
+@pytest.fixture(params=["sqlite", "postgresql with 2 workers"])
+def variant(request: pytest.FixtureRequest) -> str:
+    """An engine, and how many workers."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def engine(variant: str) -> str:
+    """The engine of the variant."""
+    return variant.partition(" ")[0]
+
+
+@pytest.fixture
+def server(variant: str, installation: Installation) -> Iterator[Server]:
+    """A running server, with one worker or two."""
+    arguments = ["--workers", "2"] if "workers" in variant else []
+    with installation.serving(*arguments) as server:
+        yield server
+
+
+class Writers:
+    """Customers who write without pause, each in turn by address and by number."""
+
+    def __init__(self, server: Server, people: World) -> None:
+        self.server = server
+        self.people = people
+        self.database = server.installation.database
+
+    def begin(self, *, apart: bool) -> list[tuple[int, int]]:
+        """Let each customer write first.
+
+        Args:
+            apart: whether the address and the number begin as two customers.
+
+        Returns:
+            For each the id of the customer with the address, and of the one with the number.
+        """
+        users = [user for number in range(CUSTOMERS) for user in _users(number, together=not apart)]
+        assert {answer.status for answer in self.send([self.request(user, "first") for user in users])} == {200}
+        known = "SELECT customer_id FROM customer_identities WHERE value = :value"
+        return [
+            (
+                self.database.value(known, value=f"carol{number}@example.com"),
+                self.database.value(known, value=f"+1617{2_000_000 + number}"),
+            )
+            for number in range(CUSTOMERS)
+        ]
+
+    def request(self, user: dict[str, str], message: str) -> bytes:
+        """A message of a customer."""
+        body = {"businessId": self.people.boston, "message": message, "user": user}
+        return post(
+            WIDGET, json.dumps(body).encode(), [("token", self.people.token), ("Content-Type", "application/json")]
+        )
+
+    def send(self, requests: list[bytes]) -> list[RawAnswer]:
+        """Send all of them."""
+        return send_all(self.server.port, requests, connections=WRITERS)
+
+    def all(self) -> list[bytes]:
+        """What they write while something happens to them; no two the same."""
+        return [
+            self.request(_users(number, together=False)[turn % 2], f"message {turn} of {number}")
+            for turn in range(MESSAGES)
+            for number in range(CUSTOMERS)
+        ]
+
+    def do(self, customer_id: int, action: str, **fields: object) -> None:
+        """Do something to a customer."""
+        answer = self.server.client.post(
+            f"/api/customers/{customer_id}/{action}", json=fields, headers={"token": self.people.token}
+        )
+        assert answer.status_code == 200, answer.text
+
+    def check_sequences(self) -> None:
+        """Every conversation counts without gaps, and every message that is seen has its event."""
+        rows = self.database.rows("SELECT thread_id, sequence, id FROM messages ORDER BY thread_id, sequence")
+        counts = Counter(row["thread_id"] for row in rows)
+        assert [row["sequence"] for row in rows] == [n for id_ in sorted(counts) for n in range(1, counts[id_] + 1)]
+        events = Counter(row["message_id"] for row in self.database.rows("SELECT message_id FROM events"))
+        assert {row["id"]: 1 for row in rows} == {id_: count for id_, count in events.items() if id_ is not None}
+
+
+def _users(number: int, *, together: bool) -> list[dict[str, str]]:
+    email, phone = {"email": f"carol{number}@example.com"}, {"phoneNumber": f"+1617{2_000_000 + number}"}
+    return [email | phone] if together else [email, phone]
+
+
+@pytest.fixture
+def writers(server: Server, people: World) -> Writers:
+    """Customers who write."""
+    return Writers(server, people)
+
+
+def test_who_writes_while_being_merged_goes_on_in_one_conversation(writers: Writers) -> None:
+    pairs = writers.begin(apart=True)
+    with ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(writers.send, writers.all())
+        for kept, other in pairs:
+            writers.do(kept, "merge", otherCustomerId=other)
+        answers = sending.result()
+    assert Counter(answer.status for answer in answers) == {200: CUSTOMERS * MESSAGES}
+    writers.check_sequences()
+    assert writers.database.value("SELECT count(*) FROM messages") == CUSTOMERS * (MESSAGES + 2)
+    # No merged customer got a conversation that they had not had before: all stayed, for all had one with Boston.
+    owners = Counter(row["customer_id"] for row in writers.database.rows("SELECT customer_id FROM threads"))
+    assert owners == {id_: 1 for pair in pairs for id_ in pair}
+    # And what comes afterwards comes to the one who was kept.
+    last = writers.send([writers.request(user, "last") for n in range(CUSTOMERS) for user in _users(n, together=False)])
+    threads = [int(answer.json()["customerThreadId"]) for answer in last]
+    mine = {row["id"]: row["customer_id"] for row in writers.database.rows("SELECT id, customer_id FROM threads")}
+    assert [mine[id_] for id_ in threads] == [kept for kept, _ in pairs for _ in range(2)]
+
+
+def test_after_a_block_is_answered_not_one_message_is_heard(writers: Writers) -> None:
+    customers = [kept for kept, _ in writers.begin(apart=False)]
+    heard = "SELECT last_sequence FROM threads WHERE customer_id = :id"
+    with ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(writers.send, writers.all())
+        after = {}
+        for customer in customers:
+            writers.do(customer, "block")
+            after[customer] = writers.database.value(heard, id=customer)
+        answers = sending.result()
+    assert Counter(answer.status for answer in answers) == {200: CUSTOMERS * MESSAGES}
+    assert {customer: writers.database.value(heard, id=customer) for customer in customers} == after
+    writers.check_sequences()
+    stored = [writers.database.value(f"SELECT count(*) FROM {name}") for name in ("messages", "blocked_messages")]
+    assert sum(stored) == CUSTOMERS * (MESSAGES + 1)
+    assert stored[1] > 0
+
+
+def test_who_writes_while_being_erased_is_somebody_new_and_leaves_nothing_behind(writers: Writers) -> None:
+    customers = [kept for kept, _ in writers.begin(apart=False)]
+    with ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(writers.send, writers.all())
+        for customer in customers:
+            writers.do(customer, "erase")
+        answers = sending.result()
+    assert Counter(answer.status for answer in answers) == {200: CUSTOMERS * MESSAGES}
+    writers.check_sequences()
+    assert writers.database.value("SELECT count(*) FROM messages") == CUSTOMERS * (MESSAGES + 1)
+    left = (
+        "SELECT count(*) FROM messages JOIN threads ON threads.id = messages.thread_id"
+        " JOIN customers ON customers.id = threads.customer_id WHERE erased_at_ms IS NOT NULL AND body <> ''"
+    )
+    assert writers.database.value(left) == 0
+    known = "SELECT count(*) FROM customer_identities JOIN customers ON customers.id = customer_id WHERE {}"
+    assert writers.database.value(known.format("erased_at_ms IS NOT NULL")) == 0
+    assert writers.database.value(known.format("erased_at_ms IS NULL")) == 2 * CUSTOMERS
+
+
+class Interrupted:
+    """A batch of one message, on a database where something happens to its customer once he was looked up."""
+
+    def __init__(self, installation: Installation, people: World) -> None:
+        url = make_url(installation.database.url).set(drivername="postgresql+psycopg")
+        self._database = PostgresDatabase(url)
+        self._acme, self._boston = int(people.acme), int(people.boston)
+        self.tries = 0
+
+    def send(self, user: str, body: str, meanwhile: Callable[[Connection, int], Any] | None = None) -> None:
+        """Send a message of whoever has this address, or wants this one."""
+        identity = (self._acme, "email", user)
+        send = Send(self._acme, self._boston, body, ((identity, user),))
+
+        def program() -> Any:
+            batch = from_customers([send])
+            self.tries += 1
+            rows = yield next(batch)
+            if meanwhile is not None and self.tries == 1:
+                self._database.write_now(meanwhile, self._acme)
+            try:
+                while True:
+                    rows = yield batch.send(rows)
+            except StopIteration as end:
+                return end.value
+
+        async def run() -> list[Outcome]:
+            try:
+                return await self._database.run(program)
+            finally:
+                await self._database.close()
+
+        self.tries = 0
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("variant", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("what", ["merge", "block", "erase"])
+def test_a_batch_that_looked_its_customer_up_too_early_looks_again(
+    installation: Installation, people: World, what: str
+) -> None:
+    batch, database = Interrupted(installation, people), installation.database
+    for user in ("carol@example.com", "dave@example.com"):
+        batch.send(user, "first")
+        assert batch.tries == 1
+    known = "SELECT customer_id FROM customer_identities WHERE value = :value"
+    carol, dave = (database.value(known, value=f"{name}@example.com") for name in ("carol", "dave"))
+
+    def meanwhile(tx: Connection, acme: int) -> None:
+        if what == "merge":
+            merges.merge(tx, acme, carol, dave, "a test")
+        elif what == "block":
+            customers.set_blocked(tx, acme, dave, "a test", blocked=True)
+        else:
+            erasure.forget(tx, acme, dave, "a test")
+
+    batch.send("dave@example.com", "second", meanwhile)
+    assert batch.tries == 2
+    (daves,) = database.rows("SELECT id, last_sequence FROM threads WHERE customer_id = :id", id=dave)
+    assert daves["last_sequence"] == 1
+    if what == "block":
+        assert database.value("SELECT body FROM blocked_messages WHERE customer_id = :id", id=dave) == "second"
+    else:
+        owner = "SELECT customer_id FROM threads JOIN messages ON threads.id = thread_id WHERE body = 'second'"
+        assert database.value(owner) == database.value(known, value="dave@example.com")
+        assert (database.value(owner) == carol) == (what == "merge")
