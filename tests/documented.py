@@ -34,10 +34,14 @@ def requests_in(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def answers_in(document: dict[str, Any]) -> dict[tuple[str, int, str], Any]:
-    """All examples of answers, by path, status and name."""
+    """All examples of answers of the widget route and for operators, by path, status and name.
+
+    Those of the other routes are in ``test_api_examples.py``.
+    """
     return {
         (path, int(status), name): example["value"]
         for path, methods in document["paths"].items()
+        if path in (WIDGET, *OPERATIONS)
         for operation in methods.values()
         for status, answer in operation["responses"].items()
         for content in answer["content"].values()

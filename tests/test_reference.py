@@ -25,7 +25,8 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 
 def test_the_document_knows_every_route_for_programs(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == {WIDGET, *OPERATIONS}
+    assert {path for path in document["paths"] if not path.startswith("/api/")} == set(OPERATIONS)
+    assert WIDGET in document["paths"]
 
 
 def test_the_document_knows_nothing_of_errors_that_we_do_not_send(document: dict[str, Any]) -> None:
