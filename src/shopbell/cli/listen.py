@@ -142,8 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.desk.take(self.path, headers, body)
         self._answer(self.server.desk.status)
+        self.server.desk.take(self.path, headers, body)
 
     def _answer(self, status: int) -> None:
         body = b"" if status in (204, 304) else f"{status}\n".encode()
