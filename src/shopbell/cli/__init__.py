@@ -16,6 +16,7 @@ from shopbell.cli.deliveries import deliveries_app
 from shopbell.cli.employees import employee_app
 from shopbell.cli.listen import listen_app
 from shopbell.cli.move import move_app
+from shopbell.cli.organization_archives import organization_archive_app
 from shopbell.cli.organizations import business_app, organization_app
 from shopbell.cli.output import visible
 from shopbell.cli.server import server_app
@@ -39,6 +40,7 @@ app.add_typer(server_app)
 app.add_typer(worker_app)
 app.add_typer(backup_app)
 app.add_typer(move_app)
+organization_app.add_typer(organization_archive_app)
 app.add_typer(organization_app, name="organization")
 app.add_typer(business_app, name="business")
 app.add_typer(token_app, name="token")

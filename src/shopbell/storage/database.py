@@ -2,8 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +35,12 @@ class Database(ABC):
         engine: SQLAlchemy's engine for ordinary transactions.
     """
 
+    snapshot_options: Mapping[str, Any] = {"reads_only": True}
+    """What a connection needs so that a transaction sees one moment: SQLite's always do."""
+
+    snapshot_begins: tuple[str, ...] = ()
+    """With what such a transaction begins."""
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
@@ -63,6 +69,20 @@ class Database(ABC):
         """
         try:
             with self.engine.connect().execution_options(reads_only=True) as tx:
+                return fn(tx, *args, **kwargs)
+        except (DBAPIError, *_FAILURES_AROUND) as error:
+            raise self._as_storage_error(error) from error
+
+    def snapshot_now(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``read_now``, for what takes long: however many statements ``fn`` has, all of them see one moment.
+
+        Raises:
+            StorageError: the database failed.
+        """
+        try:
+            with self.engine.connect().execution_options(**self.snapshot_options) as tx:
+                for statement in self.snapshot_begins:
+                    tx.exec_driver_sql(statement)
                 return fn(tx, *args, **kwargs)
         except (DBAPIError, *_FAILURES_AROUND) as error:
             raise self._as_storage_error(error) from error

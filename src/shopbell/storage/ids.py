@@ -2,7 +2,11 @@
 
 from sqlalchemy import Connection, text
 
+from shopbell.errors import CommandError
 from shopbell.storage.rowset import Part, Statement
+
+ID_END = 2**53
+"""All ids are below, so that JavaScript reads them exactly."""
 
 TAKE_IDS = Statement(
     rowsets=(),
@@ -30,3 +34,29 @@ def take_id(tx: Connection) -> int:
     else:
         taken = tx.execute(text("SELECT nextval('ids')")).scalar_one()
     return taken
+
+
+def take_block(tx: Connection, count: int) -> int:
+    """Take many ids that follow each other, in a transaction that does nothing else: others wait for its end.
+
+    Args:
+        tx: the transaction.
+        count: how many, 1 or more.
+
+    Returns:
+        The first of them.
+
+    Raises:
+        CommandError: there are not as many left.
+    """
+    if tx.dialect.name == "sqlite":
+        query = text("UPDATE ids SET next_id = next_id + :count RETURNING next_id - :count")
+        first: int = tx.execute(query, {"count": count}).scalar_one()
+    else:
+        # setval() would give out again what another process takes meanwhile; this keeps others away until the commit.
+        tx.execute(text(f"ALTER SEQUENCE ids INCREMENT BY {count}"))
+        first = tx.execute(text("SELECT nextval('ids')")).scalar_one() - count + 1
+        tx.execute(text("ALTER SEQUENCE ids INCREMENT BY 1"))
+    if first + count > ID_END:
+        raise CommandError("there are not as many ids left in this installation")
+    return first

@@ -1,8 +1,8 @@
 """PostgreSQL: the engine for many processes and many machines."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg_errors
@@ -51,6 +51,9 @@ class PostgresDatabase(Database):
         url: its address, with the driver ``postgresql+psycopg``; its ``options`` hold where these do not set another
             value.
     """
+
+    snapshot_options: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    snapshot_begins = ("SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def __init__(self, url: URL) -> None:
         # Of two values of one setting the server takes the last: what durability needs stands after the URL's own.
