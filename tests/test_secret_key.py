@@ -13,6 +13,9 @@ import pytest
 from harness.installation import PLENTY, SECRET_KEY, Database, Installation
 from harness.shop import WIDGET, Shop
 from harness.world import World
+from shopbell import webhooks
+from shopbell.keys import Keys
+from shopbell.sealing import Seals
 
 NEW_KEY = "the-next-key-" + "fedcba9876543210" * 2
 OTHER_KEY = "somebody-elses-key-" + "0" * 32
@@ -132,3 +135,20 @@ def test_changing_the_key_breaks_no_token(installation: Installation, people: Wo
         assert shop.post(shop.body(), token=people.second_token).status_code == 401, "what was not used does not"
 
     assert "the secret key" in _refusal(installation, "serve", "--port", "0")
+
+
+def test_what_webhooks_have_sealed_outlives_the_former_key(installation: Installation, people: World) -> None:
+    headers = [{"name": "X-Shop", "value": "Boston"}]
+    body = {"url": "https://receiver.example/", "subscribedEvents": ["messages"], "extraHeaders": headers}
+    with installation.serving(run_worker=False) as server:
+        made = Shop(server, people).post(body, path="/api/webhooks").json()
+        Shop(server, people).post({}, path=f"/api/webhooks/{made['id']}/rotate-secret")
+    changing = _with(installation, secret_key=NEW_KEY, secret_key_old=SECRET_KEY)
+    with changing.serving(run_worker=False):
+        pass
+    (row,) = installation.database.rows("SELECT * FROM webhooks")
+    seals = Seals(Keys((NEW_KEY.encode(),)), webhooks.SEALING_PURPOSE)
+    assert seals.open(row["sealed_old_secret"]) == made["secret"]
+    assert seals.open(row["sealed_secret"]).startswith("whsec_")
+    shown = _with(installation, secret_key=NEW_KEY).cli("webhooks", "show", made["id"])
+    assert shown["extraHeaders"] == [{"name": "X-Shop", "set": True}]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from starlette.types import ASGIApp
 
-from shopbell import idempotency, installation, keys, logs, organizations
+from shopbell import idempotency, installation, keys, logs, organizations, webhooks
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachment_sweep import Sweep
 from shopbell.blobs.open import open_store
@@ -28,6 +28,7 @@ from shopbell.http.widget import FindBusiness, SendMessageToBusiness
 from shopbell.messages import Send, from_customers
 from shopbell.organizations import Business
 from shopbell.replies import Reply, from_organization
+from shopbell.sealing import Seals
 from shopbell.settings import Settings, load
 from shopbell.storage.database import Database
 from shopbell.storage.group_commit import GroupCommit
@@ -69,6 +70,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     secrets = keys.load(settings)
     database = open_database(settings)
     database.write_now(installation.adopt, secrets)
+    if len(secrets.secrets) > 1:  # while it is being changed: what is sealed can be opened without the former one, then
+        database.write_now(webhooks.reseal, Seals(secrets, webhooks.SEALING_PURPOSE))
     blobs = open_store(settings)
 
     authentication = Authentication(database, secrets)
