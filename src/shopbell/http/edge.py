@@ -45,7 +45,11 @@ class Edge:
             return
         started_s = time.perf_counter()
         request_id = request_id_of(scope["headers"])
-        route = self._hot.get(scope["path"])
+        path = scope["path"]
+        route = self._hot.get(path)
+        if route is None and path.startswith("/api/") and path.endswith("/"):
+            scope["path"] = path.rstrip("/")  # a slash at the end is optional on every route of the API
+            route = self._hot.get(scope["path"])
         if route is not None:
             name = scope["path"]
             answer = await self._answer(route, scope, receive, request_id)
@@ -75,8 +79,6 @@ class Edge:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         status = 0
         scope.setdefault("state", {})["request_id"] = request_id
-        if scope["path"].startswith("/api/") and scope["path"].endswith("/"):
-            scope["path"] = scope["path"].rstrip("/")  # a slash at the end is optional on every route of the API
 
         async def send_with_id(message: Message) -> None:
             nonlocal status

@@ -1,0 +1,95 @@
+"""What every route of the API has in common: the order of checks, the rate, the slash at the end."""
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from api_routes import API_ROUTES, Request, Route
+from harness.shop import Shop, faults_of
+from harness.things import KINDS, nobodys
+
+LARGE = b" " * 262_145
+TEXT = {"content-type": "text/plain"}
+
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+each_route = pytest.mark.parametrize("route", API_ROUTES, ids=str)
+each_route_with_json = pytest.mark.parametrize("route", [route for route in API_ROUTES if route.takes_json], ids=str)
+
+
+@pytest.fixture
+def strict(engine: str, shops: Callable[..., Shop]) -> Shop:
+    """A server that grants a token one request a second."""
+    return shops(engine, rate_limit_per_s=1, rate_limit_burst=1)
+
+
+def _request(route: Route) -> Request:
+    """A request that is right but for its ids, which are nobody's."""
+    return route.requests({kind: nobodys(kind) for kind in KINDS.values()})[0]
+
+
+def _has_rate(answer: httpx2.Response) -> bool:
+    return "ratelimit" in answer.headers and "ratelimit-policy" in answer.headers
+
+
+@each_route_with_json
+def test_token_then_scope_then_size_then_faults(shop: Shop, route: Route) -> None:
+    request, world = _request(route), shop.world
+    another = next(token for scope, token in world.scoped.items() if scope != route.scope)
+    told = [
+        request.send(shop, token, content=content, **TEXT).status_code
+        for token in (None, world.revoked_token, another, world.scoped[route.scope])
+        for content in (LARGE, b"no JSON")
+    ]
+    assert told == [401, 401, 401, 401, 403, 403, 413, 400]
+
+
+@each_route
+def test_token_then_rate_then_scope(strict: Shop, route: Route) -> None:
+    request, world = _request(route), strict.world
+    another = next(token for scope, token in world.scoped.items() if scope != route.scope)
+    while (answer := request.send(strict, another)).status_code != 429:
+        assert answer.status_code == 403
+        assert _has_rate(answer)
+    assert int(answer.headers["retry-after"]) >= 1
+    assert _has_rate(answer)
+    assert answer.headers["ratelimit"].startswith('"token";r=0;')
+    if route.takes_json:
+        while (large := request.send(strict, another, content=LARGE)).status_code != 429:
+            assert large.status_code == 403
+    assert request.send(strict, world.revoked_token).status_code == 401
+
+
+@each_route_with_json
+def test_every_fault_of_headers_and_body_is_listed_at_once(shop: Shop, route: Route) -> None:
+    token, request = shop.world.scoped[route.scope], _request(route)
+    wrong_headers = {"content-type": "text/plain", "idempotency-key": "two words"}
+    faults = {
+        ("header", "content-type", "unsupported_media_type"),
+        ("header", "idempotency-key", "invalid_character"),
+    }
+    missing = {("body", f"#/{name}", "required") for name in route.body_schema.get("required", ())}
+    assert faults_of(request.send(shop, token, content=b"{}", **wrong_headers)) == faults | missing
+    malformed = request.send(shop, token, content=b"[", **wrong_headers)
+    assert faults_of(malformed) == faults | {("body", "#", "malformed_json")}
+    assert faults_of(request.send(shop, token, content=b"[]")) == {("body", "#", "malformed_json")}
+
+
+@each_route
+def test_once_the_token_is_valid_every_answer_tells_the_rate(shop: Shop, route: Route) -> None:
+    token, request = shop.world.scoped[route.scope], _request(route)
+    answers = [request.send(shop, token), request.send(shop, shop.world.scoped["widget:send"])]
+    if route.takes_json:
+        answers += [request.send(shop, token, content=content) for content in (b"{", LARGE)]
+    for answer in answers:
+        assert _has_rate(answer), answer.status_code
+    assert not _has_rate(request.send(shop, None))
+
+
+@each_route
+def test_a_slash_at_the_end_is_optional(shop: Shop, route: Route) -> None:
+    for token in (None, shop.world.scoped[route.scope]):
+        plain, slashed = (_request(route).send(shop, token, slash=slash) for slash in ("", "/"))
+        assert plain.status_code == slashed.status_code
+        assert plain.headers["content-type"] == slashed.headers["content-type"]
+    assert _request(route).send(shop, None, slash="/").status_code == 401
