@@ -34,6 +34,8 @@ from shopbell.webhooks import SEALING_PURPOSE
 SWEEP_EVERY_S = 600
 _AGAIN_S = 0.02
 """After which to look once more at what another worker had its hands on."""
+_NOBODY_S = 0.5
+"""After which to look whether there is a webhook now: the first one must work within a second."""
 _LOOKING_SHARE = 5
 """Looking takes at most a sixth of the time: after each look so many times as long is waited."""
 _PAUSE_AFTER_FAILURE_S = 0.5
@@ -154,7 +156,7 @@ class Worker:
             outlook = await self._look()
             if not outlook.webhooks:
                 # Nobody is to be told: messages come and go, and nothing needs to be looked at.
-                await self._pause(self._settings.poll_interval_s)
+                await self._pause(min(_NOBODY_S, self._settings.poll_interval_s))
                 return 0
             if not outlook.has_work or self._free <= 0:
                 return self._until(outlook, 0)
