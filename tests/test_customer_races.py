@@ -15,7 +15,7 @@ from harness.load import send_all
 from harness.raw import RawAnswer, post
 from harness.shop import WIDGET
 from harness.world import World
-from shopbell import customers, erasure, merges
+from shopbell import blocks, erasure, merges
 from shopbell.messages import Outcome, Send, from_customers
 from shopbell.storage.postgres import PostgresDatabase
 
@@ -228,7 +228,7 @@ def test_a_batch_that_looked_its_customer_up_too_early_looks_again(
         if what == "merge":
             merges.merge(tx, acme, carol, dave, "a test")
         elif what == "block":
-            customers.set_blocked(tx, acme, dave, "a test", blocked=True)
+            blocks.set_blocked(tx, acme, dave, "a test", blocked=True)
         else:
             erasure.forget(tx, acme, dave, "a test")
 

@@ -1,4 +1,4 @@
-"""Customers as people read and change them: who they are, by what they are known, whether anybody wants to hear them.
+"""Customers as people read and change them: who they are, and by what they are known.
 
 The hot path makes them (``messages.py``) and finds them by their identities alone. A customer who was merged into
 another one has none left, and his id stands for the other one from then on: ``merged_into_id`` always names the last
@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 
-from shopbell import audit, events
+from shopbell import events
 from shopbell.errors import CommandError, Conflict, NotFound
 from shopbell.storage.schema import customer_identities, customers, possible_duplicates, threads
 
@@ -213,32 +213,6 @@ def update_profile(tx: Connection, organization_id: int, customer_id: int, chang
     set_columns(tx, customer, **changed)
     details = {"fields": sorted(PROFILE_FIELDS[name] for name in changed)}
     events.record(tx, organization_id, "customer-updated", now_ms=now_ms, customer_id=customer.id, details=details)
-
-
-def set_blocked(tx: Connection, organization_id: int, customer_id: int, actor: str, *, blocked: bool) -> None:
-    """Hear a customer no more, or again. What he sends while he is blocked is kept apart and stays there.
-
-    Args:
-        tx: the transaction.
-        organization_id: the caller's organization.
-        customer_id: the customer.
-        actor: who does it, as the audit names him.
-        blocked: whether he is blocked from now on.
-
-    Raises:
-        NotFound: 404.
-        Conflict: 409; he was erased.
-    """
-    customer = lock(tx, organization_id, customer_id)
-    refuse_erased(customer)
-    if (customer.blocked_at_ms is not None) == blocked:
-        return
-    now_ms = time.time_ns() // 1_000_000
-    set_columns(tx, customer, blocked_at_ms=now_ms if blocked else None)
-    action = "customer.block" if blocked else "customer.unblock"
-    audit.record(tx, organization_id, actor, action, f"customer {customer.id}", now_ms=now_ms)
-    event_type: events.EventType = "customer-blocked" if blocked else "customer-unblocked"
-    events.record(tx, organization_id, event_type, now_ms=now_ms, customer_id=customer.id)
 
 
 def set_columns(tx: Connection, customer: Customer, **columns: object) -> None:

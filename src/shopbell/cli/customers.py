@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, customer_export, customers, erasure, merges, threads
+from shopbell import audit, blocks, customer_export, customers, erasure, merges, threads
 from shopbell.cli.access import opened, read, write
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, print_facts, print_json, say
 from shopbell.cli.threads import print_threads
@@ -83,7 +83,7 @@ def unblock_customer(customer: CustomerId, json: JSON = False) -> None:
 def _set_blocked(customer: int, *, blocked: bool, json: bool) -> None:
     def work(tx: Connection) -> None:
         organization_id = customers.get(tx, customer).organization_id
-        customers.set_blocked(tx, organization_id, customer, audit.COMMAND_LINE, blocked=blocked)
+        blocks.set_blocked(tx, organization_id, customer, audit.COMMAND_LINE, blocked=blocked)
 
     write(work)
     if json:

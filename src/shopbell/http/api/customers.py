@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.concurrency import iterate_in_threadpool
 
-from shopbell import customer_export, customers, erasure, identity
+from shopbell import blocks, customer_export, customers, erasure, identity
 from shopbell.customers import Profile
 from shopbell.errors import Fault, Invalid
 from shopbell.http.api.access import ReadsCustomers, WritesCustomers
@@ -206,14 +206,14 @@ async def block_customer(caller: WritesCustomers, customer_id: CustomerOfPath) -
     What he sends from now on is answered as ever, and kept apart where nobody sees it: no message, no event, no
     webhook, no change of any conversation.
     """
-    await caller.write(customers.set_blocked, customer_id, caller.name, blocked=True)
+    await caller.write(blocks.set_blocked, customer_id, caller.name, blocked=True)
     return Ok()
 
 
 @router.post("/api/customers/{customerId}/unblock", summary="Unblock a customer")
 async def unblock_customer(caller: WritesCustomers, customer_id: CustomerOfPath) -> Ok:
     """Hear a customer again, from his next message on. What he sent while he was blocked does not come back."""
-    await caller.write(customers.set_blocked, customer_id, caller.name, blocked=False)
+    await caller.write(blocks.set_blocked, customer_id, caller.name, blocked=False)
     return Ok()
 
 
