@@ -239,11 +239,14 @@ def test_a_conversation_is_shown_with_all_its_messages(shop: Shop) -> None:
         "lastSequence": 2,
         "createdAt": shown["createdAt"],
         "updatedAt": messages[1]["timestamp"],
+        "lastReplySequence": 0,
+        "lastCustomerMessageAt": messages[1]["timestamp"],
     }
     assert [(each["sequence"], each["body"]) for each in messages] == [(1, "First 🔔"), (2, "Second")]
     for message in messages:
-        assert set(message) == {"id", "sequence", "body", "fromCustomer", "internal", "timestamp"}
-        assert (message["fromCustomer"], message["internal"]) == (True, False)
+        assert (message.pop("fromCustomer"), message.pop("internal")) == (True, False)
+        assert {message.pop(name) for name in ("employeeId", "contentSid", "externalId", "attachmentId")} == {None}
+        assert set(message) == {"id", "sequence", "body", "timestamp"}
 
 
 def test_what_a_stranger_wrote_does_not_steer_the_terminal(shop: Shop) -> None:

@@ -165,11 +165,20 @@ def find_page(
         limit: how many at most.
     """
     c = threads.c
-    query = _select(organization_id).order_by(c.id.desc()).limit(limit)
+    # The way in is spelled out: SQLite would rather walk all threads of the organization than sort a few.
+    place = c.id if wanted.assignee_id is None else assignments.c.thread_id
+    query = _select(organization_id).order_by(place.desc()).limit(limit)
     if before_id is not None:
-        query = query.where(c.id < before_id)
+        query = query.where(place < before_id)
     if wanted.customer_id is not None:
-        query = query.where(c.customer_id.in_(family(tx, organization_id, wanted.customer_id)))
+        # In the order of the key, or SQLite thinks no more of this key than of the organization alone.
+        theirs = select(c.id).where(c.organization_id == organization_id).order_by(c.business_id)
+        ids = [
+            id_
+            for relative in family(tx, organization_id, wanted.customer_id)
+            for id_ in tx.scalars(theirs.where(c.customer_id == relative))
+        ]
+        query = query.where(c.id.in_(ids))
     if wanted.updated_since_ms is not None:
         query = query.where(c.updated_at_ms >= wanted.updated_since_ms)
     exact = (

@@ -16,7 +16,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 ID_MAX = 2**53 - 1
 """All ids stay below 2**53."""
 
-_INTERNAL = {"token_hash"}
+_INTERNAL = {"token_hash", "merge_id"}
 
 
 def now_ms() -> int:
