@@ -81,7 +81,7 @@ def _make_way(tx: Connection, thread: Thread, business_id: int) -> tuple[int, in
         select(c.id, c.last_sequence)
         .where(c.organization_id == thread.organization_id, c.business_id == business_id)
         .where(c.customer_id.in_([owner_id, *merged]))
-        .order_by(c.id)
+        .order_by(c.customer_id)  # the order of the key, by which SQLite goes then
         .with_for_update()
     )
     in_the_way = tx.execute(there).all()
