@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from harness.installation import Installation
 from harness.shop import Shop
@@ -79,6 +80,38 @@ def test_no_delivery_is_forgotten_while_webhooks_are_switched_and_replayed(quiet
     assert _forgotten(shop) == []
     shop.database.change("DELETE FROM delivery_queues WHERE webhook_id = :id", id=int(hooks[0]))
     assert _forgotten(shop) != []  # it would have been seen
+
+
+def test_who_switches_a_webhook_off_waits_for_the_message_that_is_being_written(quiet_shop: Shop) -> None:
+    shop = quiet_shop
+    webhook_id = shop.post(NEW, path=HOOKS).json()["id"]
+    shop.send()
+    of = {"organization": int(shop.world.acme), "webhook": int(webhook_id)}
+    with ThreadPoolExecutor(1) as pool, shop.database.connection() as message:
+        # As a message does: the feed first, then its deliveries and their queues.
+        message.execute(text("UPDATE feeds SET last_position = 900 WHERE organization_id = :organization"), of)
+        message.execute(
+            text(
+                "INSERT INTO deliveries (organization_id, webhook_id, position, thread_id, state, created_at_ms) "
+                "VALUES (:organization, :webhook, 900, 77, 'waiting', 1)"
+            ),
+            of,
+        )
+        message.execute(
+            text(
+                "INSERT INTO delivery_queues (organization_id, webhook_id, thread_id, background, position, due_at_ms) "
+                "VALUES (:organization, :webhook, 77, 0, 900, 1)"
+            ),
+            of,
+        )
+        off = pool.submit(shop.post, {"enabled": False}, path=f"{HOOKS}/{webhook_id}/update")
+        with pytest.raises(TimeoutError):
+            off.result(timeout=2)
+        message.commit()
+        assert off.result().status_code == 200
+    states = shop.database.rows("SELECT state FROM deliveries WHERE webhook_id = :webhook", webhook=int(webhook_id))
+    assert [row["state"] for row in states] == ["skipped", "skipped"]
+    assert shop.count("delivery_queues") == 0
 
 
 def test_of_many_webhooks_made_at_once_only_fifty_are(quiet_shop: Shop) -> None:

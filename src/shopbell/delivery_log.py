@@ -1,19 +1,20 @@
 """The log of deliveries: what became of each event for a webhook, and how to send it again.
 
-Locks are taken in the order of ``webhooks.py``: the webhook's row, its organization's feed, its queues.
+Locks are taken in the order of ``webhooks.py``. What is settled has no queue, and is changed by whoever holds its
+webhook's row.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from shopbell import events, webhooks
 from shopbell.errors import Conflict, NotFound
-from shopbell.storage.delivery_schema import deliveries, delivery_attempts, delivery_queues, feeds
+from shopbell.storage.delivery_schema import deliveries, delivery_attempts, delivery_queues
 from shopbell.storage.delivery_schema import events as event_rows
 
 TEST_EVENT: events.EventType = "webhook-test"
@@ -161,22 +162,20 @@ def replay(tx: Connection, organization_id: int, webhook_id: int, position: int,
         Conflict: 409; the webhook is disabled.
     """
     _lock_enabled(tx, organization_id, webhook_id)
-    _lock_feed(tx, organization_id)
     d, q = deliveries.c, delivery_queues.c
     of_this = (d.organization_id == organization_id, d.webhook_id == webhook_id, d.position == position)
-    queues = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.position == position)
-    # The queue's row before the delivery's: so does whoever settles it.
-    tx.execute(select(q.position).where(*queues).order_by(q.thread_id, q.background).with_for_update())
-    row = tx.execute(select(deliveries).where(*of_this)).first()
-    if row is None:
-        raise NotFound
-    tx.execute(update(deliveries).where(*of_this).values(**_ANEW))
-    if row.state == "waiting":
-        not_under_way = or_(q.leased_until_ms.is_(None), q.leased_until_ms <= now_ms)
-        tx.execute(update(delivery_queues).where(*queues, not_under_way).values(due_at_ms=now_ms))
+    settled = update(deliveries).where(*of_this, d.state != "waiting")
+    thread_id = tx.scalar(settled.values(**_ANEW).returning(d.thread_id))
+    if thread_id is not None:
+        key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": thread_id}
+        tx.execute(insert(delivery_queues).values(**key, background=position, position=position, due_at_ms=now_ms))
         return
-    key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": row.thread_id}
-    tx.execute(insert(delivery_queues).values(**key, background=position, position=position, due_at_ms=now_ms))
+    if tx.execute(select(d.position).where(*of_this)).first() is None:
+        raise NotFound
+    queue = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.position == position)
+    tried_now = update(delivery_queues).where(*queue, _is_not_under_way(now_ms)).values(due_at_ms=now_ms)
+    if tx.execute(tried_now).rowcount:
+        tx.execute(update(deliveries).where(*of_this).values(step=0, first_attempt_at_ms=None))
 
 
 def replay_all(
@@ -208,41 +207,32 @@ def replay_all(
         Conflict: 409; it is disabled.
     """
     _lock_enabled(tx, organization_id, webhook_id)
-    _lock_feed(tx, organization_id)
     d, q = deliveries.c, delivery_queues.c
-    of_webhook = (d.organization_id == organization_id, d.webhook_id == webhook_id)
-    wanted = [*of_webhook, d.state == state, d.created_at_ms >= since_ms]
+    wanted = [d.organization_id == organization_id, d.webhook_id == webhook_id]
+    wanted += [d.state == state, d.created_at_ms >= since_ms]
     if until_ms is not None:
         wanted.append(d.created_at_ms < until_ms)
-    (*positions,) = tx.scalars(select(d.position).where(*wanted).order_by(d.position).limit(REPLAY_MAX + 1))
-    more = len(positions) > REPLAY_MAX
+    positions = tx.scalars(select(d.position).where(*wanted).order_by(d.position).limit(REPLAY_MAX + 1)).all()
     if not positions:
         return Replayed(0, more=False)
-    chosen = and_(*wanted, d.position <= positions[:REPLAY_MAX][-1])
-    threads = select(d.thread_id).where(chosen)
-    queues = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.thread_id.in_(threads))
-    tx.execute(select(q.position).where(*queues).order_by(q.thread_id, q.background).with_for_update())
-    first = (
-        select(d.organization_id, d.webhook_id, d.thread_id, literal(0), func.min(d.position), literal(now_ms))
-        .where(chosen)
-        .group_by(d.organization_id, d.webhook_id, d.thread_id)
-        .order_by(d.thread_id)
+    oldest = update(deliveries).where(*wanted, d.position <= positions[:REPLAY_MAX][-1])
+    again = tx.execute(oldest.values(**_ANEW).returning(d.thread_id, d.position)).all()
+    first: dict[int, int] = {}
+    for thread_id, position in again:
+        first[thread_id] = min(position, first.get(thread_id, position))
+    new = (sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert)(delivery_queues)
+    head_changes = new.on_conflict_do_update(
+        index_elements=list(delivery_queues.primary_key.columns),
+        set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
+        # What is under way stays at the head until it is settled; then the first that waits comes next.
+        where=and_(new.excluded.position < q.position, _is_not_under_way(now_ms)),
     )
-    columns = ["organization_id", "webhook_id", "thread_id", "background", "position", "due_at_ms"]
-    make = sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert
-    new = make(delivery_queues).from_select(columns, first)
+    key = {"organization_id": organization_id, "webhook_id": webhook_id, "background": 0, "due_at_ms": now_ms}
+    # Sorted, as messages do it: so that nobody waits in a circle.
     tx.execute(
-        new.on_conflict_do_update(
-            index_elements=list(delivery_queues.primary_key.columns),
-            set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
-            # What is under way stays at the head until it is settled; then the first that waits comes next.
-            where=and_(
-                new.excluded.position < q.position, or_(q.leased_until_ms.is_(None), q.leased_until_ms <= now_ms)
-            ),
-        )
+        head_changes, [key | {"thread_id": thread_id, "position": first[thread_id]} for thread_id in sorted(first)]
     )
-    tx.execute(update(deliveries).where(chosen).values(**_ANEW))
-    return Replayed(min(len(positions), REPLAY_MAX), more=more)
+    return Replayed(len(again), more=len(positions) > REPLAY_MAX)
 
 
 _ANEW: Mapping[str, Any] = {"state": "waiting", "step": 0, "first_attempt_at_ms": None, "settled_at_ms": None}
@@ -253,9 +243,9 @@ def _lock_enabled(tx: Connection, organization_id: int, webhook_id: int) -> None
         raise Conflict("The webhook is disabled; enable it first.")
 
 
-def _lock_feed(tx: Connection, organization_id: int) -> None:
-    """Keep new deliveries away until the transaction ends."""
-    tx.execute(select(feeds.c.last_position).where(feeds.c.organization_id == organization_id).with_for_update())
+def _is_not_under_way(now_ms: int) -> ColumnElement[bool]:
+    leased_until_ms = delivery_queues.c.leased_until_ms
+    return or_(leased_until_ms.is_(None), leased_until_ms <= now_ms)
 
 
 def _select(organization_id: int, webhook_id: int) -> Select[Any]:

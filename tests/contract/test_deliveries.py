@@ -261,6 +261,16 @@ def test_what_waits_ahead_of_what_is_sent_again_stays_ahead(log: Log) -> None:
     assert log.queues(thread_id) == [(0, first)]
 
 
+def test_what_is_under_way_is_not_taken_from_whoever_sends_it(log: Log) -> None:
+    thread_id, (first, second) = log.said(2)
+    log.settled(first, "exhausted")
+    lease = "UPDATE delivery_queues SET due_at_ms = :due, leased_until_ms = :due"
+    log.shop.database.change(lease, due=FAR_MS)
+    assert log.replayed() == 1
+    assert log.queues(thread_id) == [(0, second)]
+    assert log.shop.database.value("SELECT leased_until_ms FROM delivery_queues") == FAR_MS
+
+
 def test_a_replay_takes_up_only_its_state_and_its_time(log: Log) -> None:
     _, positions = log.said(4)
     for at_ms, (position, state) in enumerate(
