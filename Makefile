@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-emit-index-url --no-header --no-annotate --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test crash bench check format lock docs
+.PHONY: help install run test crash soak bench check format lock docs
 
 help: ## list all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 
 crash: $(VENV)/.installed-dev ## 100 times kill -9 under load on each engine (long)
 	SHOPBELL_CRASH_KILLS=100 $(BIN)/python -m pytest tests/crash
+
+soak: $(VENV)/.installed-dev ## 10,000 events under fire on each engine, 100 kills, and how late they arrive (long)
+	SHOPBELL_FIRE_EVENTS=10000 SHOPBELL_FIRE_KILLS=100 SHOPBELL_FIRE_P99_S=1 $(BIN)/python -m pytest tests/fire
 
 bench: $(VENV)/.installed-dev ## measure the server and print a table with ratios (needs wrk; long)
 	$(BIN)/python -m bench

@@ -19,7 +19,7 @@ SERIES_OF_POSTGRESQL = "generate_series(0, {last}) AS s(i)"
 
 
 def _statements(shop: Shop, series: str, first_id: int, customers: int, messages: int) -> list[str]:
-    """The same statements for both engines; ids: customers, then threads, then a message and its event in turn."""
+    """The same statements for both engines; ids: customers, then threads, then messages."""
     o, b = shop.organization_id, shop.business_id
     per_customer = messages // customers
     email = f"'c' || ({FIRST_CUSTOMER} + i) || '@example.com'"
@@ -29,7 +29,8 @@ def _statements(shop: Shop, series: str, first_id: int, customers: int, messages
         f"{first_id} + i % {customers}",
         f"{first_id + customers} + i % {customers}",
     )
-    message = f"{first_id + 2 * customers} + 2 * i"
+    message = f"{first_id + 2 * customers} + i"
+    last = f"(SELECT last_position FROM feeds WHERE organization_id = {o})"
     return [
         "INSERT INTO customers (organization_id, id, locale, created_at_ms)"
         f" SELECT {o}, {customer}, 'en', {NOW_MS} FROM {each_customer} ORDER BY i",
@@ -42,10 +43,11 @@ def _statements(shop: Shop, series: str, first_id: int, customers: int, messages
         "INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)"
         f" SELECT {o}, {thread_of_message}, i / {customers} + 1, {message}, true, '{BODY}', {NOW_MS} + i"
         f" FROM {each_message} ORDER BY {{order_of_messages}}",
-        "INSERT INTO events (organization_id, id, type, business_id, customer_id, thread_id, message_id, created_at_ms)"
-        f" SELECT {o}, {message} + 1, 'message', {b}, {customer_of_message}, {thread_of_message}, {message},"
-        f" {NOW_MS} + i"
-        f" FROM {each_message} ORDER BY i",
+        "INSERT INTO events (organization_id, position, type, business_id, customer_id, thread_id, thread_sequence,"
+        " message_id, created_at_ms)"
+        f" SELECT {o}, {last} + i + 1, 'message', {b}, {customer_of_message}, {thread_of_message}, i / {customers} + 1,"
+        f" {message}, {NOW_MS} + i FROM {each_message} ORDER BY i",
+        f"UPDATE feeds SET last_position = last_position + {messages} WHERE organization_id = {o}",
     ]
 
 
@@ -57,7 +59,7 @@ def fill_sqlite(path: Path, shop: Shop, *, customers: int, messages: int) -> Non
     for statement in _statements(shop, SERIES_OF_SQLITE, first_id, customers, messages):
         # In the order of the key, as the table itself is: SQLite would otherwise look for each row's place.
         tx.execute(statement.format(order_of_messages=f"i % {customers}, i"))
-    tx.execute("UPDATE ids SET next_id = ?", (first_id + 2 * customers + 2 * messages,))
+    tx.execute("UPDATE ids SET next_id = ?", (first_id + 2 * customers + messages,))
     tx.execute("COMMIT")
     tx.execute("VACUUM")
     tx.execute("ANALYZE")
@@ -71,7 +73,7 @@ def fill_postgres(postgres: Postgres, database: str, shop: Shop, *, customers: i
     statements = _statements(shop, SERIES_OF_POSTGRESQL, first_id, customers, messages)
     sql = ";\n".join(statement.format(order_of_messages="i") for statement in statements)
     postgres.sql(database, f"BEGIN;\n{sql};\nCOMMIT;")
-    postgres.sql(database, f"SELECT setval('ids', {first_id + 2 * customers + 2 * messages})")
+    postgres.sql(database, f"SELECT setval('ids', {first_id + 2 * customers + messages})")
     postgres.sql(database, "VACUUM ANALYZE")
     postgres.sql(database, "CHECKPOINT")
 

@@ -26,7 +26,8 @@ BEGIN
   RETURNING id, last_sequence INTO thread, taken;
   INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)
   VALUES (organization, thread, taken, nextval('ids'), true, text_of_message, now_ms) RETURNING id INTO message;
-  INSERT INTO events (organization_id, id, type, business_id, customer_id, thread_id, message_id, created_at_ms)
-  VALUES (organization, nextval('ids'), 'message', business, customer, thread, message, now_ms);
+  -- Any rising number will do as the event's place here: under the feed's lock, as we take it, commits would go one by one.
+  INSERT INTO events (organization_id, position, type, business_id, customer_id, thread_id, thread_sequence, message_id, created_at_ms)
+  VALUES (organization, nextval('ids'), 'message', business, customer, thread, taken, message, now_ms);
   RETURN thread;
 END $$;

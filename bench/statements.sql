@@ -22,6 +22,7 @@ DO UPDATE SET status = 'waiting', last_sequence = t.last_sequence + 1, updated_a
 RETURNING id AS thread, last_sequence AS sequence \gset
 INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)
 VALUES (:organization, :thread, :sequence, nextval('ids'), true, 'Hello, I need help with my order.', :now) RETURNING id AS message \gset
-INSERT INTO events (organization_id, id, type, business_id, customer_id, thread_id, message_id, created_at_ms)
-VALUES (:organization, nextval('ids'), 'message', :business, :customer, :thread, :message, :now);
+-- Any rising number will do as the event's place here: under the feed's lock, as we take it, commits would go one by one.
+INSERT INTO events (organization_id, position, type, business_id, customer_id, thread_id, thread_sequence, message_id, created_at_ms)
+VALUES (:organization, nextval('ids'), 'message', :business, :customer, :thread, :sequence, :message, :now);
 COMMIT;

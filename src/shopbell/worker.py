@@ -161,6 +161,7 @@ class Worker:
             if not outlook.has_work or self._free <= 0:
                 return self._until(outlook, 0)
         taken = await self._settle_and_claim()
+        _measure(taken.outlook)
         for claimed in taken.claimed:
             self._last_served = claimed.webhook[0]
             self._send(claimed)
@@ -184,8 +185,7 @@ class Worker:
         begun_s = time.monotonic()
         outlook = await self._database.read(look, self._rules, now_ms=_now_ms())
         self._looks_at_s = time.monotonic() + _LOOKING_SHARE * (time.monotonic() - begun_s)
-        oldest_ms = outlook.oldest_due_ms
-        WAITING_SECONDS.set(0 if oldest_ms is None else max(0, _now_ms() - oldest_ms) / 1_000)
+        _measure(outlook)
         return outlook
 
     def _until(self, outlook: Outlook, claimed: int) -> float:
@@ -314,6 +314,11 @@ def _note(claimed: Claimed, attempt: Attempt, outcome: Outcome) -> None:
         error=attempt.error,
         outcome=type(outcome).__name__,
     )
+
+
+def _measure(outlook: Outlook) -> None:
+    oldest_ms = outlook.oldest_due_ms
+    WAITING_SECONDS.set(0 if oldest_ms is None else max(0, _now_ms() - oldest_ms) / 1_000)
 
 
 def _now_ms() -> int:

@@ -5,12 +5,14 @@
 ``CHANGES`` names functions of this file, separated by commas.
 """
 
+import asyncio
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from shopbell import worker
+from shopbell.channels.webhook import WebhookChannel
 from shopbell.cli import main
 from shopbell.outbox import claims
 from shopbell.outbox.settlements import Finished
@@ -54,6 +56,17 @@ def takes_no_lease() -> None:
     whole_lease = worker.Worker._deliver
     worker.Worker.__init__ = without_lease  # type: ignore[method-assign]
     worker.Worker._deliver = deliver  # type: ignore[method-assign]
+
+
+def sends_slowly() -> None:
+    """No protection less: each attempt begins a moment later, so that a kill finds more of them under way."""
+    send = WebhookChannel.send
+
+    async def late(self: WebhookChannel, claimed: claims.Claimed) -> Attempt:
+        await asyncio.sleep(0.1)
+        return await send(self, claimed)
+
+    WebhookChannel.send = late  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -42,6 +42,13 @@ class Request:
     body: bytes
     headers: dict[str, str]
     acknowledged_at_s: float | None = None
+    at_ms: float = field(default_factory=lambda: time.time() * 1_000)
+
+    @property
+    def late_ms(self) -> float:
+        """How long after its event it came, the commit included."""
+        happened_ms: int = json.loads(self.body)["timestamp"]
+        return self.at_ms - happened_ms
 
     @property
     def data(self) -> dict[str, Any]:

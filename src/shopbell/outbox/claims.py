@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, bindparam, select
 
 from shopbell.outbox.queues import (
-    DELIVERY_KEY,
     FINISH,
     LEASE,
+    OPEN,
     QUEUE_KEY,
     START,
     START_WITH_BODY,
+    THESE_DELIVERIES,
+    THESE_QUEUES,
+    THESE_WEBHOOKS,
     WEBHOOK_KEY,
     D,
     DeliveryKey,
@@ -22,7 +25,6 @@ from shopbell.outbox.queues import (
     W,
     advance,
     due_queues,
-    is_open,
     of_delivery,
     of_queue,
     run,
@@ -133,6 +135,22 @@ class Taken:
     again: bool = False
 
 
+_FIRST_DUE = select(
+    *WEBHOOK_KEY,
+    select(Q.due_at_ms)
+    .where(Q.organization_id + 0 == W.organization_id, Q.webhook_id == W.id)  # as in `due_queues`
+    .order_by(Q.due_at_ms)
+    .limit(1)
+    .scalar_subquery(),
+).where(*OPEN)
+_OPEN_WEBHOOKS = select(webhooks).where(THESE_WEBHOOKS, *OPEN).with_for_update(key_share=True, skip_locked=True)
+_DUE_HEADS = (
+    select(*QUEUE_KEY, Q.position)
+    .where(THESE_QUEUES, Q.due_at_ms <= bindparam("now_ms"))
+    .with_for_update(skip_locked=True)
+)
+
+
 def look(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook:
     """See what there is to do; changes nothing.
 
@@ -141,14 +159,7 @@ def look(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook:
         rules: how many deliveries a webhook may have under way.
         now_ms: the time in Unix ms.
     """
-    first_due = (
-        select(Q.due_at_ms)
-        .where(Q.organization_id == W.organization_id, Q.webhook_id == W.id)
-        .order_by(Q.due_at_ms)
-        .limit(1)
-        .scalar_subquery()
-    )
-    found = [((row[0], row[1]), row[2]) for row in tx.execute(select(*WEBHOOK_KEY, first_due).where(*is_open()))]
+    found = [((row[0], row[1]), row[2]) for row in tx.execute(_FIRST_DUE)]
     due = {key: at_ms for key, at_ms in found if at_ms is not None and at_ms <= now_ms}
     busy = under_way(tx, now_ms) if due else {}
     return Outlook(
@@ -176,10 +187,7 @@ def claim(tx: Connection, rules: Rules, *, free: int, busy: Mapping[int, int], l
     chosen = share(outlook.room, free=free, busy=busy, last_served=last_served)
     if not chosen:
         return Taken([], outlook)
-    mine = select(webhooks).where(tuple_(*WEBHOOK_KEY).in_(sorted(chosen)), *is_open())
-    locked = {
-        (row.organization_id, row.id): row for row in tx.execute(mine.with_for_update(key_share=True, skip_locked=True))
-    }
+    locked = {(row.organization_id, row.id): row for row in tx.execute(_OPEN_WEBHOOKS, {"keys": sorted(chosen)})}
     # Counted anew under the webhooks' locks: since the first look another worker may have claimed.
     leased = under_way(tx, now_ms)
     wanted = {key: min(chosen[key], rules.per_webhook - leased.get(key, 0)) for key in locked}
@@ -195,8 +203,7 @@ def _lock_heads(tx: Connection, wanted: Mapping[WebhookKey, int], now_ms: int) -
     keys = [tuple(row) for row in tx.execute(*due_queues(wanted, now_ms))]
     if not keys:
         return {}
-    due = select(*QUEUE_KEY, Q.position).where(tuple_(*QUEUE_KEY).in_(sorted(keys)), Q.due_at_ms <= now_ms)
-    rows = tx.execute(due.with_for_update(skip_locked=True))
+    rows = tx.execute(_DUE_HEADS, {"keys": sorted(keys), "now_ms": now_ms})
     return {(row[0], row[1], row[4]): (row[0], row[1], row[2], row[3]) for row in rows}
 
 
@@ -241,14 +248,12 @@ def _take(
     return claimed, bool(left)
 
 
-def _read(tx: Connection, keys: list[DeliveryKey]) -> dict[DeliveryKey, Row[Any]]:
+def _with_what_they_tell() -> Select[Any]:
     """Deliveries, each with all that its body tells."""
-    if not keys:
-        return {}
     e, m, a, c = events.c, messages.c, attachments.c, customers.c
     event = and_(e.organization_id == D.organization_id, e.position == D.position)
     message = and_(m.organization_id == e.organization_id, m.thread_id == e.thread_id, m.sequence == e.thread_sequence)
-    query = (
+    return (
         select(
             deliveries,
             e.type,
@@ -277,9 +282,18 @@ def _read(tx: Connection, keys: list[DeliveryKey]) -> dict[DeliveryKey, Row[Any]
         .outerjoin(messages, message)
         .outerjoin(attachments, and_(a.organization_id == m.organization_id, a.id == m.attachment_id))
         .outerjoin(customers, and_(c.organization_id == e.organization_id, c.id == e.customer_id))
-        .where(tuple_(*DELIVERY_KEY).in_(sorted(keys)))
+        .where(THESE_DELIVERIES)
     )
-    return {(row.organization_id, row.webhook_id, row.position): row for row in tx.execute(query)}
+
+
+_WITH_WHAT_THEY_TELL = _with_what_they_tell()
+
+
+def _read(tx: Connection, keys: list[DeliveryKey]) -> dict[DeliveryKey, Row[Any]]:
+    if not keys:
+        return {}
+    rows = tx.execute(_WITH_WHAT_THEY_TELL, {"keys": sorted(keys)})
+    return {(row.organization_id, row.webhook_id, row.position): row for row in rows}
 
 
 def _can_be_told(row: Row[Any]) -> bool:

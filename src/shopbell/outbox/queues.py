@@ -1,6 +1,7 @@
 """Queues and deliveries, row by row: what claims and settlements are written with."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, delete, exists, func, select, text, tuple_, update
@@ -22,6 +23,13 @@ Parameters = dict[str, Any]
 QUEUE_KEY = (Q.organization_id, Q.webhook_id, Q.thread_id, Q.background)
 DELIVERY_KEY = (D.organization_id, D.webhook_id, D.position)
 WEBHOOK_KEY = (W.organization_id, W.id)
+
+# Statements are made once: to put one together takes as long as to run it.
+THESE_QUEUES = tuple_(*QUEUE_KEY).in_(bindparam("keys", expanding=True))
+THESE_DELIVERIES = tuple_(*DELIVERY_KEY).in_(bindparam("keys", expanding=True))
+THESE_WEBHOOKS = tuple_(*WEBHOOK_KEY).in_(bindparam("keys", expanding=True))
+OPEN = (W.enabled, W.deleted_at_ms.is_(None))
+"""The conditions of a webhook to which deliveries go now."""
 
 # Written out, so that both engines see that the index of unsettled deliveries has them all.
 WAITING = text("deliveries.state = 'waiting'")
@@ -77,18 +85,24 @@ def due_queues(wanted: Mapping[WebhookKey, int], now_ms: int) -> tuple[TextClaus
     """The keys of the queues that are due longest, of each webhook so many.
 
     One statement of as many pieces as there are webhooks: neither engine can say "so many of each" and use the index
-    for it in a way that the other understands.
+    for it in a way that the other understands. The ``+ 0`` keeps both from the primary key, which knows more of the
+    columns, but would have to be read through to its end.
     """
-    pieces: list[str] = []
     parameters: Parameters = {"now_ms": now_ms}
     for number, ((organization_id, webhook_id), count) in enumerate(sorted(wanted.items())):
-        pieces.append(
-            "SELECT * FROM (SELECT organization_id, webhook_id, thread_id, background FROM delivery_queues"
-            f" WHERE organization_id = :o{number} AND webhook_id = :w{number} AND due_at_ms <= :now_ms"
-            f" ORDER BY due_at_ms LIMIT :c{number}) AS due{number}"
-        )
         parameters |= {f"o{number}": organization_id, f"w{number}": webhook_id, f"c{number}": count}
-    return text(" UNION ALL ".join(pieces)), parameters
+    return _due_queues(len(wanted)), parameters
+
+
+@cache
+def _due_queues(webhooks: int) -> TextClause:
+    pieces = (
+        "SELECT * FROM (SELECT organization_id, webhook_id, thread_id, background FROM delivery_queues"
+        f" WHERE organization_id + 0 = :o{number} AND webhook_id = :w{number} AND due_at_ms <= :now_ms"
+        f" ORDER BY due_at_ms LIMIT :c{number}) AS due{number}"
+        for number in range(webhooks)
+    )
+    return text(" UNION ALL ".join(pieces))
 
 
 def advance(tx: Connection, left: Mapping[QueueKey, int]) -> None:
@@ -110,13 +124,11 @@ def advance(tx: Connection, left: Mapping[QueueKey, int]) -> None:
     ended = [key for key in left if following.get(key) is None]
     run(tx, (_MOVE, moved))
     if ended:
-        tx.execute(delete(delivery_queues).where(tuple_(*QUEUE_KEY).in_(sorted(ended))))
+        tx.execute(_DROP, {"keys": sorted(ended)})
 
 
-def _next_of(tx: Connection, keys: Collection[QueueKey]) -> dict[QueueKey, int | None]:
+def _first_of_threads() -> Any:
     """The first delivery of each thread that waits and has no queue of its own."""
-    if not keys:
-        return {}
     beside = delivery_queues.alias("beside")
     alone = exists().where(
         beside.c.organization_id == D.organization_id,
@@ -127,7 +139,7 @@ def _next_of(tx: Connection, keys: Collection[QueueKey]) -> dict[QueueKey, int |
     first = (
         select(D.position)
         .where(
-            D.organization_id == Q.organization_id,
+            D.organization_id + 0 == Q.organization_id,  # as in `due_queues`
             D.webhook_id == Q.webhook_id,
             D.thread_id == Q.thread_id,
             WAITING,
@@ -138,17 +150,28 @@ def _next_of(tx: Connection, keys: Collection[QueueKey]) -> dict[QueueKey, int |
         .correlate(delivery_queues)
         .scalar_subquery()
     )
-    rows = tx.execute(select(*QUEUE_KEY, first).where(tuple_(*QUEUE_KEY).in_(sorted(keys))))
+    return select(*QUEUE_KEY, first).where(THESE_QUEUES)
+
+
+_FIRST_OF_THREADS = _first_of_threads()
+_DROP = delete(delivery_queues).where(THESE_QUEUES)
+
+
+def _next_of(tx: Connection, keys: Collection[QueueKey]) -> dict[QueueKey, int | None]:
+    if not keys:
+        return {}
+    rows = tx.execute(_FIRST_OF_THREADS, {"keys": sorted(keys)})
     return {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
 
 
-def is_open() -> tuple[Any, Any]:
-    """The conditions of a webhook to which deliveries go now."""
-    return W.enabled, W.deleted_at_ms.is_(None)
+_UNDER_WAY = (
+    select(Q.organization_id, Q.webhook_id, func.count())
+    .where(Q.leased_until_ms > bindparam("now_ms"))
+    .group_by(Q.organization_id, Q.webhook_id)
+)
 
 
 def under_way(tx: Connection, now_ms: int) -> dict[WebhookKey, int]:
     """How many deliveries to each webhook are leased."""
-    leased = select(Q.organization_id, Q.webhook_id, func.count()).where(Q.leased_until_ms > now_ms)
-    rows = tx.execute(leased.group_by(Q.organization_id, Q.webhook_id))
+    rows = tx.execute(_UNDER_WAY, {"now_ms": now_ms})
     return {(organization_id, webhook_id): count for organization_id, webhook_id, count in rows}

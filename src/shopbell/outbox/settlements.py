@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -16,6 +16,9 @@ from shopbell.outbox.queues import (
     LEASE,
     QUEUE_KEY,
     STEP_ON,
+    THESE_DELIVERIES,
+    THESE_QUEUES,
+    THESE_WEBHOOKS,
     WEBHOOK_KEY,
     D,
     Parameters,
@@ -102,18 +105,24 @@ def _alone(claimed: Claimed, due_at_ms: int) -> Parameters:
     }
 
 
+_QUEUES = select(*QUEUE_KEY, Q.position, Q.leased_until_ms).where(THESE_QUEUES).order_by(*QUEUE_KEY).with_for_update()
+_DELIVERIES = select(*DELIVERY_KEY, D.state, D.attempts, D.first_attempt_at_ms).where(THESE_DELIVERIES)
+_ADD_TO_LOG: dict[str, Any] = {
+    "sqlite": sqlite_insert(delivery_attempts).on_conflict_do_nothing(),
+    "postgresql": postgresql_insert(delivery_attempts).on_conflict_do_nothing(),
+}
+
+
 def _still_ours(tx: Connection, finished: Sequence[Finished]) -> dict[QueueKey, int]:
     """Lock the queues. Those whose claim still holds, with the time of the head's first attempt in Unix ms."""
     ours = {one.claimed.queue: one.claimed for one in finished}
-    queues = select(*QUEUE_KEY, Q.position, Q.leased_until_ms).where(tuple_(*QUEUE_KEY).in_(sorted(ours)))
     locked = {
         (row[0], row[1], row[2], row[3]): (row.position, row.leased_until_ms)
-        for row in tx.execute(queues.order_by(*QUEUE_KEY).with_for_update())
+        for row in tx.execute(_QUEUES, {"keys": sorted(ours)})
     }
     # Read after the locks were got: whoever held them may have changed what is read here.
     keys = sorted(claimed.delivery for claimed in ours.values())
-    wanted = select(*DELIVERY_KEY, D.state, D.attempts, D.first_attempt_at_ms)
-    rows = {(row[0], row[1], row[2]): row for row in tx.execute(wanted.where(tuple_(*DELIVERY_KEY).in_(keys)))}
+    rows = {(row[0], row[1], row[2]): row for row in tx.execute(_DELIVERIES, {"keys": keys})}
     return {
         queue: rows[claimed.delivery].first_attempt_at_ms or 0
         for queue, claimed in ours.items()
@@ -142,8 +151,7 @@ def _log(tx: Connection, finished: Sequence[Finished], ours: Mapping[QueueKey, i
         if one.attempt is not None
     ]
     if rows:
-        add: Any = (sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert)(delivery_attempts)
-        tx.execute(add.on_conflict_do_nothing(), rows)
+        tx.execute(_ADD_TO_LOG[tx.dialect.name], rows)
 
 
 def _note_webhooks(tx: Connection, rules: Rules, finished: Sequence[Finished], now_ms: int) -> None:
@@ -168,8 +176,8 @@ def _note_webhooks(tx: Connection, rules: Rules, finished: Sequence[Finished], n
     changing = sorted(set(failures) | gone | recovering)
     if not changing:
         return
-    alive = select(webhooks).where(tuple_(*WEBHOOK_KEY).in_(changing), W.deleted_at_ms.is_(None))
-    for row in tx.execute(alive.order_by(*WEBHOOK_KEY).with_for_update(key_share=True)).all():
+    alive = select(webhooks).where(THESE_WEBHOOKS, W.deleted_at_ms.is_(None)).order_by(*WEBHOOK_KEY)
+    for row in tx.execute(alive.with_for_update(key_share=True), {"keys": changing}).all():
         key = (row.organization_id, row.id)
         values: dict[str, Any] = {"failing_since_ms": None, "failures": 0}
         if key not in successes and (count := failures.get(key, 0) + (key in gone)):
