@@ -1,7 +1,11 @@
 """Uploads that are large, slow or broken off: nothing of them stays in memory, and nothing is left behind."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -19,6 +23,7 @@ SLACK_S = 5
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
 END = b"\r\n--b--\r\n"
 LARGE_BYTES = 48 * MIB
+KILLS = 3
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -46,8 +51,12 @@ def until(done: Callable[[], bool]) -> None:
 
 def files_of(server: Server) -> list[Path]:
     """The files that the store of a server on SQLite holds, those that are still arriving among them."""
-    folder = Path(server.installation.database.url.removeprefix("sqlite:///")).with_name("attachments")
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in attachments_of(server).rglob("*") if path.is_file()]
+
+
+def attachments_of(server: Server) -> Path:
+    """The folder of the store of a server on SQLite."""
+    return Path(server.installation.database.url.removeprefix("sqlite:///")).with_name("attachments")
 
 
 def upload(shop: Shop, content: bytes = b"hello") -> httpx2.Response:
@@ -131,6 +140,30 @@ def test_a_client_that_goes_away_while_it_reads_harms_nobody(shop: Shop) -> None
     open_files = Path(f"/proc/{shop.server.pid}/fd")
     until(lambda: not any("attachments" in str(file.readlink()) for file in open_files.iterdir() if file.is_symlink()))
     assert "bug" not in shop.server.log
+
+
+def test_after_kill_9_every_file_that_was_answered_is_whole_and_none_is_half(shop: Shop) -> None:
+    answered: dict[str, bytes] = {}
+    for kill in range(KILLS):
+        contents = [f"{kill} {place} ".encode() * 20_000 for place in range(40)]
+        with ThreadPoolExecutor(4) as pool, suppress(httpx2.TransportError):
+            for content, answer in zip(contents, pool.map(partial(upload, shop), contents), strict=True):
+                answered[answer.json()["attachmentId"]] = content
+                if len(answered) == 8 * (kill + 1):  # the others are under way
+                    shop.server.kill()
+        assert not shop.server.is_running()
+        shop.server.start()
+    assert len(answered) >= 8 * KILLS
+    folder = attachments_of(shop.server) / shop.world.acme
+    for attachment_id, content in answered.items():
+        described = shop.server.client.get(f"{UPLOAD}/{attachment_id}", headers={"token": shop.world.token}).json()
+        assert (folder / described["uuid"]).read_bytes() == content
+    rows = shop.database.rows("SELECT uuid, sha256, absent_since_ms FROM attachments")
+    for row in rows:
+        path = folder / row["uuid"]
+        if row["absent_since_ms"] is None or path.exists():
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
+    assert {path.name for path in folder.iterdir()} <= {row["uuid"] for row in rows}
 
 
 def test_a_store_that_fails_is_503_and_no_file_is_found(
