@@ -58,7 +58,7 @@ class Page:
         events: in the order of their positions.
         last_position: up to where the feed has been looked through; go on from here.
         has_more: whether there is more of it now.
-        truncated: whether what followed the asked position is not there any more, so that events were missed.
+        truncated: whether events after the asked position and up to the last one are not there any more.
     """
 
     events: list[Event]
@@ -90,19 +90,24 @@ def read(
     newest = last_position(tx, organization_id)
     if after is not None and after > newest:  # of another feed: this one came from an older backup
         return Page([], newest, has_more=False, truncated=True)
-    begin = max(after or 0, _before_the_oldest(tx, organization_id, newest))
+    oldest = tx.scalar(select(func.min(events.c.position)).where(events.c.organization_id == organization_id))
+    begin = newest if oldest is None else oldest - 1
+    is_late = after is not None and after < begin
+    begin = max(after or 0, begin)
     end = newest if types is None else min(newest, begin + SCAN_POSITIONS)
     found = [_event(row) for row in tx.execute(_query(organization_id, begin, end, limit, types))]
     if len(found) == limit:
         end = found[-1].position
-    # Asked again: what is too old may have been deleted meanwhile.
-    truncated = after is not None and after < _before_the_oldest(tx, organization_id, newest)
-    return Page(found, end, has_more=end < newest, truncated=truncated)
+    # Positions have no gaps of their own. Those that are missing were deleted, maybe from between others that stay
+    # because a delivery waits for them, and maybe while this reads.
+    there = len(found) if types is None else _count(tx, organization_id, begin, end)
+    return Page(found, end, has_more=end < newest, truncated=is_late or there < end - begin)
 
 
-def _before_the_oldest(tx: Connection, organization_id: int, newest: int) -> int:
-    oldest = tx.scalar(select(func.min(events.c.position)).where(events.c.organization_id == organization_id))
-    return newest if oldest is None else oldest - 1
+def _count(tx: Connection, organization_id: int, begin: int, end: int) -> int:
+    c = events.c
+    of_these = select(func.count()).where(c.organization_id == organization_id, c.position > begin, c.position <= end)
+    return tx.execute(of_these).scalar_one()
 
 
 def _query(organization_id: int, begin: int, end: int, limit: int, types: Collection[str] | None) -> Any:

@@ -218,6 +218,19 @@ def test_who_comes_too_late_is_told_that_events_are_gone_and_gets_what_is_left(o
     assert not _read(own_shop, after=before + 4)["truncated"]
 
 
+@pytest.mark.parametrize("types", [None, "message"])
+def test_events_that_went_from_between_others_are_missed_too(own_shop: Shop, types: str | None) -> None:
+    before = _now(own_shop)
+    for _ in range(6):
+        own_shop.send()
+    gone = "DELETE FROM events WHERE organization_id = :id AND position IN (:one, :other)"
+    own_shop.database.change(gone, id=int(own_shop.world.acme), one=before + 3, other=before + 4)
+    asked = {"limit": 2} | ({"types": types} if types else {})
+    pages = [_read(own_shop, after=before + passed, **asked) for passed in (0, 2, 5)]
+    assert [page["truncated"] for page in pages] == [False, True, False]
+    assert [event["position"] - before for page in pages for event in page["events"]] == [1, 2, 5, 6, 6]
+
+
 def test_a_position_that_is_not_reached_yet_comes_from_another_time_of_the_feed(shop: Shop) -> None:
     newest = _now(shop)
     for after in (newest + 1, 9_999_999_999_999_999):
