@@ -98,6 +98,16 @@ class WindowClosed(Conflict):
         )
 
 
+class CustomerErased(Conflict):
+    """409: the conversation's customer was erased: nobody would read the reply, and its text would be about nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The customer of this conversation was erased; nothing was sent.",
+            "The customer of this thread was erased",
+        )
+
+
 class _Thread(NamedTuple):
     """What is known of a thread before the batch is written."""
 
@@ -108,6 +118,7 @@ class _Thread(NamedTuple):
     last_sequence: int
     last_reply_sequence: int
     last_customer_message_at_ms: int | None
+    customer_erased_at_ms: int | None
 
 
 def is_window_open(channel: str, last_customer_message_at_ms: int | None, now_ms: int) -> bool:
@@ -202,6 +213,8 @@ class _Plan:
             self.written.append((reply, key, self.promises.add(key, message_id), message_id))
 
     def _refusal(self, reply: Reply, thread: _Thread, replied: set[ThreadKey]) -> Problem | None:
+        if thread.customer_erased_at_ms is not None:
+            return CustomerErased()
         is_visible_text = not reply.internal and reply.content_sid is None
         if is_visible_text and not is_window_open(thread.channel, thread.last_customer_message_at_ms, self.now_ms):
             return WindowClosed()

@@ -21,12 +21,16 @@ _WANTED = Rowset("wanted_threads", organization_id=int, thread_id=int)
 _SEEN = Rowset("seen", organization_id=int, id=int)
 
 _THREAD = "id, customer_id, business_id, channel, last_sequence, last_reply_sequence, last_customer_message_at_ms"
+_ERASED = """
+    (SELECT erased_at_ms FROM customers
+     WHERE customers.organization_id = threads.organization_id AND customers.id = threads.customer_id)
+"""
 
 FIND_THREADS = Statement(
     rowsets=(_WANTED, _SEEN, WANTED_KEYS, SUBSCRIBERS),
     sqlite=(
         Part(f"""
-            SELECT (SELECT json_group_array(json_array(organization_id, {_THREAD}))
+            SELECT (SELECT json_group_array(json_array(organization_id, {_THREAD}, {_ERASED}))
                     FROM {_WANTED.sqlite}
                     CROSS JOIN threads USING (organization_id) WHERE threads.id = wanted_threads.thread_id),
                    (SELECT json_group_array(json_array(organization_id, id, thread_id, sequence))
@@ -37,10 +41,10 @@ FIND_THREADS = Statement(
         """),
     ),
     postgresql=f"""
-        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, {_THREAD})), '[]')::text
+        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, {_THREAD}, erased_at_ms)), '[]')::text
                 FROM {_WANTED.postgresql}
                 CROSS JOIN LATERAL (
-                    SELECT {_THREAD} FROM threads
+                    SELECT {_THREAD}, {_ERASED} AS erased_at_ms FROM threads
                     WHERE threads.organization_id = wanted_threads.organization_id
                       AND threads.id = wanted_threads.thread_id
                     OFFSET 0) AS known),

@@ -111,3 +111,12 @@ def test_a_status_is_set_by_hand_and_noted(shop: Shop) -> None:
     assert event["details"] == '{"status": "resolved", "before": "waiting"}'
     wrong = shop.post({"status": "done"}, path="/api/update-thread-status")
     assert faults_of(wrong) == {("body", "#/customerThreadId", "required"), ("body", "#/status", "invalid_value")}
+
+
+def test_nobody_replies_to_a_customer_who_was_erased(shop: Shop) -> None:
+    thread_id = shop.send()
+    assert shop.post({}, path=f"/api/customers/{shop.customer_of(thread_id)}/erase").status_code == 200
+    for internal in (False, True):
+        refused = _send(shop, thread_id, internal=internal)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+    assert [message["body"] for message in shop.messages(thread_id)] == [""]
