@@ -6,6 +6,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,6 +14,7 @@ from conftest import Databases
 from harness.installation import Installation
 from shopbell import settings_reference
 from shopbell.demo import curl_command
+from shopbell.events import EventType
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "shopbell"
@@ -88,6 +90,10 @@ def test_every_dependency_has_its_row_and_no_row_is_without_one() -> None:
     section = text_of("docs/dependencies.md").partition("## Looked at, and not taken")[2]
     refused = set(re.findall(r"^\| `([a-z0-9-]+)`", section, re.MULTILINE))
     assert named - refused == declared
+
+
+def test_every_type_of_event_has_its_row() -> None:
+    assert [row[0].strip("`") for row in rows("docs/events.md") if row[0] != "type"] == list(get_args(EventType))
 
 
 def test_every_decision_is_in_the_list_of_decisions() -> None:
