@@ -17,12 +17,15 @@ def all_routes(routes: Iterable[BaseRoute]) -> Iterator[Route]:
 
 
 def allowed(routes: Iterable[BaseRoute], path: str) -> str:
-    """The methods of all routes that a path matches, as ``Allow`` lists them."""
+    """The methods of a path, as ``Allow`` lists them.
+
+    Args:
+        routes: those of the application.
+        path: one that a route has.
+    """
     scope = {"type": "http", "path": path, "root_path": "", "method": ""}
-    methods = {
-        method
-        for route in all_routes(routes)
-        if route.matches(scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    }
+    matching = [route for route in all_routes(routes) if route.matches(scope)[0] is not Match.NONE]
+    # What is spelled out is meant: `/deliveries/replay` is not the delivery of that name.
+    meant = min((route.path for route in matching), key=lambda template: template.count("{"))
+    methods = {method for route in matching if route.path == meant for method in route.methods or ()}
     return ", ".join(sorted(methods))

@@ -42,7 +42,7 @@ class MessageSent(Fields):
     message_id: str = Field(examples=["12351"])
 
 
-@router.post(ROUTE, openapi_extra=described(SendMessage, idempotent=True))
+@router.post(ROUTE, summary="Answer in a conversation", openapi_extra=described(SendMessage, idempotent=True))
 async def send_message_to_customer_thread(
     caller: WritesThreads, body: Annotated[Body[SendMessage], takes(SendMessage)], response: Response
 ) -> MessageSent:
