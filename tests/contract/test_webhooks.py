@@ -1,74 +1,18 @@
 """``/api/webhooks``: who is told of events, and where."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
-import httpx2
 import pytest
 
+from harness.hooks import CANARY, HEADERS, URL, Hooks, hooks_of
 from harness.shop import Shop, faults_of
-
-HOOKS = "/api/webhooks"
-URL = "https://receiver.example/hook"
-CANARY = "canaryheadervalue"
-HEADERS = [{"name": "Authorization", "value": f"Bearer {CANARY}"}, {"name": "X-Shop", "value": f"{CANARY}-too"}]
-
-
-@dataclass
-class Hooks:
-    """Acme's webhooks, at a server that delivers nothing by itself; all that was answered is kept."""
-
-    shop: Shop
-    answers: list[httpx2.Response] = field(default_factory=list)
-
-    def post(self, path: str = "", body: object = None, token: str = "") -> httpx2.Response:
-        self.answers.append(self.shop.post(body or {}, path=HOOKS + path, token=token))
-        return self.answers[-1]
-
-    def get(self, path: str = "", token: str = "") -> httpx2.Response:
-        headers = {"token": token or self.shop.world.token}
-        self.answers.append(self.shop.server.client.get(HOOKS + path, headers=headers))
-        return self.answers[-1]
-
-    def create(self, token: str = "", **fields: Any) -> dict[str, Any]:
-        answer = self.post("/", {"url": URL, "subscribedEvents": ["messages"]} | fields, token)
-        assert answer.status_code == 200, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
-
-    def update(self, webhook_id: str, **fields: Any) -> None:
-        answer = self.post(f"/{webhook_id}/update", fields)
-        assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
-
-    def shown(self, webhook_id: str) -> dict[str, Any]:
-        answer = self.get(f"/{webhook_id}")
-        assert answer.status_code == 200, answer.text
-        shown: dict[str, Any] = answer.json()
-        return shown
-
-    def rows(self, table: str, webhook_id: str) -> list[dict[str, Any]]:
-        sql = f"SELECT * FROM {table} WHERE webhook_id = :id ORDER BY 1, 2, 3"
-        return self.shop.database.rows(sql, id=int(webhook_id))
-
-    def row(self, webhook_id: str) -> dict[str, Any]:
-        (row,) = self.shop.database.rows("SELECT * FROM webhooks WHERE id = :id", id=int(webhook_id))
-        return row
-
-    def switched_off(self, webhook_id: str, reason: str) -> None:
-        """As the worker does when a receiver fails for days, or says that it is gone."""
-        sql = "UPDATE webhooks SET enabled = false, disabled_reason = :reason, failures = 25, failing_since_ms = 1000 "
-        assert self.shop.database.change(f"{sql} WHERE id = :id", reason=reason, id=int(webhook_id)) == 1
 
 
 @pytest.fixture
 def hooks(engine: str, shops: Callable[..., Shop]) -> Iterator[Hooks]:
-    shop = shops(engine, run_worker=False)
-    yield Hooks(shop)
-    for table in ("webhook_subscriptions", "delivery_queues", "deliveries", "delivery_attempts", "webhooks"):
-        shop.database.change(f"DELETE FROM {table}")
+    with hooks_of(shops(engine, run_worker=False)) as hooks:
+        yield hooks
 
 
 def test_a_webhook_is_made_and_read_as_documented(hooks: Hooks) -> None:
@@ -227,171 +171,6 @@ def test_twenty_headers_may_be_sent_and_none_twice(hooks: Hooks) -> None:
         ("body", "#/extraHeaders/0/value", "required"),
         ("body", "#/extraHeaders/1/name", "required"),
     }
-
-
-def test_only_what_is_sent_changes(hooks: Hooks) -> None:
-    made = hooks.create(extraHeaders=HEADERS)
-    del made["secret"]
-    changes = {
-        "url": "https://receiver.example/other",
-        "enabled": False,
-        "subscribedEvents": ["transfers", "messages"],
-        "extraHeaders": HEADERS[1:],
-        "payloadVersion": "flat",
-    }
-    shown = changes | {
-        "subscribedEvents": ["messages", "transfers"],
-        "extraHeaders": [{"name": "X-Shop", "set": True}],
-    }
-    for name, value in changes.items():
-        hooks.update(made["id"], **{name: value})
-        made[name] = shown[name]
-        assert hooks.shown(made["id"]) == made
-    hooks.update(made["id"])
-    hooks.update(made["id"], url=None, enabled=None, subscribedEvents=None, extraHeaders=None, payloadVersion=None)
-    assert hooks.shown(made["id"]) == made
-    hooks.update(made["id"], extraHeaders=[])
-    assert hooks.shown(made["id"])["extraHeaders"] == []
-
-
-@pytest.mark.parametrize(
-    ("url", "kept"),
-    [
-        ("https://receiver.example/elsewhere?x=1", True),
-        ("https://RECEIVER.example:443/hook", True),
-        ("https://receiver.example:8443/hook", False),
-        ("https://other.example/hook", False),
-        ("https://receiver.example.other.example/hook", False),
-    ],
-)
-def test_another_place_gets_none_of_the_headers(hooks: Hooks, url: str, kept: bool) -> None:
-    made = hooks.create(extraHeaders=HEADERS)
-    hooks.update(made["id"], url=url)
-    assert bool(hooks.shown(made["id"])["extraHeaders"]) == kept
-    assert (hooks.row(made["id"])["sealed_extra_headers"] is not None) == kept
-
-
-def test_another_scheme_gets_none_of_the_headers(engine: str, shops: Callable[..., Shop]) -> None:
-    hooks = Hooks(shops(engine, run_worker=False, outbound_allow="127.0.0.1:9000"))
-    made = hooks.create(url="https://127.0.0.1:9000/", extraHeaders=HEADERS)
-    hooks.update(made["id"], url="http://127.0.0.1:9000/")
-    assert hooks.shown(made["id"])["extraHeaders"] == []
-
-
-def test_headers_sent_with_another_place_go_there(hooks: Hooks) -> None:
-    made = hooks.create(extraHeaders=HEADERS)
-    hooks.update(made["id"], url="https://other.example/hook", extraHeaders=HEADERS[1:])
-    assert hooks.shown(made["id"])["extraHeaders"] == [{"name": "X-Shop", "set": True}]
-
-
-def test_secrets_are_in_no_answer_no_log_and_no_table(hooks: Hooks) -> None:
-    made = hooks.create(extraHeaders=HEADERS)
-    created = hooks.answers.pop()
-    assert CANARY not in created.text
-    hooks.update(made["id"], extraHeaders=list(reversed(HEADERS)))
-    hooks.shown(made["id"])
-    hooks.get()
-    refused = hooks.post(f"/{made['id']}/update", {"extraHeaders": [*HEADERS, *HEADERS], "url": f"http://{CANARY}/"})
-    assert refused.status_code == 400
-    again = hooks.post(f"/{made['id']}/rotate-secret")
-    hooks.answers.remove(again)
-    secrets = [CANARY, made["secret"].removeprefix("whsec_"), again.json()["secret"].removeprefix("whsec_")]
-    places = [answer.text for answer in hooks.answers] + [hooks.shop.server.log]
-    places += [json.dumps(hooks.row(made["id"]))]
-    places += [json.dumps(hooks.shop.database.rows("SELECT * FROM audit_entries"))]
-    for secret in secrets:
-        assert [place for place in places if secret in place] == []
-
-
-def test_a_secret_is_replaced_and_the_old_one_signs_for_a_day_more(hooks: Hooks) -> None:
-    made = hooks.create()
-    before = hooks.row(made["id"])
-    answer = hooks.post(f"/{made['id']}/rotate-secret")
-    assert answer.status_code == 200
-    assert set(answer.json()) == {"secret"}
-    assert answer.json()["secret"] not in (made["secret"], "")
-    after = hooks.row(made["id"])
-    assert after["sealed_old_secret"] == before["sealed_secret"]
-    assert after["sealed_secret"] != before["sealed_secret"]
-    day_ms = 24 * 60 * 60 * 1000
-    assert 0 <= after["old_secret_expires_at_ms"] - made["createdAt"] - day_ms < 60_000
-
-
-def test_a_deleted_webhook_is_gone_with_its_secrets(hooks: Hooks) -> None:
-    made, other = hooks.create(extraHeaders=HEADERS), hooks.create()
-    hooks.post(f"/{made['id']}/rotate-secret")
-    hooks.shop.send()
-    answer = hooks.post(f"/{made['id']}/delete/")
-    assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
-    for again in (hooks.get(f"/{made['id']}"), *(hooks.post(f"/{made['id']}/{do}") for do in ("delete", "update"))):
-        assert again.status_code == 404
-    assert [each["id"] for each in hooks.get().json()["webhooks"]] == [other["id"]]
-    row = hooks.row(made["id"])
-    kept = (row["sealed_secret"], row["sealed_old_secret"], row["sealed_extra_headers"])
-    assert kept == ("", None, None)
-    hooks.shop.send()
-    assert [delivery["state"] for delivery in hooks.rows("deliveries", made["id"])] == ["skipped"]
-    assert hooks.rows("delivery_queues", made["id"]) == []
-    assert [delivery["state"] for delivery in hooks.rows("deliveries", other["id"])] == ["waiting"] * 2
-
-
-def test_a_webhook_that_its_owner_switches_off_is_told_nothing_of_that_time(hooks: Hooks) -> None:
-    webhook_id = hooks.create()["id"]
-    thread_id = hooks.shop.send()
-    hooks.update(webhook_id, enabled=False)
-    hooks.shop.send()
-    assert [delivery["state"] for delivery in hooks.rows("deliveries", webhook_id)] == ["skipped"]
-    assert hooks.rows("delivery_queues", webhook_id) == []
-    hooks.update(webhook_id, enabled=True)
-    hooks.shop.send(user={"email": hooks.shop.somebody()})
-    assert [delivery["state"] for delivery in hooks.rows("deliveries", webhook_id)] == ["skipped", "waiting"]
-    (queue,) = hooks.rows("delivery_queues", webhook_id)
-    assert queue["thread_id"] != int(thread_id)
-
-
-@pytest.mark.parametrize("reason", ["failing", "gone"])
-def test_a_webhook_that_was_switched_off_for_failing_gets_what_was_held_in_order(hooks: Hooks, reason: str) -> None:
-    webhook_id = hooks.create()["id"]
-    user = {"email": hooks.shop.somebody()}
-    hooks.shop.send(user=user)
-    hooks.switched_off(webhook_id, reason)
-    # Its first event was put into a queue of its own meanwhile, and has long been tried.
-    database = hooks.shop.database
-    database.change("UPDATE deliveries SET attempts = 14, step = 14, first_attempt_at_ms = 1")
-    database.change("UPDATE delivery_queues SET background = position, due_at_ms = 9999999999999")
-    hooks.shop.send(user=user)
-    hooks.shop.send(user=user)
-    shown = hooks.shown(webhook_id)
-    assert (shown["enabled"], shown["disabledReason"], shown["failingSince"]) == (False, reason, 1000)
-    hooks.update(webhook_id, url=URL)  # nothing about being enabled
-    assert hooks.shown(webhook_id)["disabledReason"] == reason
-    hooks.update(webhook_id, enabled=True)
-    shown = hooks.shown(webhook_id)
-    assert (shown["enabled"], shown["disabledReason"], shown["failingSince"]) == (True, None, None)
-    assert hooks.row(webhook_id)["failures"] == 0
-    held = hooks.rows("deliveries", webhook_id)
-    assert [(each["state"], each["step"], each["first_attempt_at_ms"]) for each in held] == [("waiting", 0, None)] * 3
-    (queue,) = hooks.rows("delivery_queues", webhook_id)
-    assert (queue["background"], queue["position"]) == (0, held[0]["position"])
-    assert queue["due_at_ms"] < 9999999999999
-
-
-def test_its_owner_may_switch_off_for_good_what_was_switched_off_for_failing(hooks: Hooks) -> None:
-    webhook_id = hooks.create()["id"]
-    hooks.shop.send()
-    hooks.switched_off(webhook_id, "failing")
-    hooks.update(webhook_id, enabled=False)
-    hooks.shop.send()
-    assert hooks.shown(webhook_id)["disabledReason"] is None
-    assert [delivery["state"] for delivery in hooks.rows("deliveries", webhook_id)] == ["skipped"]
-
-
-def test_topics_can_change_while_a_webhook_is_held(hooks: Hooks) -> None:
-    webhook_id = hooks.create(subscribedEvents=["transfers"])["id"]
-    hooks.switched_off(webhook_id, "failing")
-    hooks.update(webhook_id, subscribedEvents=["messages"])
-    hooks.shop.send()
-    assert [delivery["state"] for delivery in hooks.rows("deliveries", webhook_id)] == ["waiting"]
 
 
 def test_an_organization_has_at_most_fifty_webhooks(hooks: Hooks) -> None:
