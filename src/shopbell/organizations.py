@@ -18,6 +18,8 @@ from shopbell.storage.schema import businesses, organizations
 NAME_MAX_CHARACTERS = 200
 DEFAULT_LOCALE = "en"
 DEFAULT_TIME_ZONE = "UTC"
+KEEP_DAYS_MAX = 36_500
+"""Longest time to keep messages or events, if not for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,29 @@ def get(tx: Connection, organization_id: int) -> Organization:
     if row is None:
         raise CommandError(f"there is no organization {organization_id}; `shopbell organization list` shows them")
     return Organization(**row)
+
+
+class OrganizationChanges(TypedDict, total=False):
+    """What to set of an organization; how many days things are kept, None for ever."""
+
+    name: str
+    keep_messages_days: int | None
+    keep_events_days: int | None
+
+
+def change(tx: Connection, organization_id: int, changes: OrganizationChanges) -> Organization:
+    """Change what is given of an organization and nothing else.
+
+    Raises:
+        CommandError: there is none, or the name is blank, too long or holds what cannot be seen.
+    """
+    get(tx, organization_id)
+    columns: dict[str, object] = dict(changes)
+    if "name" in changes:
+        columns |= _checked({"name": changes["name"]}, region=None)
+    if columns:
+        tx.execute(update(organizations).where(organizations.c.id == organization_id).values(**columns))
+    return get(tx, organization_id)
 
 
 def find_all(tx: Connection) -> list[Organization]:

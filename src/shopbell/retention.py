@@ -1,21 +1,27 @@
 """How long messages and events are kept: what is older than an organization wants goes, in small batches.
 
 A conversation stays when its messages go, with its status and its place in the numbering. A webhook delivery of a
-message that is gone is skipped; an event stays as long as a delivery of it waits.
+message that is gone is skipped; an event stays as long as a delivery of it waits. The files of messages that are gone
+go a day later, as all files do that no message carries (``attachment_sweep.py``).
 """
 
+import asyncio
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy import Connection, Table, delete, or_, select
 
+from shopbell.storage.database import Database
 from shopbell.storage.delivery_schema import deliveries, events, webhooks
-from shopbell.storage.schema import messages, organizations
+from shopbell.storage.schema import blocked_messages, messages, organizations
 from shopbell.storage.turns import take_turn
 
 BATCH_ROWS = 500
 DAY_MS = 24 * 60 * 60 * 1000
-KEEP_DAYS_MAX = 36_500
+PAUSE_S = 0.05
+"""Between two batches, so that messages that come in meanwhile do not wait long."""
+
 _JOB = "retention"
+_MESSAGES = (messages, blocked_messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,45 @@ def limited(tx: Connection) -> list[Kept]:
     return [Kept(*row) for row in tx.execute(query.order_by(c.id))]
 
 
-def sweep_messages(tx: Connection, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
+async def sweep(database: Database, *, now_ms: int) -> int:
+    """Delete all that is older than its organization wants to keep, batch by batch.
+
+    Args:
+        database: where it is.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        How many rows went.
+
+    Raises:
+        StorageError: the database failed; what was done is done.
+    """
+    deleted = 0
+    for kept in await database.read(limited):
+        for table in _MESSAGES if kept.messages_days is not None else ():
+            after: int | None = 0
+            while after is not None:
+                swept = await database.write(
+                    sweep_messages, table, kept.organization_id, kept.messages_days or 0, after, now_ms=now_ms
+                )
+                deleted, after = deleted + swept.deleted, swept.after
+                await asyncio.sleep(PAUSE_S)
+        after = 0 if kept.events_days is not None else None
+        while after is not None:
+            swept = await database.write(
+                sweep_events, kept.organization_id, kept.events_days or 0, after, now_ms=now_ms
+            )
+            deleted, after = deleted + swept.deleted, swept.after
+            await asyncio.sleep(PAUSE_S)
+    return deleted
+
+
+def sweep_messages(tx: Connection, table: Table, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
     """Delete an organization's oldest messages, at most 500.
 
     Args:
         tx: the transaction.
+        table: the messages, or those of blocked customers.
         organization_id: whose messages.
         days: how many days of them are kept.
         after: 0, or where the batch before ended.
@@ -62,7 +102,7 @@ def sweep_messages(tx: Connection, organization_id: int, days: int, after: int, 
     if not take_turn(tx, _JOB):
         return Swept(0, None)
     # Ids grow with time, and there is an index on them: no other is needed to find the oldest.
-    c = messages.c
+    c = table.c
     oldest = (
         select(c.id, c.created_at_ms)
         .where(c.organization_id == organization_id, c.id > after)
@@ -71,7 +111,7 @@ def sweep_messages(tx: Connection, organization_id: int, days: int, after: int, 
     )
     old = [id_ for id_, created_at_ms in tx.execute(oldest) if created_at_ms < now_ms - days * DAY_MS]
     if old:
-        tx.execute(delete(messages).where(c.organization_id == organization_id, c.id.in_(old)))
+        tx.execute(delete(table).where(c.organization_id == organization_id, c.id.in_(old)))
     return Swept(len(old), old[-1] if len(old) == BATCH_ROWS else None)
 
 

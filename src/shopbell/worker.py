@@ -16,6 +16,7 @@ from prometheus_client import Counter as Count
 from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
+from shopbell import retention
 from shopbell.channels.webhook import WebhookChannel
 from shopbell.errors import StorageError
 from shopbell.keys import Keys
@@ -126,7 +127,7 @@ class Worker:
                 timeout_s=self._settings.delivery_timeout_s,
                 connect_timeout_s=self._settings.delivery_connect_timeout_s,
             )
-            sweeps = asyncio.create_task(self._sweep_now_and_then(), name="sweep the delivery log")
+            sweeps = asyncio.create_task(self._sweep_now_and_then(), name="delete what is old")
             stack.callback(sweeps.cancel)
             while not self._ending.is_set():
                 await self._listener.wait(await self._safely_turn())
@@ -247,10 +248,11 @@ class Worker:
             await asyncio.sleep(SWEEP_EVERY_S)
             try:
                 await sweep(self._database, self._settings.delivery_log_days, now_ms=_now_ms())
+                await retention.sweep(self._database, now_ms=_now_ms())
             except StorageError:
-                log.warning("put off", job="sweep the delivery log")
+                log.warning("put off", job="delete what is old")
             except Exception as error:  # a bug in one run must not be the end of all later ones
-                log.error("bug", job="sweep the delivery log", exc_info=error)
+                log.error("bug", job="delete what is old", exc_info=error)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, whatever the news, but not when the worker is to end."""

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from shopbell import audit, events, organizations
 from shopbell.cli.access import read, write
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
-from shopbell.organizations import Business, BusinessChanges, Organization
+from shopbell.errors import CommandError
+from shopbell.organizations import KEEP_DAYS_MAX, Business, BusinessChanges, Organization, OrganizationChanges
 
 organization_app = typer.Typer(help="Companies whose customers write to their businesses.", no_args_is_help=True)
 business_app = typer.Typer(
@@ -20,6 +21,12 @@ OnlyOrganization = Annotated[
     int | None, typer.Option("--organization", min=1, max=ID_MAX, help="Only of this organization.")
 ]
 BusinessId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The business's id.")]
+KeepMessages = Annotated[
+    str | None, typer.Option(metavar="N|none", help="Days after which messages are deleted; none: never.")
+]
+KeepEvents = Annotated[
+    str | None, typer.Option(metavar="N|none", help="Days after which events are deleted; none: never.")
+]
 Locale = Annotated[str | None, typer.Option(help="Language that customers are spoken to, such as en or fr-CA.")]
 Region = Annotated[str | None, typer.Option(help="Country of phone numbers without a +: two letters such as US.")]
 TimeZone = Annotated[str | None, typer.Option("--timezone", help="IANA time zone, such as Europe/Paris.")]
@@ -57,6 +64,59 @@ def list_organizations(json: JSON = False) -> None:
     else:
         rows = [(each.id, each.name, iso(each.created_at_ms)) for each in found]
         print_table(("id", "name", "created"), rows, nothing="There is no organization yet.")
+
+
+@organization_app.command("update")
+def update_organization(
+    organization: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The organization's id.")],
+    name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    keep_messages_days: KeepMessages = None,
+    keep_events_days: KeepEvents = None,
+    json: JSON = False,
+) -> None:
+    """Change what is given of an organization; what is older than it is to be kept goes for good."""
+    changes: OrganizationChanges = {}
+    if name is not None:
+        changes["name"] = name
+    if keep_messages_days is not None:
+        changes["keep_messages_days"] = _days(keep_messages_days)
+    if keep_events_days is not None:
+        changes["keep_events_days"] = _days(keep_events_days)
+    if not changes:
+        raise CommandError("nothing to change was given; `shopbell organization update --help` lists what can be")
+    at_ms = now_ms()
+
+    def work(tx: Connection) -> Organization:
+        changed = organizations.change(tx, organization, changes)
+        subject = f"organization {organization}"
+        audit.record(tx, organization, audit.COMMAND_LINE, "organization.update", subject, now_ms=at_ms)
+        return changed
+
+    changed = write(work)
+    if json:
+        print_json(as_json(changed))
+        return
+    print_facts(
+        (
+            ("organization", changed.id),
+            ("name", changed.name),
+            ("keeps messages", _in_days(changed.keep_messages_days)),
+            ("keeps events", _in_days(changed.keep_events_days)),
+            ("created", iso(changed.created_at_ms)),
+        )
+    )
+
+
+def _days(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= KEEP_DAYS_MAX or len(text) > 9:
+        raise CommandError(f"days to keep must be a number from 1 to {KEEP_DAYS_MAX}, or none: for ever")
+    return int(text)
+
+
+def _in_days(days: int | None) -> str:
+    return "for ever" if days is None else f"{days} days"
 
 
 @business_app.command("create")

@@ -29,6 +29,7 @@ TAGS = (
     {"name": "customers", "description": "Who writes to the organization: profiles, merges, blocks, erasure, export."},
     {"name": "templates", "description": "Texts that may be sent when a channel's window is closed."},
     {"name": "employees", "description": "Who answers the organization's customers."},
+    {"name": "organization", "description": "The organization itself, and how long it keeps what is said to it."},
     {"name": "businesses", "description": "Businesses (stores): what customers write to."},
     {"name": "events", "description": "Everything that happens, in order, to be followed without a gap."},
     {"name": "webhooks", "description": "Addresses that are told of messages and transfers; what became of it."},

@@ -10,6 +10,7 @@ POST /api/[transfer|assign|unassign]-customer-thread  api/handovers.py
 GET  /api/get-whatsapp-templates             api/templates.py
 GET  POST /api/templates[/{templateId}/…]    api/templates.py
 GET  POST /api/employees[/{employeeId}/…]    api/employees.py
+GET  POST /api/organization[/update]         api/organization.py
 GET  /api/businesses[/{businessId}]          api/businesses.py
 POST /api/businesses[/{businessId}/…]         api/businesses.py
 GET  POST /api/customers[/{customerId}/…]    api/customers.py
@@ -60,6 +61,7 @@ from shopbell.http.api import (
     handovers,
     merges,
     messages,
+    organization,
     templates,
     thread_messages,
     threads,
@@ -121,6 +123,7 @@ def build(
         handovers,
         templates,
         employees,
+        organization,
         businesses,
         events,
         webhooks,

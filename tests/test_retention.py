@@ -1,0 +1,238 @@
+"""How long things are kept: what is older than an organization wants to keep goes, and nothing else."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness.installation import Installation
+from harness.shop import Shop, faults_of
+from harness.world import World
+from shopbell import retention
+from shopbell.settings import load
+from shopbell.storage.database import Database
+from shopbell.storage.open import open_database
+from shopbell.storage.schema import messages
+from shopbell.storage.turns import take_turn
+
+DAY_MS = 24 * 60 * 60 * 1000
+UPDATE = "/api/organization/update"
+SWEEPS_AT_ONCE = "import shopbell.worker as w; w.SWEEP_EVERY_S = 0.2; from shopbell.cli import main; main()"
+
+
+@pytest.fixture
+def quiet_shop(installation: Installation, people: World) -> Iterator[Shop]:
+    """A running server that delivers and deletes nothing by itself."""
+    with installation.serving(run_worker=False) as server:
+        yield Shop(server, people)
+
+
+@pytest.fixture
+def opened(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """The same database, opened in this process."""
+    for name, value in installation.environment.items():
+        monkeypatch.setenv(name, value)
+    database = open_database(load())
+    yield database
+    database.engine.dispose()
+
+
+def swept(database: Database, *, in_days: int = 0) -> int:
+    """Delete what is old, now or as if days had gone by; returns how many rows went."""
+
+    async def run() -> int:
+        return await retention.sweep(database, now_ms=time.time_ns() // 1_000_000 + in_days * DAY_MS)
+
+    return asyncio.run(run())
+
+
+def _keep(shop: Shop, **days: Any) -> None:
+    answer = shop.post(days, path=UPDATE)
+    assert answer.status_code == 200, answer.text
+
+
+def _age(shop: Shop, table: str, *, days: int) -> None:
+    """Make all that is there older."""
+    shop.database.change(f"UPDATE {table} SET created_at_ms = created_at_ms - :age", age=days * DAY_MS)
+
+
+def _wait_until(done: Callable[[], bool], otherwise: str) -> None:
+    deadline_s = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline_s, otherwise
+        time.sleep(0.05)
+
+
+def test_nothing_goes_unless_somebody_wants_it(quiet_shop: Shop, opened: Database) -> None:
+    quiet_shop.send()
+    assert swept(opened, in_days=40_000) == 0
+    assert quiet_shop.count("messages") == 1
+
+
+def test_old_messages_go_and_the_conversation_goes_on(quiet_shop: Shop, opened: Database) -> None:
+    shop, email = quiet_shop, quiet_shop.somebody()
+    thread_id = shop.send(user={"email": email})
+    shop.send(user={"email": email})
+    globex = shop.send(token=shop.world.globex_token, businessId=shop.world.london)
+    _age(shop, "messages", days=31)
+    shop.send(user={"email": email})
+    _keep(shop, keepMessagesDays=30)
+    assert swept(opened) == 2
+    assert [row["sequence"] for row in shop.messages(thread_id)] == [3]
+    assert len(shop.messages(globex)) == 1
+    assert shop.send(user={"email": email}) == thread_id
+    assert [row["sequence"] for row in shop.messages(thread_id)] == [3, 4]
+    assert swept(opened) == 0
+    assert swept(opened, in_days=29) == 0
+    assert swept(opened, in_days=31) == 2
+    assert shop.thread(thread_id)["last_sequence"] == 4
+    headers = {"token": shop.world.token}
+    answer = shop.server.client.get(f"/api/threads/{thread_id}/messages", headers=headers)
+    assert (answer.status_code, answer.json()["messages"]) == (200, [])
+
+
+def test_what_blocked_customers_sent_goes_too(quiet_shop: Shop, opened: Database) -> None:
+    shop, email = quiet_shop, quiet_shop.somebody()
+    customer = shop.customer_of(shop.send(user={"email": email}))
+    assert shop.post({}, path=f"/api/customers/{customer}/block").status_code == 200
+    shop.send(user={"email": email})
+    assert shop.count("blocked_messages") == 1
+    _keep(shop, keepMessagesDays=1)
+    swept(opened, in_days=2)
+    assert shop.count("blocked_messages") == 0
+
+
+def test_many_go_in_batches_of_at_most_five_hundred(quiet_shop: Shop, opened: Database) -> None:
+    shop = quiet_shop
+    thread_id = shop.send()
+    acme = int(shop.world.acme)
+    fill = """
+        WITH RECURSIVE step(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM step WHERE i < 1300)
+        INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, internal, body, created_at_ms)
+        SELECT organization_id, thread_id, step.i, 1000000 + step.i, from_customer, internal, body, created_at_ms
+        FROM messages, step WHERE thread_id = :thread_id AND sequence = 1
+    """
+    shop.database.change(fill, thread_id=int(thread_id))
+    _age(shop, "messages", days=10)
+    now_ms = time.time_ns() // 1_000_000
+    counts, after = [], 0
+    while after is not None:
+        before = shop.count("messages")
+        done = opened.write_now(retention.sweep_messages, messages, acme, 5, after, now_ms=now_ms)
+        assert before - shop.count("messages") == done.deleted
+        counts.append(done.deleted)
+        after = done.after
+    assert counts == [500, 500, 300]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_the_oldest_are_found_by_their_keys(quiet_shop: Shop) -> None:
+    for table, key in (("messages", "id"), ("blocked_messages", "id"), ("events", "position")):
+        plan = quiet_shop.database.rows(
+            f"EXPLAIN QUERY PLAN SELECT {key}, created_at_ms FROM {table} "
+            f"WHERE organization_id = 1 AND {key} > 0 ORDER BY {key} LIMIT 500"
+        )
+        (step,) = (row["detail"] for row in plan)
+        assert f"(organization_id=? AND {key}>?)" in step
+
+
+def _hooked(shop: Shop) -> None:
+    body = {"url": "https://receiver.example/hook", "subscribedEvents": ["messages"]}
+    assert shop.post(body, path="/api/webhooks/").status_code == 200
+
+
+def test_an_event_stays_while_a_delivery_of_it_waits(quiet_shop: Shop, opened: Database) -> None:
+    shop = quiet_shop
+    shop.send()
+    _hooked(shop)
+    shop.send()
+    events = "SELECT position FROM events WHERE organization_id = :acme ORDER BY position"
+    acme = int(shop.world.acme)
+    *others, last = (row["position"] for row in shop.database.rows(events, acme=acme))
+    assert others
+    _keep(shop, keepEventsDays=3)
+    assert swept(opened, in_days=2) == 0
+    assert swept(opened, in_days=4) == len(others)
+    assert [row["position"] for row in shop.database.rows(events, acme=acme)] == [last]
+    assert shop.database.change("UPDATE deliveries SET state = 'delivered', settled_at_ms = created_at_ms") == 1
+    hook = shop.database.value("SELECT id FROM webhooks")
+    assert swept(opened, in_days=4) == 1
+    assert shop.database.rows(events, acme=acme) == []
+    headers = {"token": shop.world.token}
+    log = shop.server.client.get(f"/api/webhooks/{hook}/deliveries", headers=headers)
+    assert log.status_code == 200, log.text
+    assert shop.send()
+    feed = shop.server.client.get("/api/events", params={"after": 0}, headers=headers).json()["events"]
+    assert [event["position"] for event in feed] == [last + 1]
+
+
+def test_a_delivery_of_a_message_that_is_gone_is_skipped(
+    installation: Installation, quiet_shop: Shop, opened: Database
+) -> None:
+    shop = quiet_shop
+    _hooked(shop)
+    shop.send()
+    _keep(shop, keepMessagesDays=1, keepEventsDays=1)
+    assert swept(opened, in_days=2) >= 1
+    assert shop.database.value("SELECT state FROM deliveries") == "waiting"
+    with installation.serving():
+        _wait_until(
+            lambda: bool(shop.database.value("SELECT state FROM deliveries") == "skipped"), "it was not skipped"
+        )
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_one_process_at_a_time_deletes(quiet_shop: Shop, opened: Database) -> None:
+    quiet_shop.send()
+    _keep(quiet_shop, keepMessagesDays=1)
+    with opened.engine.begin() as other:
+        assert take_turn(other, "retention")
+        assert swept(opened, in_days=2) == 0
+    assert swept(opened, in_days=2) == 1
+
+
+def test_a_server_deletes_by_itself(installation: Installation, people: World) -> None:
+    installation.server_program = ("-c", SWEEPS_AT_ONCE)
+    with installation.serving() as server:
+        shop = Shop(server, people)
+        thread_id = shop.send()
+        _age(shop, "messages", days=10)
+        _keep(shop, keepMessagesDays=9)
+        _wait_until(lambda: not shop.messages(thread_id), "nothing was deleted")
+        assert shop.send()
+
+
+def test_the_command_line_sets_what_is_kept(installation: Installation, people: World) -> None:
+    acme = people.acme
+    changed = installation.cli("organization", "update", acme, "--name", "Acme Ltd", "--keep-messages-days", "30")
+    assert (changed["name"], changed["keepMessagesDays"], changed["keepEventsDays"]) == ("Acme Ltd", 30, None)
+    changed = installation.cli("organization", "update", acme, "--keep-messages-days", "none")
+    assert (changed["name"], changed["keepMessagesDays"]) == ("Acme Ltd", None)
+    entries = installation.database.rows(
+        "SELECT actor, subject FROM audit_entries WHERE action = 'organization.update'"
+    )
+    assert entries == [{"actor": "command line", "subject": f"organization {acme}"}] * 2
+    for wrong in (["--keep-events-days", "0"], ["--keep-events-days", "36501"], ["--keep-events-days", "soon"], []):
+        done = installation.run("organization", "update", acme, *wrong)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "there is no organization 1" in installation.run("organization", "update", "1", "--name", "X").stderr
+
+
+def test_a_program_reads_and_sets_what_is_kept(shop: Shop) -> None:
+    headers = {"token": shop.world.token}
+    before = shop.server.client.get("/api/organization", headers=headers).json()
+    assert before["id"] == shop.world.acme
+    answer = shop.post({"keepMessagesDays": 36_500, "keepEventsDays": 36_500}, path=UPDATE)
+    assert answer.json() == before | {"keepMessagesDays": 36_500, "keepEventsDays": 36_500}
+    answer = shop.post({"keepMessagesDays": 0, "keepEventsDays": None}, path=UPDATE)
+    assert answer.json() == before | {"keepMessagesDays": None, "keepEventsDays": 36_500}
+    assert shop.post({"keepEventsDays": 0}, path=UPDATE).json() == before
+    for wrong in (-1, 36_501):
+        assert faults_of(shop.post({"keepEventsDays": wrong}, path=UPDATE)) == {
+            ("body", "#/keepEventsDays", "invalid_value")
+        }
+    assert shop.post({"name": ""}, path=UPDATE).status_code == 400
+    assert shop.post({"keepEventsDays": 1}, path=UPDATE, token=shop.world.reading_token).status_code == 403
+    assert shop.server.client.get("/api/organization", headers=headers).json() == before
