@@ -2,18 +2,22 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from uvicorn.loops.auto import auto_loop_factory
 
 from shopbell import installation, keys, logs
+from shopbell.deadline import LAST_WAIT_S, end_after
 from shopbell.settings import Settings
 from shopbell.storage.open import open_database
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import hold
 from shopbell.wakes.hub import Wakes, relay_of
 from shopbell.worker import Worker
+
+_SWITCH_S = float(__import__("os").environ.get("SW","0.0002"))
 
 
 def run(settings: Settings, on_started: Callable[[], None]) -> None:
@@ -30,6 +34,9 @@ def run(settings: Settings, on_started: Callable[[], None]) -> None:
         StorageError: the database is not to be reached.
     """
     logs.configure(settings)
+    # The thread with the transaction asks for the interpreter's lock after each statement. By default the event loop,
+    # when it is busy sending, keeps it for 5 ms each time.
+    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(_run(settings, on_started))
 
@@ -43,8 +50,13 @@ async def _run(settings: Settings, on_started: Callable[[], None]) -> None:
         stack.enter_context(hold(database))
         wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
         worker = Worker(settings, database, secrets, wakes)
+
+        def end() -> None:
+            worker.end()
+            end_after(settings.shutdown_timeout_s + LAST_WAIT_S)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, worker.end)
+            asyncio.get_running_loop().add_signal_handler(number, end)
         await wakes.start()
         stack.push_async_callback(wakes.close)
         worker.start()

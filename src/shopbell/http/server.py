@@ -9,7 +9,6 @@ import resource
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pkgutil import resolve_name
@@ -23,6 +22,7 @@ from uvicorn._types import LifespanScope
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
 from shopbell import logs
+from shopbell.deadline import LAST_WAIT_S, end_after
 from shopbell.errors import CommandError, ShopbellError
 from shopbell.http.connection import Connections, Limits
 from shopbell.http.protocol import Protocol
@@ -32,8 +32,6 @@ from shopbell.settings import PREFIX, Settings, load
 FACTORY = "shopbell.app:create_app"
 BACKLOG = 2_048
 FORCED = 130
-LAST_WAIT_S = 1.0
-"""Seconds, after the last request, that closing the database may take."""
 _OTHER_FILES = 256
 """File handles beside those of connections."""
 
@@ -133,7 +131,7 @@ class Server(uvicorn.Server):
         self.server_state.draining = True
         self.lifespan.state["draining"] = True
         self.lifespan.state.get("end_waits", _nothing)()
-        _end_after(self._drain_delay_s + (self.config.timeout_graceful_shutdown or 0) + LAST_WAIT_S)
+        end_after(self._drain_delay_s + (self.config.timeout_graceful_shutdown or 0) + LAST_WAIT_S)
         end_s = time.monotonic() + self._drain_delay_s
         while time.monotonic() < end_s and not self.force_exit:
             await asyncio.sleep(0.1)
@@ -196,18 +194,6 @@ def run(
 
 def _nothing() -> None:
     """What an application without waiting requests does when the server is about to stop."""
-
-
-def _end_after(seconds: float) -> None:
-    """End the process then, whatever still waits: a thread that asks a silent database cannot be told to stop."""
-
-    def end() -> None:
-        log.warning("ended while the database was silent")
-        os._exit(0)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
 
 
 def listen(host: str, port: int) -> socket.socket:
