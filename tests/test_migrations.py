@@ -9,19 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import CheckConstraint, inspect, make_url
+from sqlalchemy import CheckConstraint, Connection, inspect, make_url, text
 
 from conftest import Databases
-from harness.installation import Database, Installation
+from harness.installation import SECRET_KEY, Database, Installation
 from shopbell.errors import CommandError
+from shopbell.keys import Keys
+from shopbell.security import new_token, token_hash
 from shopbell.settings import load
 from shopbell.storage import migrate as migration
 from shopbell.storage.database import Database as OpenDatabase
 from shopbell.storage.migrate import State, migrate, state
 from shopbell.storage.open import connect_database, open_database
 from shopbell.storage.schema import metadata
+from shopbell.tokens import KEY_PURPOSE
+
+T_MS = 1_700_000_000_000
+ACME, GLOBEX, BOSTON, LONDON = 12344, 20000, 12345, 20001
+TOKEN_ID, CAROL, DAVE, STRANGER = 12347, 12350, 12360, 20010
+CAROLS, DAVES, STRANGERS = 12351, 12361, 20011
+FIRST_MESSAGES = (  # organization, thread, sequence, id, from the customer, text, time
+    (ACME, CAROLS, 1, 12352, True, "Where is my order?", T_MS),
+    (ACME, DAVES, 1, 12362, True, "Do you open on Sunday?", T_MS + 1_000),
+    (GLOBEX, STRANGERS, 1, 20012, True, "Hello", T_MS + 2_000),
+    (ACME, CAROLS, 2, 12370, True, "Hello?", T_MS + 3_000),
+    (ACME, CAROLS, 3, 12372, False, "It is on its way.", T_MS + 4_000),
+)
 
 NEXT = """
 import sqlalchemy as sa
@@ -170,3 +187,134 @@ def test_a_migration_that_fails_leaves_nothing_behind(opened: OpenDatabase, next
         migrate(opened)
     assert opened.read_now(state) is State.OLDER
     assert not opened.read_now(lambda tx: "added_later" in inspect(tx).get_table_names())
+
+
+def _first_version(tx: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migration.MIGRATIONS))
+    config.attributes["connection"] = tx
+    command.upgrade(config, "0001")
+
+
+def _fill_first_version(tx: Connection, token: str) -> None:
+    """Put conversations into a database as the first version made it, by statements of that time."""
+
+    def insert(table: str, columns: str, *rows: tuple[object, ...]) -> None:
+        names = columns.split()
+        values = ", ".join(f":{name}" for name in names)
+        tx.execute(
+            text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})"),
+            [dict(zip(names, row, strict=True)) for row in rows],
+        )
+
+    (key,) = Keys((SECRET_KEY.encode(),)).derive(KEY_PURPOSE)
+    hashed = token_hash(key, token)
+    insert("organizations", "id name created_at_ms", (ACME, "Acme", T_MS), (GLOBEX, "Globex", T_MS))
+    insert(
+        "businesses",
+        "organization_id id name locale default_region time_zone created_at_ms",
+        (ACME, BOSTON, "Acme Boston", "en-US", "US", "UTC", T_MS),
+        (GLOBEX, LONDON, "London", "en", "GB", "UTC", T_MS),
+    )
+    insert(
+        "api_tokens",
+        "organization_id id name token_hash hint scopes created_at_ms",
+        (ACME, TOKEN_ID, "website", hashed, token[-4:], "widget:send threads:read threads:write", T_MS),
+    )
+    people = ((ACME, CAROL, CAROLS, BOSTON), (ACME, DAVE, DAVES, BOSTON), (GLOBEX, STRANGER, STRANGERS, LONDON))
+    for organization, customer, thread, business in people:
+        address = f"{customer}@example.com"
+        insert("customers", "organization_id id created_at_ms", (organization, customer, T_MS))
+        insert(
+            "customer_identities",
+            "organization_id kind value customer_id shown created_at_ms",
+            (organization, "email", address, customer, address, T_MS),
+        )
+        own = [row for row in FIRST_MESSAGES if row[1] == thread]
+        insert(
+            "threads",
+            "organization_id id customer_id business_id channel status last_sequence created_at_ms updated_at_ms",
+            (organization, thread, customer, business, "WEB", "waiting", len(own), T_MS, own[-1][6]),
+        )
+    insert("messages", "organization_id thread_id sequence id from_customer body created_at_ms", *FIRST_MESSAGES)
+    of_thread = {thread: (business, customer) for _, customer, thread, business in people}
+    insert(
+        "events",
+        "organization_id id type business_id customer_id thread_id message_id created_at_ms",
+        *(
+            (organization, id_ + 1, "message", *of_thread[thread], thread, id_, at_ms)
+            for organization, thread, _, id_, _, _, at_ms in FIRST_MESSAGES
+        ),
+    )
+    insert(
+        "idempotency_keys",
+        "organization_id token_id route key body_hash result_id created_at_ms",
+        (ACME, TOKEN_ID, "widget", "a key", "0" * 64, CAROLS, T_MS),
+    )
+    sqlite = tx.dialect.name == "sqlite"
+    tx.execute(text("UPDATE ids SET next_id = 30000" if sqlite else "ALTER SEQUENCE ids RESTART WITH 30000"))
+
+
+@pytest.fixture
+def first_version(empty: Installation, monkeypatch: pytest.MonkeyPatch) -> tuple[Installation, str]:
+    """An installation as the first version left it, and its token."""
+    for name, value in empty.environment.items():
+        monkeypatch.setenv(name, value)
+    token = new_token()
+    database = connect_database(load())
+    try:
+        database.write_now(_first_version)
+        database.write_now(_fill_first_version, token)
+    finally:
+        database.engine.dispose()
+    return empty, token
+
+
+def test_what_the_first_version_left_is_numbered_and_filled(first_version: tuple[Installation, str]) -> None:
+    installation, _ = first_version
+    assert "older than this version" in installation.run("organization", "list").stderr
+    before = {
+        table: installation.database.rows(f"SELECT * FROM {table}")
+        for table in ("organizations", "businesses", "api_tokens", "customers", "messages", "idempotency_keys")
+    }
+    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": "0002"}
+    events = installation.database.rows("SELECT * FROM events ORDER BY organization_id, position")
+    assert [(row["organization_id"], row["position"], row["message_id"], row["thread_sequence"]) for row in events] == [
+        (ACME, 1, 12352, 1),
+        (ACME, 2, 12362, 1),
+        (ACME, 3, 12370, 2),
+        (ACME, 4, 12372, 3),
+        (GLOBEX, 1, 20012, 1),
+    ]
+    assert {(row["type"], row["thread_id"], row["created_at_ms"]) for row in events} == {
+        ("message", row[1], row[6]) for row in FIRST_MESSAGES
+    }
+    feeds = installation.database.rows("SELECT organization_id, last_position FROM feeds ORDER BY organization_id")
+    assert [tuple(row.values()) for row in feeds] == [(ACME, 4), (GLOBEX, 1)]
+    threads = installation.database.rows("SELECT id, last_customer_message_at_ms FROM threads ORDER BY id")
+    assert [tuple(row.values()) for row in threads] == [
+        (CAROLS, T_MS + 3_000),
+        (DAVES, T_MS + 1_000),
+        (STRANGERS, T_MS + 2_000),
+    ]
+    for table, rows in before.items():
+        after = installation.database.rows(f"SELECT * FROM {table}")
+        assert [{name: row[name] for name in rows[0]} for row in after] == rows
+
+
+def test_a_server_goes_on_with_what_the_first_version_left(first_version: tuple[Installation, str]) -> None:
+    installation, token = first_version
+    installation.cli("migrate")
+    headers = {"token": token}
+    with installation.serving() as server:
+        body = {"businessId": str(BOSTON), "message": "Thank you", "user": {"email": f"{CAROL}@example.com"}}
+        sent = server.client.post("/api/widget/send-message-to-business", json=body, headers=headers)
+        assert (sent.status_code, sent.json()["customerThreadId"]) == (200, str(CAROLS)), sent.text
+        said = server.client.get(f"/api/threads/{CAROLS}/messages", headers=headers).json()["messages"]
+        assert [each["text"] for each in said] == ["Where is my order?", "Hello?", "It is on its way.", "Thank you"]
+        feed = server.client.get("/api/events", params={"after": 2}, headers=headers).json()["events"]
+        assert [each["position"] for each in feed] == [3, 4, 5]
+        reply = {"customerThreadId": str(DAVES), "text": "We do."}
+        answer = server.client.post("/api/send-message-to-customer-thread", json=reply, headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert int(answer.json()["messageId"]) >= 30_000
