@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -16,8 +15,6 @@ from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import hold
 from shopbell.wakes.hub import Wakes, relay_of
 from shopbell.worker import Worker
-
-_SWITCH_S = float(__import__("os").environ.get("SW","0.0002"))
 
 
 def run(settings: Settings, on_started: Callable[[], None]) -> None:
@@ -34,9 +31,6 @@ def run(settings: Settings, on_started: Callable[[], None]) -> None:
         StorageError: the database is not to be reached.
     """
     logs.configure(settings)
-    # The thread with the transaction asks for the interpreter's lock after each statement. By default the event loop,
-    # when it is busy sending, keeps it for 5 ms each time.
-    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(_run(settings, on_started))
 
