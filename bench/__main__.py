@@ -45,9 +45,38 @@ def plan(contest: Contest) -> dict[str, tuple[str, Callable[[], Result]]]:
             f"PostgreSQL {on_million}, 256",
             partial(ours, contest.postgresql_million, connections=256),
         ),
+        **_about_webhooks(contest),
         "statements 16": (f"{several}, 16", partial(bare, "statements.sql", connections=16)),
         "function 16": (f"{one}, 16", partial(bare, "function.sql", connections=16)),
     }
+
+
+def _about_webhooks(contest: Contest) -> dict[str, tuple[str, Callable[[], Result]]]:
+    """The rows about replies and webhooks."""
+    rows: dict[str, tuple[str, Callable[[], Result]]] = {
+        "bare loop 8": ("posts of a bare loop, 8", partial(contest.bare_loop, concurrency=8)),
+        "bare loop 64": ("posts of a bare loop, 64", partial(contest.bare_loop, concurrency=64)),
+    }
+    for name, label, data in (
+        ("sqlite", "SQLite", contest.sqlite),
+        ("postgresql", "PostgreSQL", contest.postgresql),
+    ):
+        rows |= {
+            f"replies {name}": (f"replies, {label}, 64", partial(contest.replies, data, connections=64)),
+            f"worker {name} 1": (f"one worker, {label}, one webhook, 8", partial(contest.worker, data, webhooks=1)),
+            f"worker {name} 8": (f"one worker, {label}, 8 webhooks, 32", partial(contest.worker, data, webhooks=8)),
+            f"paced {name}": (f"events at 100/s until received, {label}, 8", partial(contest.paced, data)),
+        }
+        for count in (1, 10):
+            rows[f"{name} promised {count}"] = (
+                f"{label}, told to {count} webhook(s), delivered by others, 64",
+                partial(contest.promising, data, webhooks=count, connections=64),
+            )
+        rows[f"{name} delivered"] = (
+            f"{label}, told to 1 webhook and delivered meanwhile, 64",
+            partial(contest.promising, data, webhooks=1, connections=64, delivers=True),
+        )
+    return rows
 
 
 def sync_ms(folder: Path) -> float:

@@ -1,7 +1,7 @@
 """The client of the webhooks in a bare loop: what the worker's throughput is measured against.
 
-`python -m bench.bare_loop PORT CONCURRENCY SECONDS` posts the body of an ordinary event, signed once, and prints how many
-were answered per second.
+`python -m bench.bare_loop PORT CONCURRENCY SECONDS` posts the body of an ordinary event, signed once, and prints how
+many were answered per second.
 """
 
 import asyncio

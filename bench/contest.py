@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from bench import deliveries
 from bench.fill import count_in_postgres, count_in_sqlite, fill_postgres, fill_sqlite
 from bench.load import FIRST_CUSTOMER, HERE, Door, Load, pgbench, wrk
 from bench.servers import Postgres, Server, Shop, make_shop
@@ -28,12 +31,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Data:
-    """One database to measure on: ``fresh`` makes it anew and returns its address, ``count`` counts its messages."""
+    """One database to measure on: ``fresh`` makes it anew and returns its address, ``count`` counts its messages; its
+    threads have the ids from ``first_thread`` on."""
 
     shop: Shop
     known: int
     fresh: Callable[[], str]
     count: Callable[[], int]
+    first_thread: int
 
 
 class Contest:
@@ -63,7 +68,7 @@ class Contest:
     def _sqlite(self, name: str, customers: int, messages: int, *, copied: bool) -> Data:
         path, run = self._folder / f"{name}.db", self._folder / ("run.db" if copied else f"{name}.db")
         shop = make_shop(f"sqlite:///{path}")
-        fill_sqlite(path, shop, customers=customers, messages=messages)
+        first_thread = fill_sqlite(path, shop, customers=customers, messages=messages)
 
         def fresh() -> str:
             if copied:
@@ -73,12 +78,12 @@ class Contest:
                 os.sync()
             return f"sqlite:///{run}"
 
-        return Data(shop, customers, fresh, lambda: count_in_sqlite(run))
+        return Data(shop, customers, fresh, lambda: count_in_sqlite(run), first_thread)
 
     def _postgres(self, name: str, customers: int, messages: int, *, copied: bool) -> Data:
         self.postgres.make_database(name)
         shop = make_shop(self.postgres.url(name))
-        fill_postgres(self.postgres, name, shop, customers=customers, messages=messages)
+        first_thread = fill_postgres(self.postgres, name, shop, customers=customers, messages=messages)
         run = "run" if copied else name
 
         def fresh() -> str:
@@ -88,12 +93,49 @@ class Contest:
                 self.postgres.sql(run, "CHECKPOINT")
             return self.postgres.url(run)
 
-        return Data(shop, customers, fresh, lambda: count_in_postgres(self.postgres, run))
+        return Data(shop, customers, fresh, lambda: count_in_postgres(self.postgres, run), first_thread)
 
     def shopbell(self, data: Data, *, connections: int) -> Result:
         """Our own server, durable."""
         url = data.fresh()
         return self._sends(Server.of_shopbell(url), data.shop, data.known, data.count, connections=connections)
+
+    def replies(self, data: Data, *, connections: int) -> Result:
+        """Our own server: visible replies in known threads."""
+        server = Server.of_shopbell(data.fresh())
+        door = Door(server.port, data.shop.token, data.shop.business_id, data.known, data.first_thread)
+        return self._through(door, server, data.count, connections=connections, script="reply.lua")
+
+    def promising(self, data: Data, *, webhooks: int, connections: int, delivers: bool = False) -> Result:
+        """Our own server while webhooks are told of each message; it only promises that, or ``delivers`` meanwhile."""
+        with deliveries.receiver() as receiver:
+            server = Server.of_shopbell(data.fresh(), delivers=delivers)
+            deliveries.subscribe(server, data.shop, webhooks, receiver.port)
+            return self._sends(server, data.shop, data.known, data.count, connections=connections)
+
+    def worker(self, data: Data, *, webhooks: int) -> Result:
+        """One worker delivers what a server has promised."""
+        url = data.fresh()
+        with deliveries.receiver() as receiver:
+            server = Server.of_shopbell(url, delivers=False)
+            deliveries.subscribe(server, data.shop, webhooks, receiver.port)
+            self._sends(server, data.shop, data.known, data.count, connections=64)
+            return Result(deliveries.one_worker(url, receiver, duration_s=self._duration_s))
+
+    def bare_loop(self, *, concurrency: int) -> Result:
+        """The worker's client in a bare loop, with no database."""
+        return Result(deliveries.bare_loop(concurrency=concurrency, duration_s=self._duration_s))
+
+    def paced(self, data: Data) -> Result:
+        """Our own server delivers at a steady pace; the times are from an event to its receipt."""
+        with deliveries.receiver() as receiver:
+            server = Server.of_shopbell(data.fresh())
+            try:
+                deliveries.subscribe(server, data.shop, 1, receiver.port)
+                time.sleep(deliveries.NOTICE_S)
+                return Result(deliveries.paced(server, data.shop, receiver, duration_s=self._duration_s))
+            finally:
+                server.stop()
 
     def without_storage(self, data: Data, *, connections: int) -> Result:
         """The same server, which stores nothing."""
@@ -133,10 +175,22 @@ class Contest:
         self, server: Server, shop: Shop, known: int, count: Callable[[], int] | None, *, connections: int
     ) -> Result:
         door = Door(server.port, shop.token, shop.business_id, known)
+        return self._through(door, server, count, connections=connections)
+
+    def _through(
+        self,
+        door: Door,
+        server: Server,
+        count: Callable[[], int] | None,
+        *,
+        connections: int,
+        script: str = "send.lua",
+    ) -> Result:
+        send = partial(wrk, door, connections=connections, timeout_s=ORM_TIMEOUT_S, script=script)
         try:
             before = count() if count else 0
-            warm_up = wrk(door, connections=connections, duration_s=WARM_UP_S, timeout_s=ORM_TIMEOUT_S)
-            load = wrk(door, connections=connections, duration_s=self._duration_s, timeout_s=ORM_TIMEOUT_S)
+            warm_up = send(duration_s=WARM_UP_S)
+            load = send(duration_s=self._duration_s)
             resident_mb = server.resident_mb()
         finally:
             server.stop()

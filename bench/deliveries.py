@@ -17,6 +17,8 @@ from bench.servers import ROOT, SHOPBELL_SETTINGS, Server, Shop
 ALLOW = {"SHOPBELL_OUTBOUND_ALLOW": "127.0.0.0/8"}
 DRAIN_TIMEOUT_S = 120
 PACED_PER_S = 100
+NOTICE_S = 3
+"""Within which a server has noticed its first webhook."""
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def _statements(shop: Shop, series: str, first_id: int, customers: int, messages
     ]
 
 
-def fill_sqlite(path: Path, shop: Shop, *, customers: int, messages: int) -> None:
-    """Fill an SQLite file in which nothing but ``shop`` is."""
+def fill_sqlite(path: Path, shop: Shop, *, customers: int, messages: int) -> int:
+    """Fill an SQLite file in which nothing but ``shop`` is; gives the first thread's id."""
     tx = connect(path)
     tx.execute("BEGIN IMMEDIATE")
     (first_id,) = tx.execute("SELECT next_id FROM ids").fetchone()
@@ -65,10 +65,11 @@ def fill_sqlite(path: Path, shop: Shop, *, customers: int, messages: int) -> Non
     tx.execute("ANALYZE")
     tx.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     tx.close()
+    return int(first_id) + customers
 
 
-def fill_postgres(postgres: Postgres, database: str, shop: Shop, *, customers: int, messages: int) -> None:
-    """Fill a PostgreSQL database in which nothing but ``shop`` is."""
+def fill_postgres(postgres: Postgres, database: str, shop: Shop, *, customers: int, messages: int) -> int:
+    """Fill a PostgreSQL database in which nothing but ``shop`` is; gives the first thread's id, as above."""
     first_id = int(postgres.sql(database, "SELECT nextval('ids')"))
     statements = _statements(shop, SERIES_OF_POSTGRESQL, first_id, customers, messages)
     sql = ";\n".join(statement.format(order_of_messages="i") for statement in statements)
@@ -76,6 +77,7 @@ def fill_postgres(postgres: Postgres, database: str, shop: Shop, *, customers: i
     postgres.sql(database, f"SELECT setval('ids', {first_id + 2 * customers + messages})")
     postgres.sql(database, "VACUUM ANALYZE")
     postgres.sql(database, "CHECKPOINT")
+    return first_id + customers
 
 
 def count_in_sqlite(path: Path) -> int:

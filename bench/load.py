@@ -33,15 +33,17 @@ class Load:
 
 @dataclass(frozen=True)
 class Door:
-    """Whom wrk writes to: a server's port, an API token, a business and how many customers it knows already."""
+    """Whom wrk writes to: a server's port, an API token, a business, and how many customers it knows already from which
+    number on (``send.lua``), or how many threads from which id on (``reply.lua``)."""
 
     port: int
     token: str
     business_id: int
     known: int
+    first: int = FIRST_CUSTOMER
 
 
-def wrk(door: Door, *, connections: int, duration_s: int, timeout_s: int = 10) -> Load:
+def wrk(door: Door, *, connections: int, duration_s: int, timeout_s: int = 10, script: str = "send.lua") -> Load:
     """Send with one thread of wrk over ``connections`` connections, each waiting for its answer before the next."""
     command = [
         "wrk",
@@ -51,14 +53,14 @@ def wrk(door: Door, *, connections: int, duration_s: int, timeout_s: int = 10) -
         "--timeout",
         f"{timeout_s}s",
         "-s",
-        str(HERE / "send.lua"),
+        str(HERE / script),
     ]
     command += [
         f"http://127.0.0.1:{door.port}/",
         "--",
         door.token,
         str(door.business_id),
-        str(FIRST_CUSTOMER),
+        str(door.first),
         str(door.known),
     ]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

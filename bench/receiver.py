@@ -70,7 +70,4 @@ async def _serve(port: int) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(_serve(int(sys.argv[1])))
-        except KeyboardInterrupt:
-            pass
+        runner.run(_serve(int(sys.argv[1])))

@@ -66,6 +66,20 @@ GOALS = (
         ratio("postgresql million 256", "postgresql 256"),
         0.9,
     ),
+    Goal(
+        "one worker ÷ the same client in a bare loop, one webhook, SQLite", ratio("worker sqlite 1", "bare loop 8"), 0.5
+    ),
+    Goal(
+        "one worker ÷ the same client in a bare loop, one webhook, PostgreSQL",
+        ratio("worker postgresql 1", "bare loop 8"),
+        0.5,
+    ),
+    Goal("with one webhook ÷ with none, SQLite, 64 connections", ratio("sqlite promised 1", "sqlite 64"), 0.85),
+    Goal(
+        "with one webhook ÷ with none, PostgreSQL, 64 connections",
+        ratio("postgresql promised 1", "postgresql 64"),
+        0.85,
+    ),
     Goal("resident memory, SQLite, 256 connections", most_resident_mb("sqlite 256"), 150, at_most=True, unit=" MB"),
     Goal(
         "resident memory, PostgreSQL, 256 connections",

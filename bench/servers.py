@@ -195,9 +195,11 @@ class Server:
             time.sleep(0.05)
 
     @classmethod
-    def of_shopbell(cls, database_url: str, *, without_storage: bool = False) -> Self:
-        """Start our own server; ``without_storage`` it answers before the last step."""
+    def of_shopbell(cls, database_url: str, *, without_storage: bool = False, delivers: bool = True) -> Self:
+        """Start our own server; ``without_storage`` it answers before the last step; it ``delivers`` webhooks, or only
+        promises them."""
         environment = {**SHOPBELL_SETTINGS, "SHOPBELL_DATABASE_URL": database_url, "SHOPBELL_LOG_LEVEL": "error"}
+        environment |= {"SHOPBELL_RUN_WORKER": str(delivers), "SHOPBELL_OUTBOUND_ALLOW": "127.0.0.0/8"}
         module = "bench.no_storage" if without_storage else "shopbell"
         return cls(module, "serve", "--port", "{port}", environment=environment, ready="/readyz")
 

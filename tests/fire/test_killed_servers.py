@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from broken_workers import program
 
-from harness.fire import Receivers, changed, out_of_order, wait_for
+from harness.fire import Receiver, Receivers, changed, out_of_order, wait_for
 from harness.installation import Installation, Server
 from harness.record import Load, Record, examine
 from harness.workers import WorkerProcess
@@ -40,8 +40,8 @@ def receivers(tmp_path: Path) -> Iterator[Receivers]:
     receivers.close()
 
 
-def _kill_under_load(installation: Installation, people: World, receivers: Receivers) -> tuple[Record, int]:
-    """Kill the server, which delivers, and a worker beside it, again and again; gives how many deliveries were lost."""
+def _kill_under_load(installation: Installation, people: World, receivers: Receivers) -> tuple[Record, Receiver]:
+    """Kill the server, which delivers, and a worker beside it, again and again; then let all be delivered."""
     record = Record(people.token, (people.boston, people.paris))
     receiver = receivers.add()
     server = Server(installation, **SETTINGS)
@@ -70,18 +70,22 @@ def _kill_under_load(installation: Installation, people: World, receivers: Recei
         if worker is not None:
             worker.stop()
         server.stop()
-    assert changed(receiver.requests) == []
-    assert out_of_order(receiver.requests) == []
+    return record, receiver
+
+
+def _lost(record: Record, receiver: Receiver) -> int:
     told = {request.data["messageBody"] for request in receiver.requests if request.acknowledged_at_s}
-    return record, len({sending.body for sending in record.acknowledged} - told)
+    return len({sending.body for sending in record.acknowledged} - told)
 
 
 def test_every_acknowledged_message_has_its_event_and_its_delivery_and_arrives(
     installation: Installation, people: World, receivers: Receivers
 ) -> None:
-    record, lost = _kill_under_load(installation, people, receivers)
+    record, receiver = _kill_under_load(installation, people, receivers)
     examine(record, installation.database.rows).check()
-    assert lost == 0, f"lost, n = {len(record.acknowledged)} acknowledged, {KILLS} kills"
+    assert _lost(record, receiver) == 0, f"lost, n = {len(record.acknowledged)} acknowledged, {KILLS} kills"
+    assert changed(receiver.requests) == []
+    assert out_of_order(receiver.requests) == []
     unpromised = installation.database.value(
         "SELECT count(*) FROM events WHERE type = 'message' AND NOT EXISTS (SELECT 1 FROM deliveries"
         " WHERE deliveries.organization_id = events.organization_id AND deliveries.position = events.position)"
@@ -93,5 +97,5 @@ def test_a_server_that_settles_before_it_sends_is_caught_by_the_kills(
     installation: Installation, people: World, receivers: Receivers
 ) -> None:
     broken = replace(installation, server_program=program("settles_before_it_sends", "sends_slowly"))
-    _, lost = _kill_under_load(broken, people, receivers)
-    assert lost > 0
+    record, receiver = _kill_under_load(broken, people, receivers)
+    assert _lost(record, receiver) > 0
