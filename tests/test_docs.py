@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from conftest import Databases
 from harness.installation import Installation
+from harness.world import World
 from shopbell import settings_reference
 from shopbell.demo import curl_command
 from shopbell.events import EventType
@@ -134,6 +136,38 @@ def test_the_readme_shows_what_the_command_line_really_prints(databases: Databas
         assert normal(done.stdout) == normal(output), command
         if command.startswith("shopbell token create"):
             (token,) = re.findall(r"sb_live_\w+", done.stdout)
+
+
+def test_a_bot_that_does_what_the_readme_shows_is_answered(databases: Databases, tmp_path: Path) -> None:
+    (script,) = [block for block in blocks("README.md", "sh") if block.startswith("# answer")]
+    installation = Installation(databases.copy("sqlite", "world"), tmp_path)
+    acme = World.load(databases.world_file("sqlite"))
+    with installation.serving() as server:
+        opened = server.client.post(
+            "/api/widget/send-message-to-business",
+            headers={"token": acme.token},
+            json={
+                "businessId": acme.boston,
+                "message": "Are you open on Sunday?",
+                "user": {"email": "carol@example.com"},
+            },
+        )
+        ours = {
+            "http://127.0.0.1:8080": server.url,
+            "sb_live_…": acme.token,
+            "12352": opened.json()["customerThreadId"],
+        }
+        for shown, real in ours.items():
+            script = script.replace(shown, real)
+        done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=True)
+    decoder, rest, answers = json.JSONDecoder(), done.stdout, []
+    while rest:
+        answer, end = decoder.raw_decode(rest)
+        answers.append(answer)
+        rest = rest[end:]
+    replied, read, happened, webhook = answers
+    assert replied["messageId"] == read["messages"][-1]["id"] == happened["events"][-1]["messageId"]
+    assert webhook["secret"].startswith("whsec_")
 
 
 def send_what_the_readme_sends(installation: Installation, token: str) -> None:
