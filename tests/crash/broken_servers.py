@@ -55,7 +55,7 @@ def commits_in_the_background() -> None:
 
 
 def records_the_disk() -> None:
-    """No protection less: note what SQLite writes and syncs, and fold the log in often, so that power fails then too."""
+    """No protection less: note what SQLite writes and syncs; fold the log in often, so that power fails then, too."""
     from recorded_disk import record
 
     sooner = tuple(re.sub(r"(wal_autocheckpoint) = \d+", r"\1 = 500", pragma) for pragma in sqlite.PRAGMAS)

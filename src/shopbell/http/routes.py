@@ -69,6 +69,7 @@ from shopbell.http.api import (
 )
 from shopbell.http.api.access import Api
 from shopbell.http.api.body import faults_of
+from shopbell.http.body import ClientDisconnect
 from shopbell.http.edge import Edge, HotRoute
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
@@ -137,6 +138,7 @@ def build(
     app.include_router(pages.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(StorageError, _storage_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _bug)
@@ -154,6 +156,11 @@ async def _problem(request: Request, problem: Exception) -> Response:
 
 async def _storage_error(request: Request, _: Exception) -> Response:
     return await _problem(request, TemporarilyUnavailable())
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """Nobody is left to be answered; for the log and the metrics there is no better number than this unofficial one."""
+    return Response(status_code=499)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
