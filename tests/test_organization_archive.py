@@ -1,13 +1,8 @@
 """An organization in one file: written as it is at one moment, and made again of it under new ids, or not at all."""
 
 import base64
-import hashlib
-import io
-import json
 import os
 import pty
-import random
-import re
 import stat
 import subprocess
 import sys
@@ -18,18 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from conftest import ENGINES, Databases
+from harness.archives import CANARY, PNG, Filled, documents, rows_of, sealed, with_a_wrong_row
 from harness.installation import Installation
 from harness.shop import Shop
 from harness.world import GLOBEX_CANARY, World
-from shopbell import organization_file
-from shopbell.errors import CommandError
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-CANARY = "canary-of-a-header"
 NOT_IN_FILES = {
     "installation",
     "api_tokens",
@@ -39,59 +30,15 @@ NOT_IN_FILES = {
     "delivery_queues",
     "delivery_attempts",
 }
-FLIPS = 200
-
-
-class Filled:
-    """Acme with conversations, answers, notes, transfers, merges, blocks, templates, files and a webhook; beside it
-    Globex, of which nothing may be in Acme's file."""
-
-    def __init__(self, installation: Installation, people: World, engine: str) -> None:
-        self.installation, self.people, self.engine = installation, people, engine
-        self.files = f"file://{installation.folder / 'files'}"
-        installation.settings = dict(installation.settings) | {"SHOPBELL_ATTACHMENTS_URL": self.files}
-        self.secret = ""
-        with installation.serving(run_worker=False) as server:
-            self._fill(Shop(server, people))
-
-    def _fill(self, shop: Shop) -> None:
-        def post(path: str, **body: Any) -> dict[str, Any]:
-            answer = shop.post(body, path=f"/api/{path}")
-            assert answer.status_code == 200, answer.text
-            done: dict[str, Any] = answer.json()
-            return done
-
-        employee = self.installation.cli("employee", "create", "--organization", self.people.acme, "Alice")["id"]
-        self.installation.cli("template", "create", "--organization", self.people.acme, "Ready", "It is ready.")
-        hook = post(
-            "webhooks/",
-            url="https://receiver.example/hook",
-            subscribedEvents=["messages", "transfers"],
-            extraHeaders=[{"name": "X-Shop", "value": CANARY}],
-        )
-        self.secret = str(hook.get("secret"))
-        threads = [shop.send(message=f'Grüße {number}, 你好 \\ \t\n"') for number in range(6)]
-        upload = shop.server.client.post(
-            "/api/attachments", files={"file": ("receipt.png", PNG)}, headers={"token": self.people.token}
-        )
-        assert upload.status_code == 200, upload.text
-        self.attachment = upload.json()["attachmentId"]
-        send = "send-message-to-customer-thread"
-        post(send, customerThreadId=threads[0], text="We look into it.", attachmentId=self.attachment)
-        post(send, customerThreadId=threads[1], text="A note.", internal=True)
-        post("assign-customer-thread", customerThreadId=threads[1], employeeUserId=employee)
-        post("transfer-customer-thread", customerThreadId=threads[2], businessId=self.people.paris)
-        kept, other, blocked = (shop.customer_of(thread_id) for thread_id in threads[3:])
-        post(f"customers/{kept}/merge", otherCustomerId=str(other))
-        post(f"customers/{blocked}/block")
-        (known,) = shop.identities(blocked)["email"]
-        shop.send(user={"email": known}, message="Kept apart.")
-        shop.send(token=self.people.globex_token, businessId=self.people.london, message=GLOBEX_CANARY)
-
-    def exported(self, file: Path, *options: str) -> dict[str, Any]:
-        """Write Acme to a file."""
-        answer: dict[str, Any] = self.installation.cli("organization", "export", self.people.acme, file, *options)
-        return answer
+FILL = (
+    "INSERT INTO customers (organization_id, id, created_at_ms) SELECT :acme, 100000 + 100 * i, 1 FROM step",
+    "INSERT INTO threads (organization_id, id, customer_id, business_id, channel, status, last_sequence, "
+    "created_at_ms, updated_at_ms) SELECT :acme, 100001 + 100 * i, 100000 + 100 * i, :boston, 'WEB', 'waiting', 90, 1, 1 "
+    "FROM step",
+    "INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, internal, body, created_at_ms) "
+    "SELECT :acme, 100001 + 100 * a.i, b.i + 1, 100002 + 100 * a.i + b.i, true, false, 'Hello ' || b.i, 1 "
+    "FROM step AS a, step AS b WHERE b.i < 90",
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +49,7 @@ def filled(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
     def get(engine: str) -> Filled:
         if engine not in made:
             installation = Installation(databases.copy(engine, "world"), tmp_path_factory.mktemp(f"filled-{engine}"))
-            made[engine] = Filled(installation, World.load(databases.world_file(engine)), engine)
+            made[engine] = Filled(installation, World.load(databases.world_file(engine)))
         return made[engine]
 
     yield get
@@ -122,42 +69,6 @@ def content(filled: Callable[[str], Filled], tmp_path_factory: pytest.TempPathFa
     file = tmp_path_factory.mktemp("content") / "acme.jsonl"
     filled("sqlite").exported(file, "--attachments")
     return file.read_bytes()
-
-
-def rows_of(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Tables and rows of a file, with ids counted from the organization's, and without the entries of imports."""
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    base = lines[0]["organizationId"]
-    rows = []
-    for line in lines:
-        if "row" not in line or line["row"].get("action") == "organization.import":
-            continue
-        row = {
-            name: value - base if isinstance(value, int) and (name == "id" or name.endswith("_id")) else value
-            for name, value in line["row"].items()
-        }
-        for name in ("details", "subject", "actor"):
-            if isinstance(row.get(name), str):
-                row[name] = re.sub(r"\b[0-9]{5,}\b", lambda match: str(int(match[0]) - base), row[name])
-        rows.append((line["table"], row))
-    return rows
-
-
-def sealed(lines: list[dict[str, Any]]) -> bytes:
-    """A file of these lines, the first of which counts the rows, with the last line that belongs to them."""
-    counts: dict[str, int] = {}
-    for line in lines[1:]:
-        if isinstance(line.get("table"), str):
-            counts[line["table"]] = counts.get(line["table"], 0) + 1
-    whole = [lines[0] | {"counts": counts}, *lines[1:]]
-    body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in whole).encode()
-    end = {"end": True, "lines": len(whole) + 1, "sha256": hashlib.sha256(body).hexdigest()}
-    return body + json.dumps(end, separators=(",", ":")).encode() + b"\n"
-
-
-def documents(content: bytes) -> list[dict[str, Any]]:
-    """All lines but the last."""
-    return [json.loads(line) for line in content.splitlines()[:-1]]
 
 
 @pytest.mark.parametrize("to", ENGINES)
@@ -244,27 +155,6 @@ def test_a_file_without_bytes_brings_the_names_of_files_alone(source: Filled, tm
     assert (made["attachments"], made["missingAttachments"]) == (0, 1)
 
 
-def test_every_flipped_bit_is_found(content: bytes) -> None:
-    chosen = random.Random(20)
-    positions = [*range(0, 200, 7), *range(len(content) - 120, len(content))]
-    positions += [chosen.randrange(len(content)) for _ in range(FLIPS)]
-    for position in positions:
-        flipped = bytearray(content)
-        flipped[position] ^= 1 << chosen.randrange(8)
-        with pytest.raises(CommandError):
-            organization_file.look_through(io.BytesIO(flipped))
-    organization_file.look_through(io.BytesIO(content))
-
-
-def test_a_file_that_is_cut_off_anywhere_is_refused(content: bytes) -> None:
-    ends = [at + 1 for at, byte in enumerate(content) if byte == 10][:-1]
-    for end in [0, 1, *ends, *(end - 2 for end in ends), len(content) - 1]:
-        with pytest.raises(CommandError, match=r"cut off|not the file of an organization"):
-            organization_file.look_through(io.BytesIO(content[:end]))
-    with pytest.raises(CommandError, match="something follows its last line"):
-        organization_file.look_through(io.BytesIO(content + b"{}\n"))
-
-
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
 def test_a_damaged_file_touches_nothing(source: Filled, content: bytes, tmp_path: Path, damage: str) -> None:
     file = tmp_path / "damaged.jsonl"
@@ -274,57 +164,6 @@ def test_a_damaged_file_touches_nothing(source: Filled, content: bytes, tmp_path
     done = source.installation.run("organization", "import", file)
     assert done.returncode == 1
     assert source.installation.cli("organization", "list") == before
-
-
-def _wrong(change: Callable[[list[dict[str, Any]], int], None], table: str) -> Callable[[bytes], tuple[bytes, int]]:
-    """Changes the second row of a table; gives the file and the number of that line."""
-
-    def make(content: bytes) -> tuple[bytes, int]:
-        lines = documents(content)
-        at = [number for number, line in enumerate(lines) if line.get("table") == table][1]
-        change(lines, at)
-        return sealed(lines), at + 1
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (lambda lines, at: lines[at].update(table="recipes"), "neither a row of a known table"),
-        (lambda lines, at: lines[at].update(row=[]), "neither a row of a known table"),
-        (lambda lines, at: lines[at]["row"].update(added_later=1), "a column that this version does not know"),
-        (lambda lines, at: lines[at]["row"].pop("body"), "lacks body"),
-        (lambda lines, at: lines[at]["row"].update(body=None), "has a wrong body"),
-        (lambda lines, at: lines[at]["row"].update(body="a\0b"), "has a wrong body"),
-        (lambda lines, at: lines[at]["row"].update(body=7), "has a wrong body"),
-        (lambda lines, at: lines[at]["row"].update(from_customer=1), "has a wrong from_customer"),
-        (lambda lines, at: lines[at]["row"].update(sequence=True), "has a wrong sequence"),
-        (lambda lines, at: lines[at]["row"].update(created_at_ms=2**63), "has a wrong created_at_ms"),
-        (lambda lines, at: lines[at]["row"].update(id=2**53), "has an id that is none"),
-        (lambda lines, at: lines[at]["row"].update(id=-5), "has an id that is none"),
-        (lambda lines, at: lines[at]["row"].update(organization_id=1), "is of another organization"),
-        (lambda lines, at: lines.insert(at, lines[1] | {"row": dict(lines[1]["row"])}), "must come earlier"),
-    ],
-)
-def test_a_bad_line_is_named_by_its_number(content: bytes, change: Any, what: str) -> None:
-    file, number = _wrong(change, "messages")(content)
-    with pytest.raises(CommandError) as refused:
-        organization_file.look_through(io.BytesIO(file))
-    (line, end) = str(refused.value).splitlines()
-    assert line.startswith(f"line {number} ")
-    assert what in line
-    assert end == "nothing was imported"
-    organization_file.look_through(io.BytesIO(sealed(documents(content))))
-
-
-def test_all_bad_lines_are_told_at_once_and_not_endlessly(content: bytes) -> None:
-    lines = documents(content)
-    for line in lines[1:]:
-        line["row"] = None
-    with pytest.raises(CommandError) as refused:
-        organization_file.look_through(io.BytesIO(sealed(lines)))
-    assert len(str(refused.value).splitlines()) == organization_file.FAULTS_SHOWN + 1
 
 
 @pytest.mark.parametrize(
@@ -338,7 +177,7 @@ def test_all_bad_lines_are_told_at_once_and_not_endlessly(content: bytes) -> Non
 def test_a_line_that_contradicts_others_is_named_and_nothing_is_written(
     source: Filled, content: bytes, tmp_path: Path, change: Any
 ) -> None:
-    content, number = _wrong(change, "messages")(content)
+    content, number = with_a_wrong_row(content, "messages", change)
     file = tmp_path / "wrong.jsonl"
     file.write_bytes(content)
     before = source.installation.cli("organization", "list")
@@ -439,3 +278,36 @@ def test_progress_is_shown_to_people_alone(source: Filled, tmp_path: Path) -> No
     assert "rows of organization" in done.stdout.decode()
     quiet = source.installation.run("organization", "export", source.people.acme, tmp_path / "g")
     assert quiet.stderr == ""
+
+
+def _peak_bytes(installation: Installation, *arguments: object) -> int:
+    """The most memory that a command took, which must succeed."""
+    command = [sys.executable, "-m", "shopbell", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, env=installation.environment, cwd=installation.folder, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_large_organization_takes_no_more_memory_and_the_only_writer_alone(
+    installation: Installation, people: World, tmp_path: Path
+) -> None:
+    small = _peak_bytes(installation, "organization", "export", people.acme, tmp_path / "small.jsonl")
+    with installation.database.connection() as connection:
+        for statement in FILL:
+            numbers = "WITH RECURSIVE step(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM step WHERE i < 999) "
+            connection.execute(text(numbers + statement), {"acme": int(people.acme), "boston": int(people.boston)})
+        connection.execute(text("UPDATE ids SET next_id = 1000000"))
+    file = tmp_path / "large.jsonl"
+    assert _peak_bytes(installation, "organization", "export", people.acme, file) < small + 48_000_000
+    with installation.serving(run_worker=False):
+        done = installation.run("organization", "import", file)
+        assert (done.returncode, "a server runs on this database" in done.stderr) == (1, True), done.stderr
+        assert len(installation.cli("organization", "list")) == 2
+        assert installation.cli("organization", "import", tmp_path / "small.jsonl")
+    assert _peak_bytes(installation, "organization", "import", file) < small + 48_000_000
+    assert installation.database.value("SELECT count(*) FROM messages") == 2 * 90_000

@@ -1,7 +1,7 @@
 """Make an organization of a file: all of it, under new ids, or nothing.
 
 The attachments' bytes are put into the store first and all rows are one transaction after that. Only a process that is
-killed in between leaves bytes that no row tells of; they harm nobody.
+killed in between, or a database that fails, leaves bytes that no row tells of; they harm nobody.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
 from shopbell import audit, webhooks
 from shopbell.attachments import blob_name
 from shopbell.blobs.store import Store
-from shopbell.errors import CommandError
+from shopbell.errors import CommandError, StorageError
 from shopbell.organization_archive import Shift, id_columns, with_ids
 from shopbell.organization_file import File, Piece, Row, look_through, read
 from shopbell.sealing import Seals
@@ -122,7 +122,9 @@ def import_file(
         try:
             if store is not None and looked.stored:
                 asyncio.run(_store(store, path, plan, on_progress))
-            database.write_now(_insert, path, plan, now_ms, on_progress)
+            _write(database, path, plan, now_ms, on_progress)
+        except StorageError:
+            raise  # a commit that was cut off may have happened: then its files must be there
         except BaseException:
             if store is not None and looked.stored:
                 asyncio.run(_give_up(store, plan))
@@ -137,28 +139,53 @@ def import_file(
     )
 
 
+def _write(database: Database, path: Path, plan: _Plan, now_ms: int, on_progress: Progress) -> None:
+    try:
+        database.write_now(_insert, path, plan, now_ms, on_progress)
+    except IntegrityError:
+        database.write_now(_find_contradiction, path, plan, on_progress)
+
+
 def _insert(tx: Connection, path: Path, plan: _Plan, now_ms: int, on_progress: Progress) -> None:
-    with path.open("rb") as file:
-        for rows in _batches(row for row in read(file, plan.file) if isinstance(row, Row)):
-            on_progress("importing", rows[-1].line, plan.file.lines)
-            _insert_batch(tx, rows[0].table, rows, plan)
+    for rows in _rows(path, plan, on_progress):
+        tx.execute(insert(rows[0].table), [plan.row(row) for row in rows])
     subject = f"organization {plan.organization_id}"
     audit.record(tx, plan.organization_id, audit.COMMAND_LINE, "organization.import", subject, now_ms=now_ms)
 
 
-def _insert_batch(tx: Connection, table: Table, rows: list[Row], plan: _Plan) -> None:
+def _find_contradiction(tx: Connection, path: Path, plan: _Plan, on_progress: Progress) -> NoReturn:
+    """Insert again what could not be inserted, until the line is found; not at once, because thousands of savepoints
+    in a transaction slow PostgreSQL down for everybody.
+
+    Raises:
+        CommandError: always, with the line's number.
+    """
+    for rows in _rows(path, plan, on_progress):
+        try:
+            with tx.begin_nested():
+                tx.execute(insert(rows[0].table), [plan.row(row) for row in rows])
+        except IntegrityError:
+            for row in rows:
+                _insert_one(tx, row, plan)
+    raise CommandError("the rows of the file contradict those of this installation; nothing was imported")
+
+
+def _insert_one(tx: Connection, row: Row, plan: _Plan) -> None:
     try:
         with tx.begin_nested():
-            tx.execute(insert(table), [plan.row(row) for row in rows])
-    except IntegrityError:
-        if len(rows) == 1:
-            # Its text would quote the row.
-            raise CommandError(
-                f"line {rows[0].line} contradicts the lines before it or the rules of {table.name}; "
-                "nothing was imported"
-            ) from None
-        for row in rows:
-            _insert_batch(tx, table, [row], plan)
+            tx.execute(insert(row.table), [plan.row(row)])
+    except IntegrityError:  # its text would quote the row
+        raise CommandError(
+            f"line {row.line} contradicts the lines before it or the rules of {row.table.name}; nothing was imported"
+        ) from None
+
+
+def _rows(path: Path, plan: _Plan, on_progress: Progress) -> Iterator[list[Row]]:
+    """The file's rows, batch by batch."""
+    with path.open("rb") as file:
+        for rows in _batches(row for row in read(file, plan.file) if isinstance(row, Row)):
+            on_progress("importing", rows[-1].line, plan.file.lines)
+            yield rows
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
