@@ -1,6 +1,7 @@
 """What a file is, by its content; and what its name becomes."""
 
 import io
+import time
 import unicodedata
 import wave
 import zipfile
@@ -8,7 +9,7 @@ import zipfile
 import pytest
 
 from shopbell.attachments import NAME_MAX_CHARACTERS, clean_name
-from shopbell.media_types import INLINE, is_among, sniff
+from shopbell.media_types import INLINE, SNIFF_BYTES, is_among, sniff
 from shopbell.settings import Settings
 
 ALLOWED = Settings.model_fields["attachment_types"].default
@@ -107,6 +108,14 @@ def test_ordinary_files_are_allowed_and_pages_and_programs_are_not() -> None:
     assert is_among("image/png", " IMAGE/* ,text/plain")
     assert not is_among("application/pdf", "image/*")
     assert not is_among("image/png", "")
+
+
+def test_comments_that_lead_to_nothing_take_no_longer_than_their_bytes() -> None:
+    begun_s = time.process_time()
+    for comment in (b"<!---->", b"<!-- -->\n", b"<!-->"):
+        assert sniff(comment * 24 + b"x") == "application/xml"
+        assert sniff(comment * (SNIFF_BYTES // len(comment))) == "application/xml"
+    assert time.process_time() - begun_s < 1
 
 
 NAMES = [

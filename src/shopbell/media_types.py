@@ -58,8 +58,9 @@ _OPEN_DOCUMENT = re.compile(rb"mimetype(application/(?:vnd\.oasis\.opendocument\
 
 # As browsers tell text from other bytes, and markup from text (WHATWG MIME Sniffing).
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+# Comments are passed for good (`(?>…)`): tried anew with other ends, a few of them would take for ever.
 _MARKUP = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>/]",
+    rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>/]",
     re.IGNORECASE | re.DOTALL,
 )
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
