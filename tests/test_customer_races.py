@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from harness.load import send_all
 from harness.raw import RawAnswer, post
 from harness.shop import WIDGET
 from harness.world import World
-from shopbell import blocks, erasure, merges
+from shopbell import blocks, customers, erasure, merges
 from shopbell.messages import Outcome, Send, from_customers
 from shopbell.storage.postgres import PostgresDatabase
 
@@ -185,10 +186,18 @@ class Interrupted:
         self._acme, self._boston = int(people.acme), int(people.boston)
         self.tries = 0
 
-    def send(self, user: str, body: str, meanwhile: Callable[[Connection, int], Any] | None = None) -> None:
+    def send(
+        self,
+        user: str,
+        body: str,
+        meanwhile: Callable[[Connection, int], Any] | None = None,
+        *,
+        business_id: str = "",
+        locale: str | None = None,
+    ) -> None:
         """Send a message of whoever has this address, or wants this one."""
         identity = (self._acme, "email", user)
-        send = Send(self._acme, self._boston, body, ((identity, user),))
+        send = Send(self._acme, int(business_id or self._boston), body, ((identity, user),), locale)
 
         def program() -> Any:
             batch = from_customers([send])
@@ -242,3 +251,26 @@ def test_a_batch_that_looked_its_customer_up_too_early_looks_again(
         owner = "SELECT customer_id FROM threads JOIN messages ON threads.id = thread_id WHERE body = 'second'"
         assert database.value(owner) == database.value(known, value="dave@example.com")
         assert (database.value(owner) == carol) == (what == "merge")
+
+
+@pytest.mark.parametrize("variant", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("locale", [None], ids=["in a new conversation"])
+def test_who_writes_while_their_profile_is_changed_is_not_waited_for_in_a_circle(
+    installation: Installation, people: World, locale: str | None
+) -> None:
+    batch, database = Interrupted(installation, people), installation.database
+    batch.send("carol@example.com", "first")
+    carol, acme = database.value("SELECT id FROM customers"), int(people.acme)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as beside:
+        with database.connection() as tx:
+            customers.lock(tx, acme, carol)
+            sending = beside.submit(batch.send, "carol@example.com", "second", business_id=people.paris, locale=locale)
+            deadline_s = time.monotonic() + 30
+            while not sending.done() and not database.value(waiting):
+                assert time.monotonic() < deadline_s, "the message neither comes nor waits"
+            customers.update_profile(tx, acme, carol, {"first_name": "Carol"})
+        sending.result()
+    assert batch.tries == 1
+    assert database.value("SELECT count(*) FROM messages") == 2
+    assert database.value("SELECT first_name FROM customers") == "Carol"
