@@ -33,8 +33,8 @@ NOT_IN_FILES = {
 FILL = (
     "INSERT INTO customers (organization_id, id, created_at_ms) SELECT :acme, 100000 + 100 * i, 1 FROM step",
     "INSERT INTO threads (organization_id, id, customer_id, business_id, channel, status, last_sequence, "
-    "created_at_ms, updated_at_ms) SELECT :acme, 100001 + 100 * i, 100000 + 100 * i, :boston, 'WEB', 'waiting', 90, 1, 1 "
-    "FROM step",
+    "created_at_ms, updated_at_ms) SELECT :acme, 100001 + 100 * i, 100000 + 100 * i, :boston, 'WEB', 'waiting', 90, "
+    "1, 1 FROM step",
     "INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, internal, body, created_at_ms) "
     "SELECT :acme, 100001 + 100 * a.i, b.i + 1, 100002 + 100 * a.i + b.i, true, false, 'Hello ' || b.i, 1 "
     "FROM step AS a, step AS b WHERE b.i < 90",
