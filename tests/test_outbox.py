@@ -26,6 +26,11 @@ def outbox(installation: Installation, people: World) -> Iterator[Outbox]:
     database.engine.dispose()
 
 
+def change_webhook(outbox: Outbox, webhook_id: int, changes: webhooks.WebhookChanges) -> None:
+    """Change a webhook as its owner does."""
+    outbox.database.write_now(webhooks.update_webhook, outbox.acme, webhook_id, SEALS, changes, now_ms=outbox.now_ms)
+
+
 def test_the_attempt_is_counted_and_committed_before_anything_is_sent(outbox: Outbox) -> None:
     outbox.webhook()
     position = outbox.transfer(outbox.thread())
@@ -187,6 +192,38 @@ def test_a_gone_receiver_is_switched_off_at_once_and_what_waits_is_held(outbox: 
         (released,) = outbox.claim()
         assert released.position == position
         outbox.settle(released, Delivered())
+
+
+def test_what_a_former_address_answers_is_not_held_against_the_present_one(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook(url="https://a.example/")
+    position, failing = outbox.transfer(outbox.thread()), outbox.transfer(outbox.thread())
+    claimed, other = sorted(outbox.claim(), key=lambda one: one.position)
+    change_webhook(outbox, webhook_id, {"url": "https://b.example/"})
+    outbox.settle(claimed, GiveUp("skipped", is_gone=True), Attempt(1, 1, status=410))
+    outbox.settle(other, TryAgain(outbox.now_ms + 1_000))
+    row = outbox.row(webhook_id)
+    assert (bool(row["enabled"]), row["disabled_reason"], row["failures"]) == (True, None, 0)
+    (again,) = outbox.claim()
+    assert (again.position, again.url) == (position, "https://b.example/"), "the new address was not told"
+    assert outbox.state(failing) == "waiting"
+
+
+def test_an_outcome_that_comes_twice_or_late_switches_nothing_off(outbox: Outbox) -> None:
+    webhook_id = outbox.webhook()
+    thread = outbox.thread()
+    outbox.transfer(thread)
+    outbox.transfer(thread)
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, TryAgain(outbox.now_ms))
+    outbox.settle(claimed, TryAgain(outbox.now_ms))
+    assert outbox.row(webhook_id)["failures"] == 1, "one attempt was counted twice"
+    (claimed,) = outbox.claim()
+    outbox.settle(claimed, GiveUp("skipped", is_gone=True), Attempt(1, 1, status=410))
+    assert outbox.row(webhook_id)["disabled_reason"] == "gone"
+    change_webhook(outbox, webhook_id, {"enabled": True})
+    outbox.settle(claimed, GiveUp("skipped", is_gone=True), Attempt(1, 1, status=410))
+    row = outbox.row(webhook_id)
+    assert (bool(row["enabled"]), row["disabled_reason"], row["failures"]) == (True, None, 0)
 
 
 def test_a_receiver_that_fails_for_days_and_often_is_switched_off(outbox: Outbox) -> None:

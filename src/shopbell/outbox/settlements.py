@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -57,8 +57,18 @@ def settle(tx: Connection, rules: Rules, finished: Sequence[Finished], *, now_ms
     """
     if not finished:
         return
-    _note_webhooks(tx, rules, finished, now_ms)
+    noted = _lock_webhooks(tx, finished)
     waiting_since = _still_ours(tx, finished)
+    # What a former address of the webhook answered says nothing about the present one.
+    counting = [
+        one
+        for one in finished
+        if not isinstance(one.outcome, NotSent)
+        and one.claimed.queue in waiting_since
+        and one.claimed.webhook in noted
+        and one.claimed.url == noted[one.claimed.webhook].url
+    ]
+    _note_webhooks(tx, rules, noted, counting, now_ms)
     _log(tx, finished, waiting_since)
     final: list[Parameters] = []
     steps: list[Parameters] = []
@@ -73,6 +83,8 @@ def settle(tx: Connection, rules: Rules, finished: Sequence[Finished], *, now_ms
             case Delivered():
                 final.append(of_delivery(claimed.delivery, state="delivered", settled_at_ms=now_ms))
                 left[claimed.queue] = now_ms
+            case GiveUp(is_gone=True) if one not in counting:  # the webhook leads elsewhere now: told there at once
+                dues.append(of_queue(claimed.queue, due_at_ms=now_ms, leased_until_ms=None))
             case GiveUp(state=state):
                 final.append(of_delivery(claimed.delivery, state=state, settled_at_ms=now_ms))
                 left[claimed.queue] = now_ms
@@ -105,6 +117,12 @@ def _alone(claimed: Claimed, due_at_ms: int) -> Parameters:
     }
 
 
+_WEBHOOKS = (
+    select(webhooks)
+    .where(THESE_WEBHOOKS, W.deleted_at_ms.is_(None))
+    .order_by(*WEBHOOK_KEY)
+    .with_for_update(key_share=True)
+)
 _QUEUES = select(*QUEUE_KEY, Q.position, Q.leased_until_ms).where(THESE_QUEUES).order_by(*QUEUE_KEY).with_for_update()
 _DELIVERIES = select(*DELIVERY_KEY, D.state, D.attempts, D.first_attempt_at_ms).where(THESE_DELIVERIES)
 _ADD_TO_LOG: dict[str, Any] = {
@@ -154,35 +172,33 @@ def _log(tx: Connection, finished: Sequence[Finished], ours: Mapping[QueueKey, i
         tx.execute(_ADD_TO_LOG[tx.dialect.name], rows)
 
 
-def _note_webhooks(tx: Connection, rules: Rules, finished: Sequence[Finished], now_ms: int) -> None:
-    """Count failures in a row, and switch off who is gone or has failed for too long."""
-    failures: dict[WebhookKey, int] = {}
-    successes: set[WebhookKey] = set()
-    gone: set[WebhookKey] = set()
-    recovering: set[WebhookKey] = set()
-    for one in finished:
-        key = one.claimed.webhook
-        match one.outcome:
-            case Delivered():
-                successes.add(key)
-                if one.claimed.is_failing:
-                    recovering.add(key)
-            case GiveUp(is_gone=True):
-                gone.add(key)
-            case TryAgain() | GiveUp():
-                failures[key] = failures.get(key, 0) + 1
-            case NotSent():
-                pass
-    changing = sorted(set(failures) | gone | recovering)
+def _lock_webhooks(tx: Connection, finished: Sequence[Finished]) -> dict[WebhookKey, Row[Any]]:
+    """Lock the webhooks that outcomes may change: before the queues, as everybody does. Those of them that are left."""
+    changing = {
+        one.claimed.webhook
+        for one in finished
+        if isinstance(one.outcome, TryAgain | GiveUp) or (isinstance(one.outcome, Delivered) and one.claimed.is_failing)
+    }
     if not changing:
-        return
-    alive = select(webhooks).where(THESE_WEBHOOKS, W.deleted_at_ms.is_(None)).order_by(*WEBHOOK_KEY)
-    for row in tx.execute(alive.with_for_update(key_share=True), {"keys": changing}).all():
-        key = (row.organization_id, row.id)
+        return {}
+    return {(row.organization_id, row.id): row for row in tx.execute(_WEBHOOKS, {"keys": sorted(changing)})}
+
+
+def _note_webhooks(
+    tx: Connection, rules: Rules, locked: Mapping[WebhookKey, Row[Any]], counting: Sequence[Finished], now_ms: int
+) -> None:
+    """Count failures in a row, and switch off who is gone or has failed for too long."""
+    outcomes: dict[WebhookKey, list[Outcome]] = {}
+    for one in counting:
+        outcomes.setdefault(one.claimed.webhook, []).append(one.outcome)
+    for key, of_webhook in outcomes.items():
+        row = locked[key]
+        failures = sum(isinstance(outcome, TryAgain | GiveUp) for outcome in of_webhook)
+        is_gone = any(isinstance(outcome, GiveUp) and outcome.is_gone for outcome in of_webhook)
         values: dict[str, Any] = {"failing_since_ms": None, "failures": 0}
-        if key not in successes and (count := failures.get(key, 0) + (key in gone)):
-            values = {"failing_since_ms": row.failing_since_ms or now_ms, "failures": row.failures + count}
-        reason = _reason(rules, key in gone, values, now_ms) if row.enabled else None
+        if failures and not any(isinstance(outcome, Delivered) for outcome in of_webhook):
+            values = {"failing_since_ms": row.failing_since_ms or now_ms, "failures": row.failures + failures}
+        reason = _reason(rules, is_gone, values, now_ms) if row.enabled else None
         if reason is not None:
             values |= {"enabled": False, "disabled_reason": reason}
             audit.record(tx, row.organization_id, ACTOR, "webhook.disable", f"webhook {row.id}", now_ms=now_ms)
