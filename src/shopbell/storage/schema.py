@@ -167,6 +167,8 @@ threads = table(
     one_of("status", THREAD_STATUSES),
     one_of("channel", CHANNELS),
     Index(None, "organization_id", "business_id", "id"),
+    # Not led by the organization, as that of ``customer_identities``.
+    Index(None, "status", "organization_id", "id"),
     # Room in each page lets PostgreSQL change a row in place, without touching the indexes.
     postgresql_with={"fillfactor": 80},
 )
@@ -308,6 +310,7 @@ attachments = table(
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("uuid"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+    Index(None, "organization_id", "created_at_ms"),
 )
 """Files that messages may carry (``messages.attachment_id``); their bytes are in the attachment store, under the
 organization's id and this ``uuid``. ``absent_since_ms``: while it is set, the file is not there for anybody: its bytes

@@ -99,6 +99,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("uuid", name=op.f("uq_attachments_uuid")),
         **_OPTIONS,
     )
+    op.create_index(
+        op.f("ix_attachments_organization_id_created_at_ms"),
+        "attachments",
+        ["organization_id", "created_at_ms"],
+        unique=False,
+    )
     op.create_table(
         "employees",
         sa.Column("organization_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -288,6 +294,9 @@ def upgrade() -> None:
         "threads",
         ["organization_id", "business_id", "id"],
         unique=False,
+    )
+    op.create_index(
+        op.f("ix_threads_status_organization_id_id"), "threads", ["status", "organization_id", "id"], unique=False
     )
     _fill_threads()
     _number_events()
