@@ -108,6 +108,29 @@ def test_nothing_is_lost_while_conversations_are_transferred(server: Server, peo
     assert database.value("SELECT count(*) FROM customers") == THREADS
 
 
+def test_the_feed_has_no_gap_where_answers_came_too_late(server: Server, people: World) -> None:
+    threads = _begin(server, people)
+    database = server.installation.database
+    kinds = []
+    for token in (people.token, people.second_token):
+        requests = []
+        for thread_id in threads * ROUNDS:
+            first = "SELECT id FROM messages WHERE thread_id = :id AND sequence = 1"
+            seen = database.value(first, id=int(thread_id))
+            body = {"customerThreadId": thread_id, "text": "First!", "lastSeenMessageId": str(seen)}
+            headers = [("token", token), ("Content-Type", "application/json")]
+            requests.append(post(SEND, json.dumps(body).encode(), headers))
+        kinds.append(requests)
+    statuses = Counter(answer.status for answer in _all_at_once(server, *kinds))
+    assert statuses == {200: THREADS * ROUNDS, 409: THREADS * ROUNDS}  # of each conversation one author's only
+    _is_dense(database)
+    of_acme = "FROM {} WHERE organization_id = :id"
+    acme = int(people.acme)
+    rows = database.rows(f"SELECT position {of_acme.format('events')} ORDER BY position", id=acme)
+    last = database.value(f"SELECT last_position {of_acme.format('feeds')}", id=acme)
+    assert [row["position"] for row in rows] == list(range(1, last + 1))
+
+
 def test_each_transfer_says_whence_the_one_before_said_whither(server: Server, people: World) -> None:
     threads = _begin(server, people)[:3]
     businesses = (people.paris, people.nowhere, people.boston)

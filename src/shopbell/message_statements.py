@@ -11,11 +11,11 @@ from shopbell.promise_statements import (
     FOUND_KEYS_SQLITE,
     FOUND_SUBSCRIPTIONS_POSTGRESQL,
     FOUND_SUBSCRIPTIONS_SQLITE,
-    PROMISE_POSTGRESQL,
     PROMISE_ROWSETS,
     PROMISE_SQLITE,
     SUBSCRIBERS,
     WANTED_KEYS,
+    promise_for_postgresql,
     spelled_for_postgresql,
     spelled_for_sqlite,
 )
@@ -153,7 +153,7 @@ WRITE = Statement(
                         RETURNING organization_id, id, customer_id, business_id, last_sequence),
              kept_apart AS ({_postgresql(_KEEP_APART)}),
              added_messages AS ({_postgresql(_ADD_MESSAGES)}),
-             {PROMISE_POSTGRESQL}
+             {promise_for_postgresql("(SELECT count(*) FROM thread) >= 0")}
         SELECT organization_id, customer_id, business_id, id FROM thread
     """,
 )

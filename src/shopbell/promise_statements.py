@@ -184,17 +184,16 @@ def spelled_for_sqlite(*rowsets: Rowset) -> Spelling:
     )
 
 
-def spelled_for_postgresql(*rowsets: Rowset) -> Spelling:
+def spelled_for_postgresql(*rowsets: Rowset, after_the_threads: str = "true") -> Spelling:
     """How PostgreSQL wants a piece that uses these rowsets."""
     names = {rowset.name: rowset.postgresql for rowset in rowsets}
     # What one WITH query writes its neighbours cannot see in the table: they join what it returned.
     return lambda sql: sql.format(
-        join="JOIN", threads="thread", feeds="feed", after_the_threads="(SELECT count(*) FROM thread) >= 0", **names
+        join="JOIN", threads="thread", feeds="feed", after_the_threads=after_the_threads, **names
     )
 
 
 _sqlite = spelled_for_sqlite(*PROMISE_ROWSETS)
-_postgresql = spelled_for_postgresql(*PROMISE_ROWSETS)
 
 PROMISE_SQLITE = (
     Part(_sqlite(_MOVE_FEEDS), "moved_feeds"),
@@ -203,10 +202,19 @@ PROMISE_SQLITE = (
     Part(_sqlite(_ADD_QUEUES), "new_queues"),
     Part(_sqlite(_ADD_KEYS), "new_keys"),
 )
-PROMISE_POSTGRESQL = f"""
-             feed AS ({_postgresql(_MOVE_FEEDS)} RETURNING organization_id, last_position),
-             added_events AS ({_postgresql(_ADD_EVENTS)}),
-             added_deliveries AS ({_postgresql(_ADD_DELIVERIES)}),
-             added_queues AS ({_postgresql(_ADD_QUEUES)}),
-             added_keys AS ({_postgresql(_ADD_KEYS)})
-"""
+
+
+def promise_for_postgresql(after_the_threads: str) -> str:
+    """What PostgreSQL writes of a promise: parts of a WITH query that has a part named ``thread``.
+
+    Args:
+        after_the_threads: a condition that is true, and is only known when all threads are locked.
+    """
+    spelled = spelled_for_postgresql(*PROMISE_ROWSETS, after_the_threads=after_the_threads)
+    return f"""
+             feed AS ({spelled(_MOVE_FEEDS)} RETURNING organization_id, last_position),
+             added_events AS ({spelled(_ADD_EVENTS)}),
+             added_deliveries AS ({spelled(_ADD_DELIVERIES)}),
+             added_queues AS ({spelled(_ADD_QUEUES)}),
+             added_keys AS ({spelled(_ADD_KEYS)})
+    """

@@ -32,6 +32,7 @@ class Reply(NamedTuple):
 
     Args:
         organization_id: the token's organization.
+        token_id: the token that it was sent with.
         thread_id: the id of a thread, which may be another organization's or nobody's.
         body: the text; a template's text where ``content_sid`` is given.
         internal: whether only employees see it.
@@ -44,6 +45,7 @@ class Reply(NamedTuple):
     """
 
     organization_id: int
+    token_id: int
     thread_id: int
     body: str
     internal: bool = False
@@ -53,6 +55,11 @@ class Reply(NamedTuple):
     last_seen_message_id: int | None = None
     key: IdempotencyKey | None = None
     body_hash: str | None = None
+
+    @property
+    def author_id(self) -> int:
+        """Who wrote it: the employee, or the token of the program."""
+        return self.token_id if self.employee_id is None else self.employee_id
 
 
 class Replied(NamedTuple):
@@ -67,12 +74,7 @@ class Replied(NamedTuple):
     replayed: bool = False
 
 
-class Again(NamedTuple):
-    """The thread changed while the reply was being written: nothing of it was; send it again."""
-
-
-Outcome = Replied | Again | Problem
-
+Outcome = Replied | Problem
 
 _SEEN_ELSEWHERE = Fault("body", "#/lastSeenMessageId", "invalid_value", "must be a message of this thread")
 
@@ -115,10 +117,15 @@ class _Thread(NamedTuple):
     customer_id: int
     business_id: int
     channel: str
-    last_sequence: int
-    last_reply_sequence: int
     last_customer_message_at_ms: int | None
+    last_reply_sequence: int
+    last_reply_author_id: int | None
+    last_other_reply_sequence: int
     customer_erased_at_ms: int | None
+
+    def last_reply_of_others(self, author_id: int) -> int:
+        """The place of the last message that somebody but this author let the customer see; 0 for none."""
+        return self.last_other_reply_sequence if author_id == self.last_reply_author_id else self.last_reply_sequence
 
 
 def is_window_open(channel: str, last_customer_message_at_ms: int | None, now_ms: int) -> bool:
@@ -163,7 +170,7 @@ def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
         ids = yield TAKE_IDS, {"count": len(fresh)}
         plan.place(fresh, (id_ for (id_,) in ids))
         if plan.written:
-            plan.settle((yield WRITE_REPLIES, plan.rows()))
+            yield WRITE_REPLIES, plan.rows()
     return [plan.outcome(reply) for reply in replies]
 
 
@@ -181,8 +188,8 @@ class _Plan:
         self.keyed: dict[IdempotencyKey, Reply] = {}
         self.refused: dict[int, Problem] = {}
         self.written: list[tuple[Reply, ThreadKey, int, int]] = []
-        self.guards: dict[ThreadKey, int] = {}
-        self.done: set[tuple[int, int]] = set()
+        self.authors: dict[ThreadKey, list[tuple[int, int]]] = {}
+        self.expected: dict[ThreadKey, int] = {}
         self.message_ids: dict[int, int] = {}
 
     def recall(self, answered: list[Any]) -> list[Row]:
@@ -197,22 +204,25 @@ class _Plan:
 
     def place(self, replies: Iterable[Reply], ids: Iterator[int]) -> None:
         """Give each reply its place in its thread, or the reason why it has none."""
-        replied: set[ThreadKey] = set()
         for reply in replies:
             if reply.key is not None and self.keyed.setdefault(reply.key, reply) is not reply:
                 continue
             thread = self.threads.get((reply.organization_id, reply.thread_id))
-            refusal = NotFound() if thread is None else self._refusal(reply, thread, replied)
-            if thread is None or refusal is not None:
-                self.refused[id(reply)] = refusal or NotFound()
+            if thread is None:
+                self.refused[id(reply)] = NotFound()
                 continue
             key = (reply.organization_id, thread.customer_id, thread.business_id)
-            if not reply.internal:
-                replied.add(key)
+            refusal = self._refusal(reply, thread, key)
+            if refusal is not None:
+                self.refused[id(reply)] = refusal
+                continue
             message_id = self.message_ids[id(reply)] = next(ids)
-            self.written.append((reply, key, self.promises.add(key, message_id), message_id))
+            place = self.promises.add(key, message_id)
+            if not reply.internal:
+                self.authors.setdefault(key, []).append((reply.author_id, place))
+            self.written.append((reply, key, place, message_id))
 
-    def _refusal(self, reply: Reply, thread: _Thread, replied: set[ThreadKey]) -> Problem | None:
+    def _refusal(self, reply: Reply, thread: _Thread, key: ThreadKey) -> Problem | None:
         if thread.customer_erased_at_ms is not None:
             return CustomerErased()
         is_visible_text = not reply.internal and reply.content_sid is None
@@ -223,25 +233,22 @@ class _Plan:
         thread_id, sequence = self.seen.get((reply.organization_id, reply.last_seen_message_id), (0, 0))
         if thread_id != thread.id:
             return Invalid([_SEEN_ELSEWHERE])
-        key = (reply.organization_id, thread.customer_id, thread.business_id)
-        if thread.last_reply_sequence > sequence or key in replied:
+        others = any(author_id != reply.author_id for author_id, _ in self.authors.get(key, ()))
+        if others or thread.last_reply_of_others(reply.author_id) > sequence:
             return AnsweredMeanwhile()
         # The database looks once more, under the thread's lock: another process may be answering right now.
-        self.guards[key] = min(sequence, self.guards.get(key, sequence))
+        self.expected[key] = thread.last_reply_sequence
         return None
 
     def rows(self) -> dict[str, list[Row]]:
         """What ``WRITE_REPLIES`` takes, sorted: two processes that lock the same rows never wait in a circle."""
         now_ms, count = self.now_ms, self.promises.count
         effects: dict[ThreadKey, str] = {}
-        visible_behind: dict[ThreadKey, int] = {}
         thread_ids: dict[ThreadKey, int] = {}
-        for reply, key, place, _ in self.written:
+        for reply, key, _, _ in self.written:
             thread_ids[key] = reply.thread_id
-            if not reply.internal:
-                visible_behind[key] = count(key) - place
-                if effects.get(key) != "reply":
-                    effects[key] = "reply" if reply.content_sid is None else "template"
+            if not reply.internal and effects.get(key) != "reply":
+                effects[key] = "reply" if reply.content_sid is None else "template"
         answered: list[Row] = [
             (
                 key[0],
@@ -249,8 +256,8 @@ class _Plan:
                 *key[1:],
                 count(key),
                 effects.get(key, "note"),
-                visible_behind.get(key),
-                self.guards.get(key),
+                *self._last_replies(key),
+                self.expected.get(key),
                 now_ms,
             )
             for key, thread_id in thread_ids.items()
@@ -279,9 +286,16 @@ class _Plan:
             ),
         }
 
-    def settle(self, written: list[Row]) -> None:
-        """Take note of the threads that were written in."""
-        self.done = {(organization_id, thread_id) for organization_id, thread_id in written}
+    def _last_replies(self, key: ThreadKey) -> tuple[int | None, int | None, int | None]:
+        """Of a thread: who let the customer see the batch's last message, how far behind the end it is, and how far
+        the last one by anybody else."""
+        visible = self.authors.get(key)
+        if not visible:
+            return None, None, None
+        last_author_id, last_place = visible[-1]
+        others = [place for author_id, place in visible if author_id != last_author_id]
+        count = self.promises.count(key)
+        return last_author_id, count - last_place, count - others[-1] if others else None
 
     def outcome(self, reply: Reply) -> Outcome:
         """What a reply's client is told."""
@@ -293,6 +307,4 @@ class _Plan:
             return IdempotencyKeyReused()
         if id(first) in self.refused:
             return self.refused[id(first)]
-        if (first.organization_id, first.thread_id) not in self.done:
-            return Again()
         return Replied(self.message_ids[id(first)], replayed=first is not reply)

@@ -7,11 +7,11 @@ from shopbell.promise_statements import (
     FOUND_KEYS_SQLITE,
     FOUND_SUBSCRIPTIONS_POSTGRESQL,
     FOUND_SUBSCRIPTIONS_SQLITE,
-    PROMISE_POSTGRESQL,
     PROMISE_ROWSETS,
     PROMISE_SQLITE,
     SUBSCRIBERS,
     WANTED_KEYS,
+    promise_for_postgresql,
     spelled_for_postgresql,
     spelled_for_sqlite,
 )
@@ -20,7 +20,10 @@ from shopbell.storage.rowset import Part, Rowset, Statement
 _WANTED = Rowset("wanted_threads", organization_id=int, thread_id=int)
 _SEEN = Rowset("seen", organization_id=int, id=int)
 
-_THREAD = "id, customer_id, business_id, channel, last_sequence, last_reply_sequence, last_customer_message_at_ms"
+_THREAD = (
+    "id, customer_id, business_id, channel, last_customer_message_at_ms, "
+    "last_reply_sequence, last_reply_author_id, last_other_reply_sequence"
+)
 _ERASED = """
     (SELECT erased_at_ms FROM customers
      WHERE customers.organization_id = threads.organization_id AND customers.id = threads.customer_id)
@@ -71,8 +74,10 @@ _ANSWERED = Rowset(
     business_id=int,
     count=int,
     effect=str,
+    author_id=int,
     visible_behind=int,
-    unless_after=int,
+    other_behind=int,
+    expected_reply=int,
     now_ms=int,
 )
 _REPLIES = Rowset(
@@ -91,13 +96,18 @@ _REPLIES = Rowset(
 )
 _ROWSETS = (_ANSWERED, _REPLIES)
 
-# The thread's row is locked here. Nothing is written for one that has gone over to another customer or business since
-# it was read, or (``unless_after``) that somebody has answered since: who wanted that is told, or tried again.
+# The thread's row is locked here. A row that has gone over to another customer or business since it was read, or that
+# somebody has answered since although a reply depends on that (``expected_reply``), is not found.
 _MOVE_THREADS = """
     UPDATE threads
     SET last_sequence = threads.last_sequence + answered.count,
         last_reply_sequence = coalesce(threads.last_sequence + answered.count - answered.visible_behind,
                                        threads.last_reply_sequence),
+        last_reply_author_id = coalesce(answered.author_id, threads.last_reply_author_id),
+        last_other_reply_sequence = CASE
+            WHEN answered.other_behind IS NOT NULL THEN threads.last_sequence + answered.count - answered.other_behind
+            WHEN answered.author_id <> threads.last_reply_author_id THEN threads.last_reply_sequence
+            ELSE threads.last_other_reply_sequence END,
         status = CASE WHEN answered.effect = 'reply' THEN 'replied'
                       WHEN answered.effect = 'template' AND threads.status <> 'resolved' THEN 'replied'
                       ELSE threads.status END,
@@ -105,7 +115,12 @@ _MOVE_THREADS = """
     FROM {answered}
     WHERE threads.organization_id = answered.organization_id AND threads.id = answered.id
       AND threads.customer_id = answered.customer_id AND threads.business_id = answered.business_id
-      AND threads.last_reply_sequence <= coalesce(answered.unless_after, threads.last_reply_sequence)
+      AND threads.last_reply_sequence = coalesce(answered.expected_reply, threads.last_reply_sequence)
+"""
+# Where one was not found, the division by zero undoes all of the statement, and the batch is run again
+# (``postgres.py``): else the feed would have places without events. On SQLite nobody else writes meanwhile.
+_ALL_THREADS = """
+    1 / CASE WHEN (SELECT count(*) FROM thread) = json_array_length(%(answered)s::json) THEN 1 ELSE 0 END = 1
 """
 _ADD_MESSAGES = """
     INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, internal, body, created_at_ms,
@@ -126,15 +141,14 @@ WRITE_REPLIES = Statement(
         Part(_sqlite(_MOVE_THREADS), "answered"),
         Part(_sqlite(_ADD_MESSAGES), "replies"),
         *PROMISE_SQLITE,
-        Part(f"SELECT organization_id, id FROM {_ANSWERED.sqlite}"),
     ),
     postgresql=f"""
         WITH thread AS ({_postgresql(_MOVE_THREADS)}
                         RETURNING threads.organization_id, threads.id, threads.customer_id, threads.business_id,
                                   threads.last_sequence),
              added_messages AS ({_postgresql(_ADD_MESSAGES)}),
-             {PROMISE_POSTGRESQL}
-        SELECT organization_id, id FROM thread
+             {promise_for_postgresql(_ALL_THREADS)}
+        SELECT count(*) FROM thread
     """,
 )
-"""Everything that a batch of replies writes; the rows are the threads that it was written in."""
+"""Everything that a batch of replies writes: all of it, or nothing."""

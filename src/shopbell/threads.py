@@ -26,6 +26,8 @@ class Thread:
     created_at_ms: int
     updated_at_ms: int
     last_reply_sequence: int
+    last_reply_author_id: int | None
+    last_other_reply_sequence: int
     last_customer_message_at_ms: int | None
     merge_id: int | None
 

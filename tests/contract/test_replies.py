@@ -1,5 +1,6 @@
 """``POST /api/send-message-to-customer-thread``: the organization answers."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -54,12 +55,55 @@ def test_a_stale_reply_is_409_and_nothing_is_sent(shop: Shop) -> None:
     seen = str(shop.messages(thread_id)[0]["id"])
     assert _send(shop, thread_id, lastSeenMessageId=seen, internal=True).status_code == 200
     assert _send(shop, thread_id, lastSeenMessageId=seen).status_code == 200  # a note is no answer
-    late = _send(shop, thread_id, lastSeenMessageId=seen)
+    body = {"customerThreadId": thread_id, "text": "So do we.", "lastSeenMessageId": seen}
+    late = shop.post(body, path=SEND, token=shop.world.second_token)
     assert late.status_code == 409
     assert late.json()["type"] == "/problems/conflict"
     newest = str(shop.messages(thread_id)[-1]["id"])
-    assert _send(shop, thread_id, lastSeenMessageId=newest).status_code == 200
+    answer = shop.post(body | {"lastSeenMessageId": newest}, path=SEND, token=shop.world.second_token)
+    assert answer.status_code == 200
+    assert _send(shop, thread_id, lastSeenMessageId=newest).status_code == 409
     assert len(shop.messages(thread_id)) == 4
+
+
+def test_whoever_answers_in_two_parts_is_not_his_own_colleague(shop: Shop) -> None:
+    thread_id = shop.send()
+    seen = str(shop.messages(thread_id)[0]["id"])
+    for _ in range(3):
+        assert _send(shop, thread_id, lastSeenMessageId=seen).status_code == 200
+    body = {"customerThreadId": thread_id, "text": "Me too.", "lastSeenMessageId": seen}
+    assert shop.post(body, path=SEND, token=shop.world.second_token).status_code == 409
+    body.pop("lastSeenMessageId")
+    assert shop.post(body, path=SEND, token=shop.world.second_token).status_code == 200
+    assert _send(shop, thread_id, lastSeenMessageId=seen).status_code == 409
+
+
+def test_of_many_stale_replies_at_once_only_those_of_one_author_are_sent(shop: Shop) -> None:
+    thread_id = shop.send()
+    seen = str(shop.messages(thread_id)[0]["id"])
+    tokens = [shop.world.token, shop.world.second_token] * 10
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        body = {"customerThreadId": thread_id, "text": "First!", "lastSeenMessageId": seen}
+        statuses = list(pool.map(lambda token: shop.post(body, path=SEND, token=token).status_code, tokens))
+    by_token = [{status for status, its in zip(statuses, tokens, strict=True) if its == token} for token in tokens[:2]]
+    assert sorted(map(sorted, by_token)) == [[200], [409]]
+    assert len(shop.messages(thread_id)) == 11
+
+
+def test_a_repeat_is_answered_whatever_has_become_of_its_template(shop: Shop) -> None:
+    thread_id = shop.send()
+    template = shop.post({"title": "Ready", "text": "It is ready."}, path="/api/templates").json()
+    key = shop.somebody()
+    first = _send(shop, thread_id, key, text=None, contentSid=template["contentSid"])
+    assert shop.post({}, path=f"/api/templates/{template['id']}/delete").status_code == 200
+    again = _send(shop, thread_id, key, text=None, contentSid=template["contentSid"])
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert _send(shop, thread_id, text=None, contentSid=template["contentSid"]).status_code == 404
+
+
+def test_a_template_is_named_by_letters_and_digits(shop: Shop) -> None:
+    answer = _send(shop, shop.send(), text=None, contentSid="\0")
+    assert faults_of(answer) == {("body", "#/contentSid", "invalid_format")}
 
 
 def test_a_message_of_another_conversation_cannot_be_the_last_seen(shop: Shop) -> None:

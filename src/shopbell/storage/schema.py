@@ -158,6 +158,8 @@ threads = table(
     ms("created_at_ms"),
     ms("updated_at_ms"),
     Column("last_reply_sequence", Integer, nullable=False, server_default="0"),
+    Column("last_reply_author_id", BigInteger, nullable=True),
+    Column("last_other_reply_sequence", Integer, nullable=False, server_default="0"),
     ms("last_customer_message_at_ms", nullable=True),
     Column("merge_id", BigInteger, nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
@@ -174,7 +176,8 @@ threads = table(
 )
 """One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its
 messages; ``last_reply_sequence`` is that of the last message that an employee or a program let the customer see, 0 for
-none. A thread with no message at all (``last_sequence`` 0) is one that a blocked customer opened: nobody sees it."""
+none; ``last_reply_author_id`` is who wrote it, an employee or the token of a program, and ``last_other_reply_sequence``
+that of the last one by anybody else. A thread with no message at all (``last_sequence`` 0) is one that a blocked customer opened: nobody sees it."""
 
 messages = table(
     "messages",

@@ -1,5 +1,6 @@
 """The kinds of fields that requests have, as pydantic types, each with its own code where the value is wrong."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 from unicodedata import category
@@ -107,3 +108,13 @@ Email = Annotated[
     _by(identity.normal_email, "invalid_email"),
 ]
 """An e-mail address as sent; ``identity.normal_email`` has its normal form."""
+
+
+def _content_sid(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise wrong("invalid_format", "must consist of letters, digits, - and _")
+    return text
+
+
+ContentSid = Annotated[str, StringConstraints(max_length=64), AfterValidator(_content_sid)]
+"""The id that a template has outside: 1 to 64 letters, digits, ``-`` and ``_``."""

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy import Connection
 
-from shopbell import attachments, employees, templates
+from shopbell import attachments, employees, idempotency, templates
 from shopbell.errors import Fault, Invalid, NotFound, Problem
 from shopbell.http.api.access import Caller, WritesThreads
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, Id, MessageText
-from shopbell.replies import Again, Replied, Reply
+from shopbell.http.api.fields import ContentSid, Fields, Id, MessageText
+from shopbell.promises import IdempotencyKey
+from shopbell.replies import Replied, Reply
 
 ROUTE = "/api/send-message-to-customer-thread"
-_TRIES = 10
 
 router = APIRouter(tags=["threads"])
 
@@ -26,10 +26,12 @@ class SendMessage(Fields):
 
     customer_thread_id: Id = Field(description="The conversation.", examples=["9999"])
     text: MessageText | None = Field(None, description="What to say; or `contentSid`.", examples=["Hello, I am a bot."])
-    content_sid: str | None = Field(None, max_length=64, description="A template's id, instead of `text`.")
+    content_sid: ContentSid | None = Field(None, description="A template's id, instead of `text`.")
     internal: bool | None = Field(None, description="`true`: only employees see it. `false` unless given.")
     last_seen_message_id: Id | None = Field(
-        None, description="The message up to which the conversation was read. When a colleague has answered since: 409."
+        None,
+        description="The message up to which the conversation was read. When somebody else has answered since (another "
+        "employee, or another token): 409, and nothing is sent.",
     )
     employee_user_id: Id | None = Field(None, description="The employee in whose name it is sent.")
     attachment_id: Id | None = Field(None, description="A file that was uploaded before; `text` may then be absent.")
@@ -56,15 +58,18 @@ async def send_message_to_customer_thread(
     if (fields.text is None) == (fields.content_sid is None) and not is_file_alone:
         detail = "must contain exactly one of text and contentSid"
         raise Invalid([Fault("body", "#", "exactly_one_required", detail)])
-    text = await caller.read(_resolve, fields)
     key = body_hash = None
     if body.idempotency_key is not None:
         key = (caller.organization_id, caller.token.id, ROUTE, body.idempotency_key)
         body_hash = hashlib.sha256(orjson.dumps(fields.model_dump(mode="json"))).hexdigest()
+    text = fields.text or ""
+    if (fields.content_sid, fields.employee_user_id, fields.attachment_id) != (None, None, None):
+        text = await caller.read(_resolve, fields, key)
     replied = await store(
         caller,
         Reply(
             organization_id=caller.organization_id,
+            token_id=caller.token.id,
             thread_id=fields.customer_thread_id,
             body=text,
             internal=bool(fields.internal),
@@ -88,24 +93,36 @@ async def store(caller: Caller, reply: Reply) -> Replied:
         Problem: what became of this reply alone: 400, 404, 409, 422.
         StorageError: 503.
     """
-    for _ in range(_TRIES):
-        outcome = await caller.api.replies.submit(reply)
-        if isinstance(outcome, Problem):
-            raise outcome
-        if not isinstance(outcome, Again):
-            return outcome
-    raise RuntimeError(f"a thread changed {_TRIES} times while a reply was being written")
+    outcome = await caller.api.replies.submit(reply)
+    if isinstance(outcome, Problem):
+        raise outcome
+    return outcome
 
 
-def _resolve(tx: Connection, organization_id: int, fields: SendMessage) -> str:
+def _resolve(tx: Connection, organization_id: int, fields: SendMessage, key: IdempotencyKey | None) -> str:
+    """The text that is sent.
+
+    Raises:
+        NotFound: 404; not for what was answered 200 before, whatever has become of template or employee since.
+    """
+    try:
+        return _own_text(tx, organization_id, fields)
+    except NotFound:
+        if key is None or not idempotency.was_answered(tx, key):
+            raise
+    return ""  # nothing is sent: the answer from then is given again
+
+
+def _own_text(tx: Connection, organization_id: int, fields: SendMessage) -> str:
     """The text that is sent, when all that the request names is the organization's own.
 
     Raises:
         NotFound: 404.
     """
-    if fields.employee_user_id is not None and not employees.is_active(tx, organization_id, fields.employee_user_id):
+    employee_id, attachment_id = fields.employee_user_id, fields.attachment_id
+    if employee_id is not None and not employees.is_active(tx, organization_id, employee_id):
         raise NotFound
-    if fields.attachment_id is not None and not attachments.exists(tx, organization_id, fields.attachment_id):
+    if attachment_id is not None and not attachments.exists(tx, organization_id, attachment_id):
         raise NotFound
     if fields.content_sid is None:
         return fields.text or ""

@@ -1,17 +1,16 @@
 """Templates: texts that may be sent when a channel's window is closed."""
 
-import re
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 from sqlalchemy import Connection
 
 from shopbell import audit, templates, threads
 from shopbell.http.api.access import ManagesOrganization, ReadsThreads
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, FilledLine, MessageText, PathId, wrong
+from shopbell.http.api.fields import ContentSid, Fields, FilledLine, MessageText, PathId
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.http.api.results import Ok
 from shopbell.http.api.threads import ThreadOfQuery
@@ -19,16 +18,6 @@ from shopbell.templates import Template
 
 router = APIRouter(tags=["templates"])
 
-_CONTENT_SID = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def _content_sid(text: str) -> str:
-    if not _CONTENT_SID.fullmatch(text):
-        raise wrong("invalid_format", "must consist of letters, digits, - and _")
-    return text
-
-
-ContentSid = Annotated[str, StringConstraints(max_length=64), AfterValidator(_content_sid)]
 TemplateOfPath = Annotated[PathId, Path(alias="templateId", description="The template.", examples=["12352"])]
 
 

@@ -287,6 +287,8 @@ def upgrade() -> None:
     op.add_column("organizations", sa.Column("keep_messages_days", sa.Integer(), nullable=True))
     op.add_column("organizations", sa.Column("keep_events_days", sa.Integer(), nullable=True))
     op.add_column("threads", sa.Column("last_reply_sequence", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("threads", sa.Column("last_reply_author_id", sa.BigInteger(), nullable=True))
+    op.add_column("threads", sa.Column("last_other_reply_sequence", sa.Integer(), server_default="0", nullable=False))
     op.add_column("threads", sa.Column("last_customer_message_at_ms", sa.BigInteger(), nullable=True))
     op.add_column("threads", sa.Column("merge_id", sa.BigInteger(), nullable=True))
     op.create_index(
