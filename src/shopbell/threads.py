@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, select, update
 
 from shopbell import events
 from shopbell.errors import CommandError, NotFound
 from shopbell.storage.schema import assignments, customers, messages, threads
+
+_WAY = threads.alias("way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,15 @@ def find_page(
         limit: how many at most.
     """
     c = threads.c
-    # The way in is spelled out: SQLite would rather walk all threads of the organization than sort a few.
-    place = c.id if wanted.assignee_id is None else assignments.c.thread_id
-    query = _select(organization_id).order_by(place.desc()).limit(limit)
+    # The way in is spelled out: SQLite would rather walk all threads of the organization than go by another index.
+    query, place = _select(organization_id), c.id
+    if wanted.assignee_id is not None:
+        place = assignments.c.thread_id
+    elif wanted.customer_id is None and wanted.status is not None:
+        query, place = _by_index(organization_id, _WAY.c.status == wanted.status), _WAY.c.id
+    elif wanted.customer_id is None and wanted.business_id is not None:
+        query, place = _by_index(organization_id, _WAY.c.business_id == wanted.business_id), _WAY.c.id
+    query = query.order_by(place.desc()).limit(limit)
     if before_id is not None:
         query = query.where(place < before_id)
     if wanted.customer_id is not None:
@@ -208,14 +216,20 @@ def family(tx: Connection, organization_id: int, customer_id: int) -> list[int]:
     return grown
 
 
-def _select(organization_id: int) -> Select[Any]:
+def _select(organization_id: int, source: FromClause = threads) -> Select[Any]:
     c = threads.c
     assigned = (assignments.c.organization_id == c.organization_id) & (assignments.c.thread_id == c.id)
     return (
         select(threads, assignments.c.employee_id)
-        .select_from(threads.outerjoin(assignments, assigned))
+        .select_from(source.outerjoin(assignments, assigned))
         .where(c.organization_id == organization_id, c.last_sequence > 0)
     )
+
+
+def _by_index(organization_id: int, wanted: ColumnElement[bool]) -> Select[Any]:
+    """The threads of which an index tells, in the order of their ids; the index alone is read to find them."""
+    same = (_WAY.c.organization_id == threads.c.organization_id) & (_WAY.c.id == threads.c.id)
+    return _select(organization_id, _WAY.join(threads, same)).where(_WAY.c.organization_id == organization_id, wanted)
 
 
 def _seen(tx: Connection, organization_id: int, query: Select[Any]) -> list[Seen]:
