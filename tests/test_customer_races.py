@@ -254,7 +254,7 @@ def test_a_batch_that_looked_its_customer_up_too_early_looks_again(
 
 
 @pytest.mark.parametrize("variant", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("locale", [None], ids=["in a new conversation"])
+@pytest.mark.parametrize("locale", [None, "fr"], ids=["in a new conversation", "in another language"])
 def test_who_writes_while_their_profile_is_changed_is_not_waited_for_in_a_circle(
     installation: Installation, people: World, locale: str | None
 ) -> None:

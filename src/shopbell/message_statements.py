@@ -98,7 +98,7 @@ _PLACE_THREADS = """
     SELECT organization_id, id, customer_id, business_id, 'WEB', CASE WHEN count > 0 THEN 'waiting' ELSE 'resolved' END,
            count, now_ms, now_ms, CASE WHEN count > 0 THEN now_ms END
     FROM {placed}
-    WHERE true
+    WHERE {after_the_customers}
     ON CONFLICT (organization_id, customer_id, business_id) DO UPDATE
     SET status = CASE WHEN excluded.last_sequence > 0 THEN 'waiting' ELSE threads.status END,
         last_sequence = threads.last_sequence + excluded.last_sequence,
@@ -127,6 +127,12 @@ _FLAG_DUPLICATES = """
 
 _ROWSETS = (_CUSTOMERS, _NEW_IDENTITIES, _PLACED, _SENT, _NEW_DUPLICATES, _BLOCKED)
 
+
+def _in_turn(sql: str, after_the_customers: str) -> str:
+    """Customers, then threads, then the feed: as everybody locks them."""
+    return sql.replace("{after_the_customers}", after_the_customers)
+
+
 _sqlite = spelled_for_sqlite(*_ROWSETS)
 _postgresql = spelled_for_postgresql(*_ROWSETS)
 
@@ -136,7 +142,7 @@ WRITE = Statement(
         Part(_sqlite(_PUT_CUSTOMERS), "changed_customers"),
         Part(_sqlite(_ADD_IDENTITIES), "new_identities"),
         Part(_sqlite(_FLAG_DUPLICATES), "new_duplicates"),
-        Part(_sqlite(_PLACE_THREADS), "placed"),
+        Part(_sqlite(_in_turn(_PLACE_THREADS, "true")), "placed"),
         Part(_sqlite(_KEEP_APART), "blocked"),
         Part(_sqlite(_ADD_MESSAGES), "sent"),
         *PROMISE_SQLITE,
@@ -146,10 +152,10 @@ WRITE = Statement(
         """),
     ),
     postgresql=f"""
-        WITH put_customers AS ({_postgresql(_PUT_CUSTOMERS)}),
+        WITH put_customers AS ({_postgresql(_PUT_CUSTOMERS)} RETURNING 1),
              added_identities AS ({_postgresql(_ADD_IDENTITIES)}),
              flagged AS ({_postgresql(_FLAG_DUPLICATES)}),
-             thread AS ({_postgresql(_PLACE_THREADS)}
+             thread AS ({_postgresql(_in_turn(_PLACE_THREADS, "(SELECT count(*) FROM put_customers) >= 0"))}
                         RETURNING organization_id, id, customer_id, business_id, last_sequence),
              kept_apart AS ({_postgresql(_KEEP_APART)}),
              added_messages AS ({_postgresql(_ADD_MESSAGES)}),
