@@ -110,10 +110,20 @@ deliveries = table(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
+    Index(
+        "ix_deliveries_with_body",
+        "organization_id",
+        "thread_id",
+        "created_at_ms",
+        sqlite_where=text("body IS NOT NULL"),
+        postgresql_where=text("body IS NOT NULL"),
+    ),
 )
 """One event for one webhook. ``attempts`` counts all and is what a late answer is recognised by; ``step`` counts those
 of the present schedule whose outcome is known, which a replay begins anew. ``body`` is made at the first attempt and
-never changes after. Until when others wait is reckoned from ``first_attempt_at_ms``: a replay sets it to NULL."""
+never changes after; it goes, and what was answered with it, when its message does. A thread's deliveries are found by
+an index of those that have a body: a new one is not in it, so that messages do not pay for it. Until when others wait
+is reckoned from ``first_attempt_at_ms``: a replay sets it to NULL."""
 
 delivery_queues = table(
     "delivery_queues",

@@ -34,6 +34,14 @@ def upgrade() -> None:
         **_OPTIONS,
     )
     op.create_index(
+        "ix_deliveries_with_body",
+        "deliveries",
+        ["organization_id", "thread_id", "created_at_ms"],
+        unique=False,
+        sqlite_where=sa.text("body IS NOT NULL"),
+        postgresql_where=sa.text("body IS NOT NULL"),
+    )
+    op.create_index(
         "ix_deliveries_unsettled",
         "deliveries",
         ["webhook_id", "thread_id", "position"],
