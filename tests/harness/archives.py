@@ -39,6 +39,10 @@ class Filled:
 
         employee = self.installation.cli("employee", "create", "--organization", self.people.acme, "Alice")["id"]
         self.installation.cli("template", "create", "--organization", self.people.acme, "Ready", "It is ready.")
+        deleted = self.installation.cli(
+            "webhooks", "create", "--organization", self.people.acme, "https://gone.example/"
+        )
+        self.installation.cli("webhooks", "delete", deleted["id"])
         hook = post(
             "webhooks/",
             url="https://receiver.example/hook",
