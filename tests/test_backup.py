@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import make_url
 
+from harness.fire import Receivers, wait_for
 from harness.installation import SECRET_KEY, Database, Installation
 from harness.shop import Shop
 from harness.world import World
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
 FLIPS = 120
+HELD_BACK = "deliveries_held_back"
+PATIENCE_S = 30
 
 
 @pytest.fixture
@@ -58,8 +61,9 @@ def refused(installation: Installation, *arguments: object) -> str:
 
 
 def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """All rows of all tables."""
-    return {table: sorted(database.rows(f"SELECT * FROM {table}"), key=str) for table in metadata.tables}
+    """All rows of all tables, but for the note that a restore leaves: that nothing is delivered until told to."""
+    found = {table: sorted(database.rows(f"SELECT * FROM {table}"), key=str) for table in metadata.tables}
+    return found | {"installation": [fact for fact in found["installation"] if fact["name"] != HELD_BACK]}
 
 
 def sqlite_file(installation: Installation) -> Path:
@@ -88,6 +92,36 @@ def test_a_restore_brings_back_what_was_backed_up(installation: Installation, pe
         assert [each["body"] for each in shop.messages(thread_id)] == ["Hello, I need help with my order."]
         # Ids go on after those of the backup.
         assert int(shop.send()) > int(thread_id)
+
+
+def test_a_restored_server_sends_nothing_until_told_to(
+    installation: Installation, people: World, file: Path, tmp_path: Path
+) -> None:
+    receivers = Receivers(tmp_path)
+    try:
+        receiver = receivers.add()
+        settings = {"outbound_allow": "127.0.0.0/8", "poll_interval_s": 0.2, "delivery_schedule_s": "0"}
+        installation.settings = dict(installation.settings) | {"SHOPBELL_OUTBOUND_ALLOW": "127.0.0.0/8"}
+        installation.cli("webhooks", "create", "--organization", people.acme, receiver.url)
+        with installation.serving(run_worker=False) as server:
+            Shop(server, people).send()
+        installation.cli("backup", file)
+        assert installation.cli("restore", file)["deliveriesHeldBack"] is True
+        assert "shopbell webhooks resume" in installation.run("doctor").stdout
+        with installation.serving(**settings) as server:
+            wait_for(lambda: "held back" in server.log, PATIENCE_S, "the worker has not looked")
+            Shop(server, people).send()
+            assert receiver.requests == []
+            assert installation.cli("webhooks", "resume") == {"resumed": True}
+            wait_for(lambda: len(receiver.requests) == 2, PATIENCE_S, "it does not deliver again")
+            assert server.log.count("held back") == 1
+        attempted_at_ms = installation.database.value("SELECT min(at_ms) FROM delivery_attempts")
+        resumed = "SELECT at_ms FROM audit_entries WHERE action = 'webhook.resume'"
+        assert attempted_at_ms >= installation.database.value(resumed)
+        assert installation.cli("webhooks", "resume") == {"resumed": False}
+        assert "shopbell webhooks resume" not in installation.run("doctor").stdout
+    finally:
+        receivers.close()
 
 
 def test_a_backup_beside_a_writing_server_is_one_moment(own_shop_with_programs: Shop, file: Path) -> None:

@@ -92,6 +92,13 @@ def _plain(row: dict[str, Any]) -> str:
     return repr({name: int(value) if isinstance(value, bool) else value for name, value in sorted(row.items())})
 
 
+def but_for_the_hold(found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The content of a source that has moved, without the note that nothing is delivered from there any more."""
+    facts = {fact for fact in found["installation"] if "deliveries_held_back" not in fact}
+    assert len(found["installation"]) == len(facts) + 1
+    return found | {"installation": facts}
+
+
 def is_empty(database: Database) -> bool:
     """Whether it has no tables, or nothing in them."""
     return not any(content(database).values())
@@ -115,11 +122,35 @@ def test_everything_arrives_and_the_source_stays(source: Installation, target: D
     before = content(source.database)
     told = moved(source, target)
     assert content(target) == before
-    assert content(source.database) == before
+    assert but_for_the_hold(content(source.database)) == before
     assert told["already"] is False
     assert told["rows"] == {name: len(rows) for name, rows in before.items()}
     filled = {name for name, rows in before.items() if rows}
     assert {"messages", "events", "feeds", "deliveries", "delivery_queues", "webhooks", "idempotency_keys"} <= filled
+
+
+def test_of_the_two_only_the_target_delivers_until_the_source_is_told_to(
+    source: Installation, target: Database, tmp_path: Path
+) -> None:
+    moved(source, target)
+    there = Installation(target, tmp_path, source.settings)
+    assert "serve from there" in source.run("doctor").stdout
+    assert there.cli("webhooks", "resume") == {"resumed": False}
+    assert source.cli("webhooks", "resume") == {"resumed": True}
+    assert "serve from there" not in source.run("doctor").stdout
+
+
+def test_a_source_that_moves_once_more_holds_back_nothing_there(source: Installation, target: Database) -> None:
+    source.database.change("INSERT INTO installation (name, value) VALUES ('deliveries_held_back', 'moved')")
+    moved(source, target)
+    assert content(target) == but_for_the_hold(content(source.database))
+
+
+def test_what_a_restore_holds_back_stays_held_back_after_a_move(source: Installation, target: Database) -> None:
+    source.database.change("INSERT INTO installation (name, value) VALUES ('deliveries_held_back', 'restored')")
+    moved(source, target)
+    assert target.value("SELECT value FROM installation WHERE name = 'deliveries_held_back'") == "restored"
+    assert moved(source, target)["already"] is True
 
 
 def test_no_table_is_forgotten(source: Installation, target: Database) -> None:
@@ -173,7 +204,7 @@ def test_killed_before_any_step_it_left_nothing_and_is_run_again(source: Install
         assert is_empty(target)
         kills += 1
     assert kills >= 3
-    assert content(target) == before == content(source.database)
+    assert content(target) == before == but_for_the_hold(content(source.database))
 
 
 def test_killed_at_any_moment_it_has_moved_all_or_nothing(source: Installation, target: Database) -> None:
@@ -252,7 +283,7 @@ def test_a_server_that_was_tried_there_is_in_nobodys_way(
         pass
     assert not is_empty(target), "its fingerprint is there"
     moved(source, target)
-    assert content(target) == content(source.database)
+    assert content(target) == but_for_the_hold(content(source.database))
 
 
 def test_a_target_that_was_used_with_another_secret_key_is_refused(

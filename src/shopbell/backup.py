@@ -17,6 +17,7 @@ from shopbell.archive import Manifest
 from shopbell.blobs.disk import DiskStore
 from shopbell.blobs.open import open_store
 from shopbell.errors import CommandError, SettingsError, StorageError
+from shopbell.installation import Held
 from shopbell.private_files import make_private_folder, sync_folder
 from shopbell.settings import Settings
 from shopbell.storage import migrations, sqlite
@@ -62,7 +63,12 @@ class Restored:
 
     def as_json(self) -> dict[str, object]:
         """As programs get it."""
-        return {"restored": True, "kept": self.kept and str(self.kept), "warnings": list(self.warnings)}
+        return {
+            "restored": True,
+            "kept": self.kept and str(self.kept),
+            "deliveriesHeldBack": True,
+            "warnings": list(self.warnings),
+        }
 
 
 def create(settings: Settings, file: Path, *, with_secret_key: bool, now_ms: int) -> Made:
@@ -129,7 +135,8 @@ def _create(
 def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
     """Replace all data by that of a backup; what is there before is kept.
 
-    Every bit of the file is checked before anything is touched.
+    Every bit of the file is checked before anything is touched. Nothing is delivered from the restored data until
+    ``installation.resume``: what waited when the backup was made has been delivered since, or is elsewhere.
 
     Args:
         settings: say which database.
@@ -154,9 +161,11 @@ def restore(settings: Settings, file: Path, *, now_ms: int) -> Restored:
                 # First: a message must never be there without its file. And files never change, so none is in the way.
                 warnings = list(_unpack_attachments(settings, folder / attachment_archive.MEMBER))
                 if isinstance(database, SqliteDatabase):
+                    _hold_back(part)
                     kept = _replace_sqlite(database.path, part, stamp)
                 else:
                     kept = _replace_postgresql(database, settings, part, file, stamp, now_ms)
+                    database.write_now(installation.hold_back, Held.RESTORED)
                 warnings += [*_restore_key(settings, folder / KEY_MEMBER, stamp), *database.read_now(_look, settings)]
         finally:
             database.engine.dispose()
@@ -210,6 +219,17 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         reading.close()
     if not is_whole:
         raise CommandError("the database is damaged (`PRAGMA integrity_check` says how); restore an earlier backup")
+
+
+def _hold_back(part: Path) -> None:
+    """Let nothing be delivered from a database that is to become this installation's: at no moment, so before it is."""
+    connection = sqlite.driver.connect(part, isolation_level=None)
+    try:
+        connection.execute(installation.HOLD_BACK, {"why": Held.RESTORED.value})
+    except sqlite.driver.DatabaseError:
+        raise CommandError(archive.NOT_WHOLE) from None
+    finally:
+        connection.close()
 
 
 def _pack_attachments(database: Database, settings: Settings, target: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select, text
 from shopbell import __version__, demo, installation, keys, pg_tools
 from shopbell.blobs.open import open_store
 from shopbell.errors import CommandError, SettingsError, StorageError
+from shopbell.installation import Held
 from shopbell.settings import Settings
 from shopbell.storage import sqlite
 from shopbell.storage.migrate import State, revision_of, state
@@ -192,7 +193,7 @@ def _database(tx: Connection, settings: Settings, now_ms: int) -> list[Finding]:
         level = Level.WARNING if found is State.EMPTY else Level.ERROR
         return [*findings, Finding(level, "migrations", f"the database is {found.value}", remedy)]
     findings.append(_ok("migrations", f"at revision {revision_of(tx)}, which this version needs"))
-    findings += [_secret_key(tx, settings), *_stored_times(tx, now_ms)]
+    findings += [_secret_key(tx, settings), *_held_back(tx), *_stored_times(tx, now_ms)]
     return findings
 
 
@@ -256,6 +257,17 @@ _DURABILITY: dict[str, Callable[[Connection], Iterator[Finding]]] = {
     "sqlite": _sqlite_durability,
     "postgresql": _postgresql_durability,
 }
+
+
+def _held_back(tx: Connection) -> Iterator[Finding]:
+    why = installation.held_back(tx)
+    if why is Held.RESTORED:
+        detail = "a backup was restored: nothing is delivered until you have looked"
+        yield Finding(Level.WARNING, "webhooks", detail, "run `shopbell webhooks resume`")
+    elif why is Held.MOVED:
+        detail = "this database was moved to PostgreSQL: nothing is delivered from here"
+        remedy = "serve from there; if this one is to go on nevertheless, run `shopbell webhooks resume`"
+        yield Finding(Level.WARNING, "webhooks", detail, remedy)
 
 
 def _stored_times(tx: Connection, now_ms: int) -> Iterator[Finding]:

@@ -1,8 +1,9 @@
 """Facts about this installation that its database keeps."""
 
 import hmac
+from enum import Enum
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from shopbell.errors import CommandError
 from shopbell.keys import Keys
@@ -11,6 +12,19 @@ from shopbell.storage.schema import installation
 _SECRET_KEY = "secret_key"  # noqa: S105 - the name of the fact, not a key
 # In both engines' words: SQLAlchemy's are each for one engine.
 _REMEMBER = text("INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING")
+_HELD_BACK = "deliveries_held_back"
+HOLD_BACK = (
+    "INSERT INTO installation (name, value) VALUES ('deliveries_held_back', :why) "
+    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+"""What ``hold_back`` does, in SQL."""
+
+
+class Held(Enum):
+    """Why nothing is delivered: what waits here may have been, or may be being, delivered from elsewhere."""
+
+    RESTORED = "restored"
+    MOVED = "moved"
 
 
 def fits(tx: Connection, keys: Keys) -> bool:
@@ -36,6 +50,22 @@ def adopt(tx: Connection, keys: Keys) -> None:
         )
     if _fingerprint(tx) != ours:
         tx.execute(update(installation).where(installation.c.name == _SECRET_KEY).values(value=ours))
+
+
+def hold_back(tx: Connection, why: Held) -> None:
+    """Let no worker deliver anything until ``resume``; no worker may run meanwhile."""
+    tx.execute(text(HOLD_BACK), {"why": why.value})
+
+
+def held_back(tx: Connection) -> Held | None:
+    """Why nothing is delivered; None when deliveries are made."""
+    why = tx.execute(select(installation.c.value).where(installation.c.name == _HELD_BACK)).scalar_one_or_none()
+    return None if why is None else Held(why)
+
+
+def resume(tx: Connection) -> bool:
+    """Let workers deliver again; whether anything was held back."""
+    return tx.execute(delete(installation).where(installation.c.name == _HELD_BACK)).rowcount == 1
 
 
 def _fingerprint(tx: Connection) -> str | None:

@@ -2,7 +2,8 @@
 
 All of it is one transaction of the target, from looking whether there is room to the comparison at the end. So a move
 that was interrupted, at whatever moment, left nothing, and runs again from the beginning; and one that had just
-finished is recognised by what it left. The source is only read.
+finished is recognised by what it left. The source is only read, until all is there: then it is told to deliver nothing
+any more, or two installations would.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from shopbell import installation, keys
 from shopbell.errors import CommandError, StorageError
+from shopbell.installation import Held
 from shopbell.keys import Keys
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -101,7 +103,9 @@ def move(settings: Settings, target_url: str, on_progress: Progress) -> Moved:
                 raise CommandError("the target holds something else; name a database that is empty")
             secrets = _secret_keys(settings)
             migrate(target)
-            return source.read_now(lambda reading: _move(reading, target, settings, secrets, on_progress))
+            moved = source.read_now(lambda reading: _move(reading, target, settings, secrets, on_progress))
+            source.write_now(installation.hold_back, Held.MOVED)
+            return moved
     finally:
         source.engine.dispose()
         target.engine.dispose()
@@ -150,7 +154,9 @@ def _copy(reading: Connection, writing: Connection, secrets: Keys, on_progress: 
         raise CommandError("the target was used with another secret key; name a database that is empty")
     filled = [table for table in tables() if table is not facts and _is_filled(writing, table)]
     if filled:
-        if all(_read(reading, table, on_progress) == _read(writing, table, on_progress) for table in tables()):
+        # But for the facts: the source has one more since.
+        copied = (table for table in tables() if table is not facts)
+        if all(_read(reading, table, on_progress) == _read(writing, table, on_progress) for table in copied):
             return None
         raise CommandError(
             f"the target holds an installation already (there are rows in {filled[0].name}); nothing was changed"
@@ -161,6 +167,8 @@ def _copy(reading: Connection, writing: Connection, secrets: Keys, on_progress: 
     for table in tables():
         if _read(writing, table, on_progress) != contents[table.name]:
             raise CommandError(f"what arrived of {table.name} is not what was sent; nothing was changed")
+    if installation.held_back(reading) is Held.MOVED:  # to another database, before
+        installation.resume(writing)
     # Not by setval(), which would stay when the transaction does not.
     next_id = int(reading.execute(text("SELECT next_id FROM ids")).scalar_one())
     writing.execute(text(f"ALTER SEQUENCE ids RESTART WITH {next_id}"))

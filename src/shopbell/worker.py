@@ -16,7 +16,7 @@ from prometheus_client import Counter as Count
 from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
-from shopbell import retention
+from shopbell import installation, retention
 from shopbell.channels.webhook import WebhookChannel
 from shopbell.errors import StorageError
 from shopbell.keys import Keys
@@ -91,6 +91,7 @@ class Worker:
         self._last_served = 0
         self._looks_at_s = 0.0
         self._is_failing = False
+        self._is_held_back = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -184,7 +185,14 @@ class Worker:
         """See what there is to do, but not so often that looking is all that is done."""
         await self._pause(self._looks_at_s - time.monotonic())
         begun_s = time.monotonic()
-        outlook = await self._database.read(look, self._rules, now_ms=_now_ms())
+        outlook = await self._database.read(_look_unless_held_back, self._rules, now_ms=_now_ms())
+        if outlook is None:
+            if not self._is_held_back:
+                log.warning("held back: nothing is delivered until `shopbell webhooks resume`", job="deliver")
+            outlook = Outlook(0, {}, None, None)
+            self._is_held_back = True
+        else:
+            self._is_held_back = False
         self._looks_at_s = time.monotonic() + _LOOKING_SHARE * (time.monotonic() - begun_s)
         _measure(outlook)
         return outlook
@@ -260,6 +268,11 @@ class Worker:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._ending.wait()
+
+
+def _look_unless_held_back(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook | None:
+    # It is enough to ask before the first claim: what holds deliveries back does so while no worker runs.
+    return None if installation.held_back(tx) else look(tx, rules, now_ms=now_ms)
 
 
 def _settle_and_claim(

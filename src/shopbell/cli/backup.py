@@ -48,5 +48,7 @@ def restore_backup(
         say("The backup is restored.")
         if restored.kept:
             say(f"What was there before is kept in {restored.kept}")
+        say("No webhook is told of anything until `shopbell webhooks resume`; `webhooks update ID --disable` before it")
+        say("skips what waits for one: what waited at the backup may have been delivered since.")
     for warning in restored.warnings:
         say(f"shopbell: {warning}", error=True)

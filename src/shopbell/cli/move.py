@@ -39,4 +39,4 @@ def move_installation(
     if moved.attachments:
         say(f"  SHOPBELL_ATTACHMENTS_URL={moved.attachments}")
         say("  (or wherever you copy that folder to: the bytes of attachments are not moved)")
-    say(f"What was here is as it was. Do not serve from {chosen.sqlite_path} any more.")
+    say(f"What was here is as it was, but delivers no webhooks. Do not serve from {chosen.sqlite_path} any more.")

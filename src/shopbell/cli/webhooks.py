@@ -170,6 +170,24 @@ def rotate_secret(webhook: WebhookId, json: JSON = False) -> None:
     _show(found, secret, json=json)
 
 
+@webhooks_app.command("resume")
+def resume_webhooks(json: JSON = False) -> None:
+    """Deliver again after a restore or a move, which hold back all that waits."""
+    at_ms = now_ms()
+
+    def work(tx: Connection) -> bool:
+        was_held_back = installation.resume(tx)
+        for organization in webhooks.find_organizations(tx) if was_held_back else ():
+            audit.record(tx, organization, audit.COMMAND_LINE, "webhook.resume", "all webhooks", now_ms=at_ms)
+        return was_held_back
+
+    was_held_back = write(work)
+    if json:
+        print_json({"resumed": was_held_back})
+    else:
+        say("Webhooks are delivered again." if was_held_back else "Nothing was held back.")
+
+
 def _seals() -> Seals:
     return Seals(secret_keys(), webhooks.SEALING_PURPOSE)
 
