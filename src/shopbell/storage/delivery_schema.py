@@ -111,6 +111,14 @@ deliveries = table(
         postgresql_where=text("state = 'waiting'"),
     ),
     Index(
+        "ix_deliveries_failed",
+        "webhook_id",
+        "state",
+        "position",
+        sqlite_where=text("state IN ('exhausted', 'skipped')"),
+        postgresql_where=text("state IN ('exhausted', 'skipped')"),
+    ),
+    Index(
         "ix_deliveries_with_body",
         "organization_id",
         "thread_id",

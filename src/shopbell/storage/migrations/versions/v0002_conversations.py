@@ -49,6 +49,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
     )
+    op.create_index(
+        "ix_deliveries_failed",
+        "deliveries",
+        ["webhook_id", "state", "position"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('exhausted', 'skipped')"),
+        postgresql_where=sa.text("state IN ('exhausted', 'skipped')"),
+    )
     op.create_table(
         "delivery_attempts",
         sa.Column("organization_id", sa.BigInteger(), autoincrement=False, nullable=False),
