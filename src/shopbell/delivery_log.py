@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, text, update
 
 from shopbell import events, webhooks
 from shopbell.errors import Conflict, NotFound
@@ -18,8 +16,11 @@ from shopbell.storage.delivery_schema import deliveries, delivery_attempts, deli
 from shopbell.storage.delivery_schema import events as event_rows
 
 TEST_EVENT: events.EventType = "webhook-test"
-REPLAY_MAX = 10_000
-"""Most deliveries that one replay takes up: a transaction must not keep the others waiting for long."""
+REPLAY_MAX = 1_000
+"""Most deliveries that one replay takes up: who writes a message waits for its queues, and others for him."""
+
+_CLOCKS_MS = 10 * 60 * 1000
+"""How much earlier than the event before it an event may be: several machines have several clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,13 @@ def find(
     """
     webhooks.check_exists(tx, organization_id, webhook_id)
     d = deliveries.c
-    query = _select(organization_id, webhook_id)
+    query = _select(*_of(organization_id, webhook_id, state))
     if before is not None:
         query = query.where(d.position < before)
     if since_ms is not None:
-        query = query.where(d.created_at_ms >= since_ms)
-    for column, value in ((d.state, state), (d.thread_id, thread_id), (event_rows.c.type, event_type)):
+        since = _first_from(tx, organization_id, webhook_id, since_ms - _CLOCKS_MS)
+        query = query.where(d.position >= since, d.created_at_ms >= since_ms)
+    for column, value in ((d.thread_id, thread_id), (event_rows.c.type, event_type)):
         if value is not None:
             query = query.where(column == value)
     return [_delivery(row) for row in tx.execute(query.order_by(d.position.desc()).limit(limit))]
@@ -125,7 +127,7 @@ def get(tx: Connection, organization_id: int, webhook_id: int, position: int) ->
         NotFound: 404; there is no such webhook or delivery.
     """
     webhooks.check_exists(tx, organization_id, webhook_id)
-    row = tx.execute(_select(organization_id, webhook_id).where(deliveries.c.position == position)).first()
+    row = tx.execute(_select(*_of(organization_id, webhook_id)).where(deliveries.c.position == position)).first()
     if row is None:
         raise NotFound
     a = delivery_attempts.c
@@ -164,17 +166,21 @@ def replay(tx: Connection, organization_id: int, webhook_id: int, position: int,
     _lock_enabled(tx, organization_id, webhook_id)
     d, q = deliveries.c, delivery_queues.c
     of_this = (d.organization_id == organization_id, d.webhook_id == webhook_id, d.position == position)
+    thread_id = tx.scalar(select(d.thread_id).where(*of_this))
+    if thread_id is None:
+        raise NotFound
+    queue = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.thread_id == thread_id)
+    # Whoever settles it holds its queue: only behind that lock is it certain what has become of it.
+    tx.execute(
+        select(q.position).where(*queue, q.background.in_((0, position))).order_by(q.background).with_for_update()
+    )
     settled = update(deliveries).where(*of_this, d.state != "waiting")
-    thread_id = tx.scalar(settled.values(**_ANEW).returning(d.thread_id))
-    if thread_id is not None:
+    if tx.execute(settled.values(**_ANEW)).rowcount:
         key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": thread_id}
         tx.execute(insert(delivery_queues).values(**key, background=position, position=position, due_at_ms=now_ms))
         return
-    if tx.execute(select(d.position).where(*of_this)).first() is None:
-        raise NotFound
-    queue = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.position == position)
-    tried_now = update(delivery_queues).where(*queue, _is_not_under_way(now_ms)).values(due_at_ms=now_ms)
-    if tx.execute(tried_now).rowcount:
+    at_its_head = (*queue, q.position == position, _is_not_under_way(now_ms))
+    if tx.execute(update(delivery_queues).where(*at_its_head).values(due_at_ms=now_ms)).rowcount:
         tx.execute(update(deliveries).where(*of_this).values(step=0, first_attempt_at_ms=None))
 
 
@@ -208,32 +214,69 @@ def replay_all(
     """
     _lock_enabled(tx, organization_id, webhook_id)
     d, q = deliveries.c, delivery_queues.c
-    wanted = [d.organization_id == organization_id, d.webhook_id == webhook_id]
-    wanted += [d.state == state, d.created_at_ms >= since_ms]
+    wanted = [*_of(organization_id, webhook_id, state), d.created_at_ms >= since_ms]
+    wanted.append(d.position >= _first_from(tx, organization_id, webhook_id, since_ms - _CLOCKS_MS))
     if until_ms is not None:
         wanted.append(d.created_at_ms < until_ms)
+        wanted.append(d.position <= _first_from(tx, organization_id, webhook_id, until_ms + _CLOCKS_MS))
     positions = tx.scalars(select(d.position).where(*wanted).order_by(d.position).limit(REPLAY_MAX + 1)).all()
-    if not positions:
-        return Replayed(0, more=False)
-    oldest = update(deliveries).where(*wanted, d.position <= positions[:REPLAY_MAX][-1])
-    again = tx.execute(oldest.values(**_ANEW).returning(d.thread_id, d.position)).all()
+    of_these = (d.organization_id == organization_id, d.webhook_id == webhook_id)
+    these = update(deliveries).where(*of_these, d.position.in_(positions[:REPLAY_MAX]), d.state == state)
     first: dict[int, int] = {}
-    for thread_id, position in again:
+    count = 0
+    for thread_id, position in tx.execute(these.values(**_ANEW).returning(d.thread_id, d.position)):
+        count += 1
         first[thread_id] = min(position, first.get(thread_id, position))
-    new = (sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert)(delivery_queues)
-    head_changes = new.on_conflict_do_update(
-        index_elements=list(delivery_queues.primary_key.columns),
-        set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
-        # What is under way stays at the head until it is settled; then the first that waits comes next.
-        where=and_(new.excluded.position < q.position, _is_not_under_way(now_ms)),
-    )
+    if not first:
+        return Replayed(0, more=False)
     key = {"organization_id": organization_id, "webhook_id": webhook_id, "background": 0, "due_at_ms": now_ms}
     # Sorted, as messages do it: so that nobody waits in a circle.
+    heads = [key | {"thread_id": thread_id, "position": first[thread_id]} for thread_id in sorted(first)]
+    new = events.upsert(tx, delivery_queues).values(heads)
     tx.execute(
-        head_changes, [key | {"thread_id": thread_id, "position": first[thread_id]} for thread_id in sorted(first)]
+        new.on_conflict_do_update(
+            index_elements=list(delivery_queues.primary_key.columns),
+            set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
+            # What is under way stays at the head until it is settled; then the first that waits comes next.
+            where=and_(new.excluded.position < q.position, _is_not_under_way(now_ms)),
+        )
     )
-    return Replayed(len(again), more=len(positions) > REPLAY_MAX)
+    return Replayed(count, more=len(positions) > REPLAY_MAX)
 
+
+def _first_from(tx: Connection, organization_id: int, webhook_id: int, at_ms: int) -> int:
+    """The position of about the first delivery of an event from a time on, in Unix ms: found by halving.
+
+    Positions grow with time, but for what clocks differ; who asks for that much more misses nothing.
+    """
+    d = deliveries.c
+    here = (d.organization_id == organization_id, d.webhook_id == webhook_id)
+    low, high = tx.execute(select(*(_outermost(here, order) for order in (d.position, d.position.desc())))).one()
+    if low is None:
+        return 0
+    high += 1
+    while low < high:
+        middle = (low + high) // 2
+        next_one = select(d.position, d.created_at_ms).where(*here, d.position >= middle).order_by(d.position).limit(1)
+        row = tx.execute(next_one).first()
+        if row is not None and row.created_at_ms < at_ms:
+            low = row.position + 1
+        else:
+            high = middle
+    return int(low)
+
+
+def _outermost(here: tuple[ColumnElement[bool], ...], order: ColumnElement[Any]) -> Any:
+    return select(deliveries.c.position).where(*here).order_by(order).limit(1).scalar_subquery()
+
+
+# Written out, so that both engines see that an index has them all.
+_FAILED = text("deliveries.state IN ('exhausted', 'skipped')")
+_OF_STATE: Mapping[str | None, tuple[Any, ...]] = {
+    "waiting": (text("deliveries.state = 'waiting'"),),
+    "exhausted": (deliveries.c.state == "exhausted", _FAILED),
+    "skipped": (deliveries.c.state == "skipped", _FAILED),
+}
 
 _ANEW: Mapping[str, Any] = {"state": "waiting", "step": 0, "first_attempt_at_ms": None, "settled_at_ms": None}
 
@@ -248,7 +291,20 @@ def _is_not_under_way(now_ms: int) -> ColumnElement[bool]:
     return or_(leased_until_ms.is_(None), leased_until_ms <= now_ms)
 
 
-def _select(organization_id: int, webhook_id: int) -> Select[Any]:
+def _of(organization_id: int, webhook_id: int, state: str | None = None) -> list[ColumnElement[bool]]:
+    """The conditions of a webhook's deliveries, all of them or those of a state, as an index finds them.
+
+    Delivered are most, as they are read anyway. The ``+ 0`` keeps both engines from the primary key, which knows more
+    of the columns, but has the whole log.
+    """
+    d = deliveries.c
+    if state not in _OF_STATE:
+        here = [d.organization_id == organization_id, d.webhook_id == webhook_id]
+        return here if state is None else [*here, d.state == state]
+    return [d.organization_id + 0 == organization_id, d.webhook_id == webhook_id, *_OF_STATE[state]]
+
+
+def _select(*wanted: ColumnElement[bool]) -> Select[Any]:
     d, q, e, a = deliveries.c, delivery_queues.c, event_rows.c, delivery_attempts.c
     of_delivery = (a.organization_id == d.organization_id, a.webhook_id == d.webhook_id, a.position == d.position)
     newest = delivery_attempts.alias("newest")
@@ -275,7 +331,7 @@ def _select(organization_id: int, webhook_id: int) -> Select[Any]:
         .outerjoin(event_rows, and_(*happened))
         .outerjoin(delivery_queues, and_(*queued))
         .outerjoin(delivery_attempts, and_(*of_delivery, a.number == last.scalar_subquery()))
-        .where(d.organization_id == organization_id, d.webhook_id == webhook_id)
+        .where(*wanted)
     )
 
 

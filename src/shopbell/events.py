@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -99,7 +99,7 @@ def record(
 
 
 def _take_position(tx: Connection, organization_id: int, changes: int) -> int:
-    new = _upsert(tx, feeds).values(organization_id=organization_id, last_position=1, customer_changes=changes)
+    new = upsert(tx, feeds).values(organization_id=organization_id, last_position=1, customer_changes=changes)
     moved = new.on_conflict_do_update(
         index_elements=[feeds.c.organization_id],
         set_={
@@ -112,12 +112,18 @@ def _take_position(tx: Connection, organization_id: int, changes: int) -> int:
 
 
 def _promise(tx: Connection, organization_id: int, topic: str, thread_id: int, position: int, now_ms: int) -> None:
+    """Two statements, however many webhooks: all writers of the organization wait behind the feed meanwhile."""
     c = webhook_subscriptions.c
-    subscribed = select(c.webhook_id).where(c.organization_id == organization_id, c.topic == topic)
-    for webhook_id in tx.scalars(subscribed.order_by(c.webhook_id)).all():
-        key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": thread_id}
-        tx.execute(insert(deliveries).values(**key, position=position, state="waiting", created_at_ms=now_ms))
-        queue = _upsert(tx, delivery_queues).values(**key, background=0, position=position, due_at_ms=now_ms)
+    subscribed = select(
+        *(c.organization_id, c.webhook_id, literal(thread_id), literal(position), literal("waiting"), literal(now_ms))
+    ).where(c.organization_id == organization_id, c.topic == topic)
+    names = ["organization_id", "webhook_id", "thread_id", "position", "state", "created_at_ms"]
+    promised = insert(deliveries).from_select(names, subscribed).returning(deliveries.c.webhook_id)
+    # Those that were promised, and not those subscribed by now; sorted, so that two never wait in a circle.
+    key = {"organization_id": organization_id, "thread_id": thread_id, "background": 0, "position": position}
+    queues = [key | {"webhook_id": webhook_id, "due_at_ms": now_ms} for webhook_id in sorted(tx.scalars(promised))]
+    if queues:
+        queue = upsert(tx, delivery_queues).values(queues)
         # As in promise_statements.py: changes nothing, and waits for whoever takes the row away.
         tx.execute(
             queue.on_conflict_do_update(
@@ -128,6 +134,9 @@ def _promise(tx: Connection, organization_id: int, topic: str, thread_id: int, p
         )
 
 
-def _upsert(tx: Connection, table: Table) -> Any:
-    """Both engines spell it alike, but SQLAlchemy has one class for each."""
+def upsert(tx: Connection, table: Table) -> Any:
+    """An insert that may say what becomes of rows that are there already.
+
+    Both engines spell it alike, but SQLAlchemy has one class for each.
+    """
     return sqlite_insert(table) if tx.dialect.name == "sqlite" else postgresql_insert(table)

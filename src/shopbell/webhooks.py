@@ -1,7 +1,6 @@
 """Webhooks: who is told of events, where, and with which secrets. Owns their table and that of their subscriptions.
 
-Locks are taken in one order: the webhook's row, then its organization's feed, then its queues. With the feed's lock no
-new delivery can come between the statements that empty or fill the queues.
+Locks are taken in one order: the webhook's row, then its organization's feed, then its queues (``backlog.py``).
 """
 
 import base64
@@ -10,17 +9,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from shopbell.errors import CommandError, Conflict, NotFound
+from shopbell import backlog
+from shopbell.errors import CommandError, Conflict, NotFound, SettingsError
 from shopbell.extra_headers import ExtraHeader, as_text, from_text
 from shopbell.outbound.targets import parse_url
 from shopbell.sealing import Seals
 from shopbell.storage.delivery_schema import (
     WEBHOOK_TOPICS,
-    deliveries,
-    delivery_queues,
-    feeds,
     webhook_subscriptions,
     webhooks,
 )
@@ -45,7 +42,8 @@ class Webhook:
 
     Args:
         topics: what it is told of, of ``messages`` and ``transfers``.
-        extra_header_names: the headers that are sent beside ours; their values are shown to nobody.
+        extra_header_names: the headers that are sent beside ours; their values are shown to nobody. None where they
+            were sealed under a key that this installation does not have.
         failing_since_ms: the first failed attempt after the last success.
         disabled_reason: ``failing`` or ``gone`` where Shopbell itself switched it off; its events are held.
         old_secret_expires_at_ms: until when the former secret signs beside the present one.
@@ -57,7 +55,7 @@ class Webhook:
     enabled: bool
     topics: tuple[str, ...]
     payload_version: str
-    extra_header_names: tuple[str, ...]
+    extra_header_names: tuple[str, ...] | None
     created_at_ms: int
     failing_since_ms: int | None
     disabled_reason: str | None
@@ -183,11 +181,13 @@ def update_webhook(
     """Change what is given of a webhook.
 
     Another scheme, host or port takes the extra headers away unless they are given again: whoever may edit a webhook
-    could otherwise send its secrets to himself. Switched off by hand, it forgets what waits for it; switched on after
-    Shopbell had switched it off, it gets what was held, in order.
+    could otherwise send its secrets to himself. Switched off by hand, it forgets what waits for it, a piece of it here
+    and what is left by ``skip_waiting``; switched on after Shopbell had switched it off, it gets what was held, in
+    order.
 
     Raises:
         NotFound: 404.
+        Conflict: 409; it is switched on while more is left to be forgotten than one transaction may.
     """
     before = _row(tx, organization_id, webhook_id, lock=True)
     columns: dict[str, Any] = {}
@@ -212,14 +212,16 @@ def update_webhook(
     _subscribe(tx, after)
     if not _receives(before) or not _receives(after):
         # Until now, too: a message that was under way when it was switched off may have left something.
-        _skip_waiting(tx, after, now_ms)
+        is_left = backlog.skip(tx, organization_id, webhook_id, now_ms=now_ms)
+        if is_left and _receives(after):
+            raise Conflict("What waited for the webhook is still being put aside; enable it in a few minutes.")
     elif after.enabled and not before.enabled:
-        _release(tx, after, now_ms)
+        backlog.release(tx, organization_id, webhook_id, now_ms=now_ms)
     return after
 
 
 def delete_webhook(tx: Connection, organization_id: int, webhook_id: int, seals: Seals, *, now_ms: int) -> None:
-    """Delete a webhook: its secrets at once, its log when its time has come.
+    """Delete a webhook: its secrets at once, its log when its time has come, what is left to wait by ``skip_waiting``.
 
     Raises:
         NotFound: 404.
@@ -237,7 +239,27 @@ def delete_webhook(tx: Connection, organization_id: int, webhook_id: int, seals:
         )
     )
     tx.execute(_subscriptions_of(before))
-    _skip_waiting(tx, before, now_ms)
+    backlog.skip(tx, organization_id, webhook_id, now_ms=now_ms)
+
+
+def skip_waiting(tx: Connection, organization_id: int, webhook_id: int, *, now_ms: int) -> bool:
+    """Put aside a piece of what still waits for a webhook that its owner switched off or deleted.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose webhook it is.
+        webhook_id: the webhook; nothing is done for one that gets deliveries, or that does not exist.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        Whether more waits.
+    """
+    c = webhooks.c
+    this = select(webhooks).where(c.organization_id == organization_id, c.id == webhook_id)
+    row = tx.execute(this.with_for_update(key_share=True)).first()
+    if row is None or _receives(row):
+        return False
+    return backlog.skip(tx, organization_id, webhook_id, now_ms=now_ms)
 
 
 def rotate_secret(tx: Connection, organization_id: int, webhook_id: int, seals: Seals, *, now_ms: int) -> str:
@@ -290,7 +312,6 @@ def _row(tx: Connection, organization_id: int, webhook_id: int, *, lock: bool = 
 
 
 def _webhook(row: Row[Any], seals: Seals) -> Webhook:
-    headers = () if row.sealed_extra_headers is None else from_text(seals.open(row.sealed_extra_headers))
     return Webhook(
         organization_id=row.organization_id,
         id=row.id,
@@ -298,12 +319,20 @@ def _webhook(row: Row[Any], seals: Seals) -> Webhook:
         enabled=row.enabled,
         topics=tuple(row.topics.split()),
         payload_version=row.payload_version,
-        extra_header_names=tuple(header.name for header in headers),
+        extra_header_names=_names_of(row.sealed_extra_headers, seals),
         created_at_ms=row.created_at_ms,
         failing_since_ms=row.failing_since_ms,
         disabled_reason=row.disabled_reason,
         old_secret_expires_at_ms=row.old_secret_expires_at_ms,
     )
+
+
+def _names_of(sealed: str | None, seals: Seals) -> tuple[str, ...] | None:
+    """One webhook whose key is lost must not hide the others, nor keep its owner from giving it new secrets."""
+    try:
+        return () if sealed is None else tuple(header.name for header in from_text(seals.open(sealed)))
+    except SettingsError:
+        return None
 
 
 def _one(organization_id: int, webhook_id: int) -> Any:
@@ -338,37 +367,3 @@ def _subscribe(tx: Connection, webhook: Webhook) -> None:
             for topic in webhook.topics
         ]
         tx.execute(insert(webhook_subscriptions), wanted)
-
-
-def _skip_waiting(tx: Connection, webhook: Webhook, now_ms: int) -> None:
-    _lock_queues(tx, webhook)
-    d = deliveries.c
-    tx.execute(delete(delivery_queues).where(*_of(delivery_queues, webhook)))
-    waiting = update(deliveries).where(*_of(deliveries, webhook), d.state == "waiting")
-    tx.execute(waiting.values(state="skipped", settled_at_ms=now_ms))
-
-
-def _release(tx: Connection, webhook: Webhook, now_ms: int) -> None:
-    """Begin anew with all that is held: each conversation from its first event on, with the whole schedule."""
-    _lock_queues(tx, webhook)
-    d = deliveries.c
-    held = (*_of(deliveries, webhook), d.state == "waiting")
-    tx.execute(update(deliveries).where(*held).values(step=0, first_attempt_at_ms=None))
-    tx.execute(delete(delivery_queues).where(*_of(delivery_queues, webhook)))
-    first = (
-        select(d.organization_id, d.webhook_id, d.thread_id, literal(0), func.min(d.position), literal(now_ms))
-        .where(*held)
-        .group_by(d.organization_id, d.webhook_id, d.thread_id)
-    )
-    names = ["organization_id", "webhook_id", "thread_id", "background", "position", "due_at_ms"]
-    tx.execute(insert(delivery_queues).from_select(names, first))
-
-
-def _lock_queues(tx: Connection, webhook: Webhook) -> None:
-    tx.execute(select(feeds).where(feeds.c.organization_id == webhook.organization_id).with_for_update())
-    queues = select(delivery_queues.c.position).where(*_of(delivery_queues, webhook))
-    tx.execute(queues.order_by(delivery_queues.c.thread_id, delivery_queues.c.background).with_for_update())
-
-
-def _of(table: Table, webhook: Webhook) -> tuple[Any, Any]:
-    return table.c.organization_id == webhook.organization_id, table.c.webhook_id == webhook.id

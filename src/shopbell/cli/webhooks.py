@@ -133,7 +133,12 @@ def update_webhook(
         _note(tx, changed, "webhook.update", at_ms)
         return changed
 
-    _show(write(work), json=json)
+    if enabled:
+        _skip_waiting(webhook)
+    changed = write(work)
+    if enabled is False:
+        _skip_waiting(webhook)
+    _show(changed, json=json)
 
 
 @webhooks_app.command("delete")
@@ -196,6 +201,16 @@ def _get(tx: Connection, webhook_id: int) -> Webhook:
     return webhooks.get(tx, webhooks.organization_of(tx, webhook_id), webhook_id, _seals())
 
 
+def _skip_waiting(webhook_id: int) -> None:
+    """Put aside what waits for a webhook that is off, in pieces between which others write."""
+
+    def work(tx: Connection) -> bool:
+        return webhooks.skip_waiting(tx, webhooks.organization_of(tx, webhook_id), webhook_id, now_ms=now_ms())
+
+    while write(work):
+        pass
+
+
 def _note(tx: Connection, webhook: Webhook, action: str, at_ms: int) -> None:
     audit.record(tx, webhook.organization_id, audit.COMMAND_LINE, action, f"webhook {webhook.id}", now_ms=at_ms)
 
@@ -251,7 +266,8 @@ def _value_of(name: str) -> str:
 def _as_json(webhook: Webhook) -> dict[str, Any]:
     members = as_json(webhook)
     members["subscribedEvents"] = list(members.pop("topics"))
-    members["extraHeaders"] = [{"name": name, "set": True} for name in members.pop("extraHeaderNames")]
+    names = members.pop("extraHeaderNames")
+    members["extraHeaders"] = None if names is None else [{"name": name, "set": True} for name in names]
     return members
 
 
@@ -259,6 +275,11 @@ def _state(webhook: Webhook) -> str:
     if webhook.enabled:
         return "enabled"
     return f"disabled: {webhook.disabled_reason}" if webhook.disabled_reason else "disabled"
+
+
+def _headers_of(webhook: Webhook) -> str:
+    names = webhook.extra_header_names
+    return "unknown: encrypted under another secret key" if names is None else ", ".join(names)
 
 
 def _show(webhook: Webhook, secret: str | None = None, *, json: bool) -> None:
@@ -272,7 +293,7 @@ def _show(webhook: Webhook, secret: str | None = None, *, json: bool) -> None:
             ("url", webhook.url),
             ("events", " ".join(webhook.topics)),
             ("payload", webhook.payload_version),
-            ("headers", ", ".join(webhook.extra_header_names)),
+            ("headers", _headers_of(webhook)),
             ("state", _state(webhook)),
             ("failing since", iso(webhook.failing_since_ms)),
             ("old secret until", iso(webhook.old_secret_expires_at_ms)),

@@ -20,6 +20,7 @@ class Webhook:
     """One receiver of events.
 
     Args:
+        extra_headers: None where they were encrypted under a secret key that the server no longer has.
         disabled_reason: ``failing`` or ``gone`` where the server itself switched it off; its events are held.
         failing_since_ms: the first failure since the last success, in Unix milliseconds.
         created_at_ms: in Unix milliseconds.
@@ -30,7 +31,7 @@ class Webhook:
     enabled: bool
     subscribed_events: tuple[str, ...]
     payload_version: str
-    extra_headers: tuple[HeaderName, ...]
+    extra_headers: tuple[HeaderName, ...] | None
     disabled_reason: str | None
     failing_since_ms: int | None = named("failingSince")
     created_at_ms: int = named("createdAt")
