@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, and_, select
 
 from shopbell import customers
-from shopbell.storage.schema import attachments, blocked_messages, customer_identities, messages, threads
+from shopbell.storage.schema import attachments, blocked_messages, customer_identities, messages
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,10 +35,10 @@ def begin(tx: Connection, organization_id: int, customer_id: int) -> dict[str, A
     """
     customer = customers.find(tx, organization_id, customer_id)
     ids = customers.with_merged(tx, organization_id, customer.id)
-    t = threads.c
-    query = select(threads).where(t.organization_id == organization_id, t.customer_id.in_(ids)).order_by(t.id)
     i = customer_identities.c
-    known = select(customer_identities).where(i.organization_id == organization_id, i.customer_id == customer.id)
+    known = select(customer_identities).where(
+        customers.of_customers(customer_identities, organization_id, [customer.id])
+    )
     return {
         "exportedAt": time.time_ns() // 1_000_000,
         "customer": {
@@ -66,7 +66,7 @@ def begin(tx: Connection, organization_id: int, customer_id: int) -> dict[str, A
                 "createdAt": row.created_at_ms,
                 "updatedAt": row.updated_at_ms,
             }
-            for row in tx.execute(query)
+            for row in customers.threads_of(tx, organization_id, ids)
         ],
     }
 
@@ -140,7 +140,7 @@ def _unseen(tx: Connection, organization_id: int, customer_id: int, after: int) 
     b = blocked_messages.c
     query = (
         select(blocked_messages)
-        .where(b.organization_id == organization_id, b.customer_id == customer_id, b.id > after)
+        .where(customers.of_customers(blocked_messages, organization_id, [customer_id]), b.id > after)
         .order_by(b.id)
         .limit(PAGE_ROWS)
     )

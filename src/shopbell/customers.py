@@ -8,9 +8,9 @@ one, never one that was merged in its turn.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Table, and_, func, or_, select, update
 
 from shopbell import events
 from shopbell.errors import CommandError, Conflict, NotFound
@@ -96,22 +96,50 @@ def get(tx: Connection, customer_id: int) -> Customer:
 def identities_of(tx: Connection, customer: Customer) -> list[Identity]:
     """What a customer is known by, e-mail addresses before phone numbers."""
     c = customer_identities.c
-    query = (
-        select(c.kind, c.value, c.shown)
-        .where(c.organization_id == customer.organization_id, c.customer_id == customer.id)
-        .order_by(c.kind, c.value)
-    )
+    his = of_customers(customer_identities, customer.organization_id, [customer.id])
+    query = select(c.kind, c.value, c.shown).where(his).order_by(c.kind, c.value)
     return [Identity(**row) for row in tx.execute(query).mappings()]
+
+
+def of_customers(table: Table, organization_id: int, customer_ids: Sequence[int]) -> ColumnElement[bool]:
+    """Which rows are these customers', in a table with an index that customers lead: their identities, what they sent
+    while they were blocked."""
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+    return and_(table.c.organization_id + 0 == organization_id, table.c.customer_id.in_(customer_ids))
+
+
+def threads_of(tx: Connection, organization_id: int, customer_ids: Sequence[int]) -> list[Row[Any]]:
+    """The threads of these customers, by ascending id; those that nobody has seen, too."""
+    c = threads.c
+    query = (
+        select(threads)
+        .where(c.organization_id == organization_id, c.customer_id.in_(customer_ids))
+        # In the order of the key, or SQLite thinks no more of this key than of the organization alone.
+        .order_by(c.customer_id, c.business_id)
+    )
+    return sorted(tx.execute(query), key=lambda row: row.id)
+
+
+def lock_threads(tx: Connection, organization_id: int, customer_ids: Sequence[int]) -> list[int]:
+    """Lock the threads of these customers, in the order in which everybody locks them.
+
+    Returns:
+        Their ids, ascending.
+    """
+    c = threads.c
+    ids = [row.id for row in threads_of(tx, organization_id, customer_ids)]
+    query = select(c.id).where(c.organization_id == organization_id, c.id.in_(ids)).order_by(c.id)
+    return list(tx.scalars(query.with_for_update()))
 
 
 def possible_duplicates_of(tx: Connection, customer: Customer) -> list[int]:
     """The ids of other customers that may be the same person, in ascending order."""
     c = possible_duplicates.c
-    query = select(c.customer_id, c.other_customer_id).where(
-        c.organization_id == customer.organization_id,
-        or_(c.customer_id == customer.id, c.other_customer_id == customer.id),
+    sides = ((c.customer_id, c.other_customer_id), (c.other_customer_id, c.customer_id))
+    queries = (
+        select(other).where(c.organization_id == customer.organization_id, one == customer.id) for one, other in sides
     )
-    return sorted(({*pair} - {customer.id}).pop() for pair in tx.execute(query))
+    return sorted(id_ for query in queries for id_ in tx.scalars(query))
 
 
 def find(tx: Connection, organization_id: int, customer_id: int) -> Customer:
@@ -178,19 +206,10 @@ def profile(tx: Connection, organization_id: int, customer_id: int) -> Profile:
         NotFound: 404.
     """
     customer = find(tx, organization_id, customer_id)
-    c = threads.c
-    latest = (
-        select(c.channel)
-        .where(
-            c.organization_id == organization_id,
-            c.customer_id.in_(with_merged(tx, organization_id, customer.id)),
-            c.last_sequence > 0,
-        )
-        .order_by(c.updated_at_ms.desc(), c.id.desc())
-        .limit(1)
-    )
+    all_threads = threads_of(tx, organization_id, with_merged(tx, organization_id, customer.id))
+    seen = [(row.updated_at_ms, row.id, row.channel) for row in all_threads if row.last_sequence > 0]
     identities = _identities(tx, organization_id, [customer.id]).get(customer.id, [])
-    return Profile(customer, identities, tx.scalar(latest) or _DEFAULT_CHANNEL)
+    return Profile(customer, identities, max(seen)[2] if seen else _DEFAULT_CHANNEL)
 
 
 def update_profile(tx: Connection, organization_id: int, customer_id: int, changes: Mapping[str, str]) -> None:
@@ -264,7 +283,7 @@ def search(
     )
     for kind, value in (("email", email), ("phone", phone)):
         if value is not None:
-            query = query.where(_known_by(kind, value))
+            query = query.where(c.id == _known_by(organization_id, kind, value))
     if name is not None:
         query = query.where(_is_called(name))
     if before_id is not None:
@@ -274,14 +293,10 @@ def search(
     return [Profile(customer, identities.get(customer.id, []), _DEFAULT_CHANNEL) for customer in found]
 
 
-def _known_by(kind: str, value: str) -> ColumnElement[bool]:
+def _known_by(organization_id: int, kind: str, value: str) -> ScalarSelect[int]:
     i = customer_identities.c
-    return exists().where(
-        i.organization_id == customers.c.organization_id,
-        i.kind == kind,
-        i.value == value,
-        i.customer_id == customers.c.id,
-    )
+    query = select(i.customer_id).where(i.organization_id == organization_id, i.kind == kind, i.value == value)
+    return query.scalar_subquery()
 
 
 def _is_called(name: str) -> ColumnElement[bool]:
@@ -304,7 +319,7 @@ def _identities(tx: Connection, organization_id: int, customer_ids: Sequence[int
     c = customer_identities.c
     query = (
         select(c.customer_id, c.kind, c.value, c.shown)
-        .where(c.organization_id == organization_id, c.customer_id.in_(customer_ids))
+        .where(of_customers(customer_identities, organization_id, customer_ids))
         .order_by(c.customer_id, c.merge_id.is_not(None), c.created_at_ms, c.kind, c.value)
     )
     found: dict[int, list[Identity]] = {}

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, delete, exists, select, text, tuple_, update
 
-from shopbell import audit, customers, events
-from shopbell.storage.delivery_schema import deliveries, delivery_attempts, delivery_queues, webhooks
+from shopbell import audit, customers, delivery_texts, events
+from shopbell.storage.delivery_schema import deliveries, delivery_queues, webhooks
 from shopbell.storage.schema import (
     attachments,
     blocked_messages,
@@ -21,15 +21,11 @@ from shopbell.storage.schema import (
     idempotency_keys,
     messages,
     possible_duplicates,
-    threads,
 )
 from shopbell.storage.schema import customers as customers_table
 
 BATCH_ROWS = 1_000
 """Most rows that a transaction changes."""
-
-_LOG_ROWS = 5_000
-"""Most deliveries that a transaction looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class Person:
     thread_ids: tuple[int, ...]
 
 
-Place = tuple[int, ...]
+Place = tuple[int | str, ...]
 """Up to where a piece has come; empty before the first."""
 
 Wipe = Callable[[Connection, int, Person, Place], Place | None]
@@ -64,16 +60,19 @@ def forget(tx: Connection, organization_id: int, customer_id: int, actor: str) -
     """
     customer = customers.lock(tx, organization_id, customer_id)
     ids = customers.with_merged(tx, organization_id, customer.id)
-    t = threads.c
-    his_threads = select(t.id).where(t.organization_id == organization_id, t.customer_id.in_(ids)).order_by(t.id)
-    person = Person(tuple(ids), tuple(tx.scalars(his_threads.with_for_update())))
+    person = Person(tuple(ids), tuple(customers.lock_threads(tx, organization_id, ids)))
     if customer.erased_at_ms is not None:
         return person
     now_ms = time.time_ns() // 1_000_000
-    i, c, d = customer_identities.c, customers_table.c, possible_duplicates.c
-    tx.execute(delete(customer_identities).where(i.organization_id == organization_id, i.customer_id.in_(ids)))
-    pairs = or_(d.customer_id.in_(ids), d.other_customer_id.in_(ids))
-    tx.execute(delete(possible_duplicates).where(d.organization_id == organization_id, pairs))
+    c, d = customers_table.c, possible_duplicates.c
+    tx.execute(delete(customer_identities).where(customers.of_customers(customer_identities, organization_id, ids)))
+    tx.execute(delete(possible_duplicates).where(d.organization_id == organization_id, d.customer_id.in_(ids)))
+    for id_ in ids:
+        beside = tx.scalars(
+            select(d.customer_id).where(d.organization_id == organization_id, d.other_customer_id == id_)
+        ).all()
+        pairs = and_(d.organization_id == organization_id, d.customer_id.in_(beside), d.other_customer_id == id_)
+        tx.execute(delete(possible_duplicates).where(pairs))
     nothing = dict.fromkeys((*customers.PROFILE_FIELDS, "locale"))
     tx.execute(
         update(customers_table)
@@ -85,24 +84,37 @@ def forget(tx: Connection, organization_id: int, customer_id: int, actor: str) -
     return person
 
 
-def _skip_deliveries(tx: Connection, organization_id: int, person: Person, _: Place) -> None:
+def _skip_deliveries(tx: Connection, organization_id: int, person: Person, _: Place) -> Place | None:
     """What was not delivered yet is not delivered any more."""
     q, d, w = delivery_queues.c, deliveries.c, webhooks.c
-    queues = and_(q.organization_id == organization_id, q.thread_id.in_(person.thread_ids))
+    webhook_ids = tx.scalars(select(w.id).where(w.organization_id == organization_id).order_by(w.id)).all()
+    queues = and_(
+        q.organization_id == organization_id, q.webhook_id.in_(webhook_ids), q.thread_id.in_(person.thread_ids)
+    )
     # Whoever changes a delivery that waits holds its queue.
     tx.execute(select(q.position).where(queues).order_by(*delivery_queues.primary_key.columns).with_for_update()).all()
-    of_organization = select(w.id).where(w.organization_id == organization_id)
-    tx.execute(
-        update(deliveries)
+    # The last ones first: a queue names the first of those that wait in it, and goes with that one. The zero and the
+    # spelled out state are the way to the index of those that wait.
+    waiting = (
+        select(d.webhook_id, d.position)
         .where(
-            d.organization_id == organization_id,
-            d.webhook_id.in_(of_organization),
+            d.organization_id + 0 == organization_id,
+            d.webhook_id.in_(webhook_ids),
             d.thread_id.in_(person.thread_ids),
-            d.state == "waiting",
+            text("deliveries.state = 'waiting'"),
         )
-        .values(state="skipped", settled_at_ms=time.time_ns() // 1_000_000, body=None)
+        .order_by(d.webhook_id.desc(), d.thread_id.desc(), d.position.desc())
+        .limit(BATCH_ROWS)
     )
-    tx.execute(delete(delivery_queues).where(queues))
+    positions: dict[int, list[int]] = {}
+    for webhook_id, position in tx.execute(waiting):
+        positions.setdefault(webhook_id, []).append(position)
+    now_ms = time.time_ns() // 1_000_000
+    for webhook_id, some in positions.items():
+        these = and_(d.organization_id == organization_id, d.webhook_id == webhook_id, d.position.in_(some))
+        tx.execute(update(deliveries).where(these).values(state="skipped", settled_at_ms=now_ms))
+        tx.execute(delete(delivery_queues).where(queues, q.webhook_id == webhook_id, q.position.in_(some)))
+    return () if positions else None
 
 
 def _empty_messages(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
@@ -144,7 +156,7 @@ def _delete_unseen(tx: Connection, organization_id: int, person: Person, _: Plac
     b = blocked_messages.c
     some = (
         select(b.id)
-        .where(b.organization_id == organization_id, b.customer_id.in_(person.customer_ids))
+        .where(customers.of_customers(blocked_messages, organization_id, person.customer_ids))
         .order_by(b.id)
         .limit(BATCH_ROWS)
     )
@@ -153,41 +165,30 @@ def _delete_unseen(tx: Connection, organization_id: int, person: Person, _: Plac
     return (ids[-1],) if ids else None
 
 
-def _empty_deliveries(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
+def _empty_deliveries(tx: Connection, organization_id: int, person: Person, _: Place) -> Place | None:
     """What webhooks were sent, and how they answered: the log keeps when, and what came of it."""
-    d, a = deliveries.c, delivery_attempts.c
-    query = (
-        select(d.webhook_id, d.position, d.thread_id)
-        .where(d.organization_id == organization_id)
-        .order_by(d.webhook_id, d.position)
-        .limit(_LOG_ROWS)
-    )
-    if after:
-        query = query.where(tuple_(d.webhook_id, d.position) > after)
-    rows = tx.execute(query).all()
-    his = set(person.thread_ids)
-    keys = [(row.webhook_id, row.position) for row in rows if row.thread_id in his]
-    for start in range(0, len(keys), BATCH_ROWS):
-        some = keys[start : start + BATCH_ROWS]
-        tx.execute(
-            update(deliveries)
-            .where(d.organization_id == organization_id, tuple_(d.webhook_id, d.position).in_(some))
-            .values(body=None)
-        )
-        tx.execute(
-            update(delivery_attempts)
-            .where(a.organization_id == organization_id, tuple_(a.webhook_id, a.position).in_(some))
-            .values(answer=None)
-        )
-    return (rows[-1].webhook_id, rows[-1].position) if rows else None
+    return () if delivery_texts.empty(tx, organization_id, person.thread_ids, limit=BATCH_ROWS) else None
 
 
-def _forget_keys(tx: Connection, organization_id: int, person: Person, _: Place) -> None:
+def _forget_keys(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
     """What was sent can be guessed from its hash."""
     k, m = idempotency_keys.c, messages.c
-    said = select(m.id).where(m.organization_id == organization_id, m.thread_id.in_(person.thread_ids))
-    answered = or_(k.result_id.in_(person.thread_ids), k.result_id.in_(said))
-    tx.execute(delete(idempotency_keys).where(k.organization_id == organization_id, answered))
+    place = tuple_(k.token_id, k.route, k.key)
+    of_organization = k.organization_id == organization_id
+    query = select(k.token_id, k.route, k.key, k.result_id).where(of_organization).order_by(k.token_id, k.route, k.key)
+    if after:
+        query = query.where(place > after)
+    rows = tx.execute(query.limit(BATCH_ROWS)).all()
+    said = (
+        select(m.id)
+        .where(m.organization_id == organization_id, m.id.in_([row.result_id for row in rows]))
+        .where(m.thread_id.in_(person.thread_ids))
+        .order_by(m.id)  # or SQLite would look among all messages of the conversations
+    )
+    answered = {*person.thread_ids, *tx.scalars(said)}
+    keys = [tuple(row[:3]) for row in rows if row.result_id in answered]
+    tx.execute(delete(idempotency_keys).where(of_organization, place.in_(keys)))
+    return tuple(rows[-1][:3]) if rows else None
 
 
 WIPES: tuple[Wipe, ...] = (_skip_deliveries, _empty_messages, _delete_unseen, _empty_deliveries, _forget_keys)

@@ -110,7 +110,7 @@ def merge(
     kept, other = rows[kept_id], rows[other_customer_id]
     if kept.merged_into_id is not None:
         raise Conflict("Somebody merged this customer meanwhile; look again.", "The customer was merged meanwhile")
-    _lock_threads(tx, organization_id, [kept.id, other.id])
+    customers.lock_threads(tx, organization_id, [kept.id, other.id])
     plan = _plan(tx, kept, other)
     now_ms = time.time_ns() // 1_000_000
     merge_id = take_id(tx)
@@ -148,11 +148,7 @@ def _plan(tx: Connection, kept: Customer, other: Customer) -> Plan:
             "One of the two is blocked and the other is not; block or unblock one of them first.",
             "Only one of the two customers is blocked",
         )
-    t = threads.c
-    query = select(t.id, t.customer_id, t.business_id, t.last_sequence).where(
-        t.organization_id == kept.organization_id, t.customer_id.in_([kept.id, other.id])
-    )
-    rows = tx.execute(query.order_by(t.id)).all()
+    rows = customers.threads_of(tx, kept.organization_id, [kept.id, other.id])
     taken = {row.business_id for row in rows if row.customer_id == kept.id}
     # A thread that nobody ever saw moves, too, but is nobody's business.
     others = [row for row in rows if row.customer_id == other.id and row.last_sequence > 0]
@@ -166,30 +162,25 @@ def _plan(tx: Connection, kept: Customer, other: Customer) -> Plan:
     )
 
 
-def _lock_threads(tx: Connection, organization_id: int, customer_ids: Sequence[int]) -> None:
-    t = threads.c
-    query = select(t.id).where(t.organization_id == organization_id, t.customer_id.in_(customer_ids))
-    tx.execute(query.order_by(t.id).with_for_update()).all()
-
-
 def _move(tx: Connection, plan: Plan, merge_id: int) -> None:
     kept, other = plan.kept, plan.merged
     i, t, c, d = customer_identities.c, threads.c, customers_table.c, possible_duplicates.c
     organization_id = kept.organization_id
     tx.execute(
         update(customer_identities)
-        .where(i.organization_id == organization_id, i.customer_id == other.id)
+        .where(customers.of_customers(customer_identities, organization_id, [other.id]))
         .values(customer_id=kept.id, merge_id=func.coalesce(i.merge_id, merge_id))
     )
-    taken = select(t.business_id).where(t.organization_id == organization_id, t.customer_id == kept.id)
+    taken = {row.business_id for row in customers.threads_of(tx, organization_id, [kept.id])}
+    his = customers.threads_of(tx, organization_id, [other.id])
     tx.execute(
         update(threads)
-        .where(t.organization_id == organization_id, t.customer_id == other.id, t.business_id.not_in(taken))
+        .where(t.organization_id == organization_id, t.id.in_([row.id for row in his if row.business_id not in taken]))
         .values(customer_id=kept.id, merge_id=func.coalesce(t.merge_id, merge_id))
     )
     tx.execute(
         update(customers_table)
-        .where(c.organization_id == organization_id, (c.id == other.id) | (c.merged_into_id == other.id))
+        .where(c.organization_id == organization_id, c.id.in_(customers.with_merged(tx, organization_id, other.id)))
         .values(merged_into_id=kept.id)
     )
     if plan.filled_fields:
@@ -227,7 +218,7 @@ def undo(tx: Connection, organization_id: int, merge_id: int, actor: str) -> Non
     by_id = {row.id: row for row in rows}
     kept, merged = by_id[done.kept_customer_id], by_id[done.merged_customer_id]
     _check_undo(done, kept, merged, now_ms)
-    _lock_threads(tx, organization_id, [kept.id, merged.id])
+    customers.lock_threads(tx, organization_id, [kept.id, merged.id])
     merge_ids, customer_ids = _under(tx, organization_id, merged.id)
     _give_back(tx, kept, merged, done, merge_ids, customer_ids)
     tx.execute(
@@ -274,22 +265,22 @@ def _give_back(
     tx: Connection, kept: Customer, merged: Customer, done: Merge, merge_ids: list[int], customer_ids: list[int]
 ) -> None:
     organization_id = kept.organization_id
-    t, c = threads.c, customers_table.c
-    his = select(t.business_id).where(t.organization_id == organization_id, t.customer_id == merged.id)
-    for table in (threads, customer_identities):
-        mine = (
-            (table.c.organization_id == organization_id)
-            & (table.c.customer_id == kept.id)
-            & table.c.merge_id.in_([done.id, *merge_ids])
+    c = customers_table.c
+    moved = {done.id, *merge_ids}
+    returning = [row for row in customers.threads_of(tx, organization_id, [kept.id]) if row.merge_id in moved]
+    his = {row.business_id for row in customers.threads_of(tx, organization_id, [merged.id])}
+    if any(row.business_id in his for row in returning):
+        raise Conflict(
+            "A conversation cannot return: its customer has another one with the same business by now.",
+            "A conversation that moved conflicts with another one now",
         )
-        if table is threads and tx.execute(select(t.id).where(mine, t.business_id.in_(his))).first() is not None:
-            raise Conflict(
-                "A conversation cannot return: its customer has another one with the same business by now.",
-                "A conversation that moved conflicts with another one now",
-            )
+    of_threads = (threads.c.organization_id == organization_id) & threads.c.id.in_([row.id for row in returning])
+    of_identities = customers.of_customers(customer_identities, organization_id, [kept.id])
+    for table, mine in ((threads, of_threads), (customer_identities, of_identities)):
         # What an earlier merge had brought him goes on to bear that merge's id.
         left = case((table.c.merge_id == done.id, null()), else_=table.c.merge_id)
-        tx.execute(update(table).where(mine).values(customer_id=merged.id, merge_id=left))
+        back = update(table).where(mine, table.c.merge_id.in_(moved))
+        tx.execute(back.values(customer_id=merged.id, merge_id=left))
     ours = c.organization_id == organization_id
     tx.execute(update(customers_table).where(ours, c.id.in_(customer_ids)).values(merged_into_id=merged.id))
     # Who is blocked is blocked by what he is known by: that does not change by coming and going.

@@ -1,15 +1,17 @@
 """How long messages and events are kept: what is older than an organization wants goes, in small batches.
 
 A conversation stays when its messages go, with its status and its place in the numbering. A webhook delivery of a
-message that is gone is skipped; an event stays as long as a delivery of it waits. The files of messages that are gone
-go a day later, as all files do that no message carries (``attachment_sweep.py``).
+message that is gone is skipped, and the log of deliveries loses its text; an event stays as long as a delivery of it
+waits. The files of messages that are gone go a day later, as all files do that no message carries
+(``attachment_sweep.py``).
 """
 
 import asyncio
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, delete, or_, select
+from sqlalchemy import Connection, Table, delete, or_, select, tuple_
 
+from shopbell import delivery_texts
 from shopbell.storage.database import Database
 from shopbell.storage.delivery_schema import deliveries, events, webhooks
 from shopbell.storage.schema import blocked_messages, messages, organizations
@@ -89,7 +91,7 @@ async def sweep(database: Database, *, now_ms: int) -> int:
 
 
 def sweep_messages(tx: Connection, table: Table, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
-    """Delete an organization's oldest messages, at most 500.
+    """Delete an organization's oldest messages, at most 500, and what was sent of them to webhooks.
 
     Args:
         tx: the transaction.
@@ -103,16 +105,23 @@ def sweep_messages(tx: Connection, table: Table, organization_id: int, days: int
         return Swept(0, None)
     # Ids grow with time, and there is an index on them: no other is needed to find the oldest.
     c = table.c
+    # By its key, or SQLite would look for the rows of each batch among all that the organization has.
+    key = [column for column in table.primary_key.columns if column is not c.organization_id]
     oldest = (
-        select(c.id, c.created_at_ms)
+        select(c.id, c.created_at_ms, *key)
         .where(c.organization_id == organization_id, c.id > after)
         .order_by(c.id)
         .limit(BATCH_ROWS)
     )
-    old = [id_ for id_, created_at_ms in tx.execute(oldest) if created_at_ms < now_ms - days * DAY_MS]
-    if old:
-        tx.execute(delete(table).where(c.organization_id == organization_id, c.id.in_(old)))
-    return Swept(len(old), old[-1] if len(old) == BATCH_ROWS else None)
+    old = [row for row in tx.execute(oldest) if row.created_at_ms < now_ms - days * DAY_MS]
+    if not old:
+        return Swept(0, None)
+    tx.execute(delete(table).where(c.organization_id == organization_id, tuple_(*key).in_([row[2:] for row in old])))
+    if table is messages:
+        threads, until_ms = sorted({row.thread_id for row in old}), max(row.created_at_ms for row in old)
+        while delivery_texts.empty(tx, organization_id, threads, until_ms=until_ms, limit=BATCH_ROWS):
+            pass
+    return Swept(len(old), old[-1].id if len(old) == BATCH_ROWS else None)
 
 
 def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
