@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from harness.installation import SECRET_KEY, Installation
 from harness.outbox import DAY_MS, MINUTE_MS, RULES, SEALS, Outbox
 from harness.world import World
 from shopbell import webhooks
 from shopbell.outbox.claims import Rules, look
-from shopbell.outbox.log import forget, give_up_held
 from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, TryAgain
 from shopbell.settings import Settings
 from shopbell.storage.open import open_database
@@ -255,43 +255,6 @@ def test_a_success_forgets_the_failures_before_it(outbox: Outbox) -> None:
     assert (row["failing_since_ms"], row["failures"]) == (None, 0)
 
 
-def test_what_is_held_longer_than_the_log_is_kept_is_given_up(outbox: Outbox) -> None:
-    webhook_id = outbox.webhook()
-    thread = outbox.thread()
-    old = [outbox.transfer(thread), outbox.transfer(thread)]
-    outbox.now_ms += 31 * DAY_MS
-    young = outbox.transfer(thread)
-    change = outbox.installation.database.change
-
-    def give_up() -> bool:
-        before_ms = outbox.now_ms - 30 * DAY_MS
-        return outbox.database.write_now(give_up_held, before_ms=before_ms, now_ms=outbox.now_ms)
-
-    assert not give_up(), "it is enabled: its own schedule decides"
-    change("UPDATE webhooks SET enabled = false, disabled_reason = 'failing' WHERE id = :id", id=webhook_id)
-    while give_up():
-        pass
-    assert [outbox.state(position) for position in (*old, young)] == ["exhausted", "exhausted", "waiting"]
-    assert outbox.queues() == [(0, young)]
-
-
-def test_the_old_part_of_the_log_is_deleted_and_what_waits_stays(outbox: Outbox) -> None:
-    webhook_id = outbox.webhook()
-    settled, waiting = outbox.transfer(outbox.thread()), outbox.transfer(outbox.thread())
-    for claimed in outbox.claim():
-        outbox.settle(claimed, Delivered() if claimed.position == settled else TryAgain(outbox.now_ms + 40 * DAY_MS))
-    outbox.now_ms += 31 * DAY_MS
-    young = outbox.transfer(outbox.thread())
-    (claimed,) = outbox.claim()
-    outbox.settle(claimed, Delivered())
-    key = (outbox.acme, webhook_id)
-    assert outbox.database.write_now(forget, key, 0, before_ms=outbox.now_ms - 30 * DAY_MS) is None
-    rows = outbox.installation.database.rows("SELECT position FROM deliveries ORDER BY position")
-    assert [row["position"] for row in rows] == [waiting, young]
-    rows = outbox.installation.database.rows("SELECT position FROM delivery_attempts ORDER BY position")
-    assert [row["position"] for row in rows] == [waiting, young]
-
-
 def test_what_happened_to_an_erased_customer_is_told_to_nobody(outbox: Outbox) -> None:
     outbox.webhook()
     thread = outbox.thread()
@@ -302,6 +265,35 @@ def test_what_happened_to_an_erased_customer_is_told_to_nobody(outbox: Outbox) -
     assert (taken.claimed, taken.again) == ([], True)
     assert outbox.state(position) == "skipped"
     assert outbox.queues() == []
+
+
+def test_what_was_told_once_is_told_again_when_its_event_is_no_longer_kept(outbox: Outbox) -> None:
+    outbox.webhook()
+    threads = [outbox.thread(), outbox.thread()]
+    known, of_erased = (outbox.transfer(thread) for thread in threads)
+    first, other = sorted(outbox.claim(), key=lambda one: one.position)
+    outbox.settle(first, TryAgain(outbox.now_ms))
+    outbox.settle(other, TryAgain(outbox.now_ms))
+    change = outbox.installation.database.change
+    change("DELETE FROM events")
+    change("UPDATE customers SET erased_at_ms = 1 WHERE id = :id", id=threads[1].customer_id)
+    (again,) = outbox.claim()
+    assert (again.position, again.body) == (known, first.body)
+    assert outbox.state(of_erased) == "skipped"
+
+
+def test_a_body_that_cannot_be_made_holds_up_no_others(outbox: Outbox) -> None:
+    outbox.webhook()
+    thread = outbox.thread()
+    bad, behind, elsewhere = outbox.transfer(thread), outbox.transfer(thread), outbox.transfer(outbox.thread())
+    change = outbox.installation.database.change
+    change("UPDATE events SET details = 'canary' WHERE position = :bad", bad=bad)
+    with structlog.testing.capture_logs() as lines:
+        assert [one.position for one in outbox.claim()] == [elsewhere]
+    assert [(line["log_level"], line["position"]) for line in lines] == [("error", bad)]
+    assert outbox.state(bad) == "skipped"
+    (next_one,) = outbox.claim()
+    assert next_one.position == behind
 
 
 def test_a_first_pause_is_kept(outbox: Outbox) -> None:

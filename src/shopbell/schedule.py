@@ -1,7 +1,7 @@
 """When a delivery is tried again, when it is given up, and whose turn it is: decisions without doing. Pure.
 
 An outcome is a value: ``Delivered``, ``TryAgain`` or ``GiveUp``. ``worker.py`` lets it be decided here, and
-``outbox.py`` writes it down.
+``outbox/settlements.py`` writes it down.
 """
 
 from collections.abc import Mapping, Sequence

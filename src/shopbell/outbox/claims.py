@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, select
+import structlog
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, select
 
 from shopbell.outbox.queues import (
     FINISH,
@@ -33,7 +34,9 @@ from shopbell.outbox.queues import (
 from shopbell.payloads import Told, body_of
 from shopbell.schedule import WebhookKey, share
 from shopbell.storage.delivery_schema import deliveries, events, webhooks
-from shopbell.storage.schema import attachments, customers, messages
+from shopbell.storage.schema import attachments, customers, messages, threads
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +237,11 @@ def _take(
             leases.append(of_queue(queue, due_at_ms=ripe_at_ms, leased_until_ms=None))
         else:
             version = row.payload_version or webhook.payload_version
-            body = row.body or body_of(_told(row), version)
+            body = row.body or _body(row, version)
+            if body is None:
+                skipped.append(of_delivery(key, state="skipped", settled_at_ms=now_ms))
+                left[queue] = now_ms
+                continue
             until_ms = now_ms + rules.lease_ms
             claimed.append(_claimed(row, webhook, queue, body, until_ms, now_ms))
             leases.append(of_queue(queue, due_at_ms=until_ms, leased_until_ms=until_ms))
@@ -250,8 +257,15 @@ def _take(
 
 def _with_what_they_tell() -> Select[Any]:
     """Deliveries, each with all that its body tells."""
-    e, m, a, c = events.c, messages.c, attachments.c, customers.c
+    e, m, a, c, t = events.c, messages.c, attachments.c, customers.c, threads.c
     event = and_(e.organization_id == D.organization_id, e.position == D.position)
+    owner_erased_at_ms = (
+        select(c.erased_at_ms)
+        .select_from(threads.join(customers, and_(c.organization_id == t.organization_id, c.id == t.customer_id)))
+        .where(t.organization_id == D.organization_id, t.id == D.thread_id)
+        .correlate(deliveries)
+        .scalar_subquery()
+    )
     message = and_(m.organization_id == e.organization_id, m.thread_id == e.thread_id, m.sequence == e.thread_sequence)
     return (
         select(
@@ -276,6 +290,7 @@ def _with_what_they_tell() -> Select[Any]:
             a.content_type,
             a.length_bytes,
             c.erased_at_ms,
+            case((e.position.is_(None), owner_erased_at_ms)).label("owner_erased_at_ms"),
         )
         .select_from(deliveries)
         .outerjoin(events, event)
@@ -297,10 +312,32 @@ def _read(tx: Connection, keys: list[DeliveryKey]) -> dict[DeliveryKey, Row[Any]
 
 
 def _can_be_told(row: Row[Any]) -> bool:
-    """Whether what happened may still be told: not what was erased, nor a message that was deleted."""
-    if row.type is None or row.erased_at_ms is not None:
+    """Whether what happened may still be told: not what was erased, nor a message that was deleted.
+
+    Events may be kept for a shorter time than the log. What was told once is told again without its event, unless it
+    is of somebody who was erased.
+    """
+    if row.erased_at_ms is not None:
         return False
+    if row.type is None:
+        return row.body is not None and row.owner_erased_at_ms is None
     return row.message_id is None or row.message_id == row.found_message_id
+
+
+def _body(row: Row[Any], version: str) -> str | None:
+    """The body of a delivery; None for one that cannot be made, which must not hold up all others."""
+    try:
+        return body_of(_told(row), version)
+    except Exception as error:  # whatever it is, it will be so next time, too
+        log.error(
+            "bug",
+            job="make a body",
+            organization=row.organization_id,
+            webhook=row.webhook_id,
+            position=row.position,
+            exc_info=error,
+        )
+        return None
 
 
 def _told(row: Row[Any]) -> Told:
