@@ -10,8 +10,8 @@ import pytest
 from harness.installation import SECRET_KEY, Installation
 from harness.shop import Shop
 from harness.world import World
-from shopbell.attachment_sweep import ABSENT_MS, PAGE, UNUSED_MS, Sweep, Verdict, judge
-from shopbell.attachments import Use
+from shopbell.attachment_sweep import ABSENT_MS, PAGE, Sweep, Verdict, judge
+from shopbell.attachments import UNUSED_MS, Use
 from shopbell.blobs.disk import DiskStore
 from shopbell.settings import Settings
 from shopbell.storage.open import open_database

@@ -6,12 +6,9 @@ from collections.abc import Iterable
 from enum import Enum
 
 from shopbell import attachments
-from shopbell.attachments import Use
+from shopbell.attachments import UNUSED_MS, Use
 from shopbell.blobs.store import Store
 from shopbell.storage.database import Database
-
-UNUSED_MS = 24 * 60 * 60 * 1_000
-"""How long an upload waits for a message to carry it."""
 
 ABSENT_MS = 2 * 60 * 60 * 1_000
 """How long a file is absent before its bytes go: a message that was on its way gets it back, and a backup that is being

@@ -138,7 +138,11 @@ class Settings(BaseSettings):
         15, gt=0, le=300, description="Seconds that a whole attempt may take, by the wall clock."
     )
     delivery_lease_s: float = Field(
-        30, gt=0, le=3_600, description="Seconds after which a delivery whose worker died is another worker's."
+        30,
+        gt=0,
+        le=3_600,
+        description="Seconds after which a delivery whose worker died is another worker's. Where clocks of "
+        "machines differ by more than this minus SHOPBELL_DELIVERY_TIMEOUT_S, deliveries are sent twice.",
     )
     delivery_order_wait_s: float = Field(
         3_600,
@@ -168,6 +172,13 @@ class Settings(BaseSettings):
     attachments_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key of the S3 bucket.")
     attachment_limit_bytes: int = Field(
         20_971_520, ge=1_024, le=5_368_709_120, description="Largest attachment; above it the answer is 413."
+    )
+    attachment_quota_bytes: int = Field(
+        1_073_741_824,
+        ge=1_024,
+        le=1_125_899_906_842_624,
+        description="Most bytes of an organization's uploads of 24 hours that no message carries yet; above it the "
+        "answer is 409.",
     )
     attachment_types: str = Field(
         "image/*, audio/*, video/*, text/plain, text/csv, application/pdf, application/zip, "

@@ -71,7 +71,8 @@ _BODY: dict[str, Any] = {
 async def upload_attachment(caller: WritesThreads, request: Request) -> Uploaded:
     """Upload a file, to be carried by a message (`attachmentId`); `curl -F file=@receipt.pdf` sends such a body.
 
-    What the file is, is found out by its content. A file that no message carries within 24 hours is deleted.
+    What the file is, is found out by its content. A file that no message carries within 24 hours is deleted; those that
+    wait may have 1 GiB together, unless the server's operator chose otherwise.
     """
     store, settings = _store(caller), caller.api.settings
     form = OneFile(request.scope["headers"])
@@ -85,6 +86,7 @@ async def upload_attachment(caller: WritesThreads, request: Request) -> Uploaded
             content_type=content_type,
             length_bytes=incoming.length_bytes,
             sha256=incoming.sha256,
+            quota_bytes=settings.attachment_quota_bytes,
             now_ms=time.time_ns() // 1_000_000,
         )
         await store.keep(incoming, announced.blob)
