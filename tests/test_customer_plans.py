@@ -48,7 +48,6 @@ WHAT: dict[str, Callable[[Connection, int, int, int], object]] = {
     "preview of a merge": lambda tx, acme, one, other: merges.preview(tx, acme, one, other),
     "merge": _merge_and_undo,
     "export": lambda tx, acme, one, _: customer_export.begin(tx, acme, one),
-    "export of what was not seen": lambda tx, acme, one, _: customer_export._unseen(tx, acme, one, 0),
     "erasure": lambda tx, acme, one, _: _erase(tx, acme, one),
     "retention": lambda tx, acme, *_: _sweep(tx, acme),
 }
@@ -69,11 +68,13 @@ def test_only_what_is_the_customers_is_read(installation: Installation, people: 
             o=outbox.acme,
             c=thread.customer_id,
         )
-        change(
-            "INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)"
-            " VALUES (:o, :t, 1, :c, true, 'hello', 1)",
-            **of,
-        )
+        for sequence in (1, 2, 3):
+            change(
+                "INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)"
+                " VALUES (:o, :t, :s, :s + 10 * :c, true, 'hello', 1)",
+                **of,
+                s=sequence,
+            )
         change("INSERT INTO blocked_messages VALUES (:o, :t, :c, 1, 'hello', 1)", **of)
         change(
             "INSERT INTO deliveries (organization_id, webhook_id, position, thread_id, state, body, created_at_ms)"

@@ -129,6 +129,21 @@ def test_customers_are_found_by_part_of_their_name_in_capitals_or_not(shop: Shop
     assert _found(shop, name=f"Dave {mark}") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "code"),
+    [
+        ("name", "Ca\0rol", "invalid_character"),
+        ("name", "Ca\nrol", "invalid_character"),
+        ("name", "", "blank"),
+        ("name", "x" * 201, "too_long"),
+        ("email", "ca\0rol@example.com", "invalid_email"),
+        ("phoneNumber", "+1617555\x000100", "invalid_phone_number"),
+    ],
+)
+def test_what_nobody_can_be_known_by_is_refused(shop: Shop, name: str, wrong: str, code: str) -> None:
+    assert faults_of(_get(shop, "/api/customers", **{name: wrong})) == {("query", name, code)}
+
+
 @pytest.mark.parametrize("wildcard", ["%", "_", "/", "\\"])
 def test_a_wildcard_in_a_name_means_itself(shop: Shop, wildcard: str) -> None:
     mark = shop.somebody().partition("@")[0]

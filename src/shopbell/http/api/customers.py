@@ -13,7 +13,7 @@ from shopbell.customers import Profile
 from shopbell.errors import Fault, Invalid
 from shopbell.http.api.access import ReadsCustomers, WritesCustomers
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import LINE_MAX_CHARACTERS, Fields, Line, PathId
+from shopbell.http.api.fields import Fields, FilledLine, Line, PathId
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.http.api.results import Ok
 
@@ -113,12 +113,8 @@ async def list_customers(
         Query(alias="phoneNumber", max_length=40, description="Only who has this phone number, with its country code."),
     ] = None,
     name: Annotated[
-        str | None,
-        Query(
-            min_length=1,
-            max_length=LINE_MAX_CHARACTERS,
-            description="Only whose name or company has this text in it, in capitals or not.",
-        ),
+        FilledLine | None,
+        Query(description="Only whose name or company has this text in it, in capitals or not."),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
