@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack, suppress
 
 import structlog
@@ -30,7 +31,7 @@ from shopbell.sealing import Seals
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
 from shopbell.wakes.hub import Listener, Wakes
-from shopbell.webhooks import SEALING_PURPOSE
+from shopbell.webhooks import SEALING_PURPOSE, skip_waiting
 
 SWEEP_EVERY_S = 600
 _AGAIN_S = 0.02
@@ -177,9 +178,26 @@ class Worker:
             return await self._database.write(
                 _settle_and_claim, self._rules, finished, free, busy, self._last_served, _now_ms()
             )
-        except BaseException:
+        except BaseException as error:
             self._finished = finished + self._finished
+            if finished and isinstance(error, Exception) and not isinstance(error, StorageError):
+                # One of these may fail whenever it is tried: the others are not to wait for it.
+                await self._settle_each()
             raise
+
+    async def _settle_each(self) -> None:
+        """Settle one by one. One that cannot be settled is let go: once its lease ends, it is tried again."""
+        while self._finished:
+            one = self._finished[0]
+            try:
+                await self._database.write(settle, self._rules, [one], now_ms=_now_ms())
+            except StorageError:
+                raise
+            except Exception as error:
+                organization_id, webhook_id = one.claimed.webhook
+                where = {"organization": organization_id, "webhook": webhook_id, "position": one.claimed.position}
+                log.error("bug", job="settle", **where, exc_info=error)
+            del self._finished[0]
 
     async def _look(self) -> Outlook:
         """See what there is to do, but not so often that looking is all that is done."""
@@ -243,6 +261,8 @@ class Worker:
             except StorageError:
                 log.warning("put off", job="deliver")
                 break
+            except Exception as error:  # what could be settled is
+                log.error("bug", job="deliver", exc_info=error)
             if self._sending:
                 left_s = max(0, deadline_s - time.monotonic())
                 await asyncio.wait(self._sending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
@@ -254,13 +274,10 @@ class Worker:
     async def _sweep_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            try:
-                await sweep(self._database, self._settings.delivery_log_days, now_ms=_now_ms())
-                await retention.sweep(self._database, now_ms=_now_ms())
-            except StorageError:
-                log.warning("put off", job="delete what is old")
-            except Exception as error:  # a bug in one run must not be the end of all later ones
-                log.error("bug", job="delete what is old", exc_info=error)
+            await _safely(
+                "delete old deliveries", sweep(self._database, self._settings.delivery_log_days, now_ms=_now_ms())
+            )
+            await _safely("delete old messages", retention.sweep(self._database, now_ms=_now_ms()))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, whatever the news, but not when the worker is to end."""
@@ -290,8 +307,18 @@ def _settle_and_claim(
     return claim(tx, rules, free=free, busy=busy, last_served=last_served, now_ms=now_ms)
 
 
+async def _safely(job: str, work: Awaitable[object]) -> None:
+    """Do one of several jobs; what goes wrong with it is no other's end, and not the end of its own next time."""
+    try:
+        await work
+    except StorageError:
+        log.warning("put off", job=job)
+    except Exception as error:
+        log.error("bug", job=job, exc_info=error)
+
+
 async def sweep(database: Database, log_days: int, *, now_ms: int) -> None:
-    """Delete the delivery log's old part, and give up what was held for as long; in small pieces.
+    """Delete the delivery log's old part, give up what was held for as long, skip what nobody wants; in small pieces.
 
     Args:
         database: where it is.
@@ -302,13 +329,16 @@ async def sweep(database: Database, log_days: int, *, now_ms: int) -> None:
         StorageError: the database failed; what was done is done.
     """
     before_ms = now_ms - log_days * delivery_log.DAY_MS
-    more = True
-    while more:
-        more = await database.write(delivery_log.give_up_held, before_ms=before_ms, now_ms=now_ms)
-    for webhook in await database.read(delivery_log.webhooks_with_a_log):
+    for organization_id, webhook_id in await database.read(delivery_log.unwanted):
+        while await database.write(skip_waiting, organization_id, webhook_id, now_ms=now_ms):
+            pass
+    while await database.write(delivery_log.give_up_held, before_ms=before_ms, now_ms=now_ms):
+        pass
+    for webhook in await database.read(delivery_log.webhooks_with_a_log, before_ms=before_ms):
         after: int | None = 0
         while after is not None:
             after = await database.write(delivery_log.forget, webhook, after, before_ms=before_ms)
+    await database.write(delivery_log.forget_webhooks, before_ms=before_ms)
 
 
 def _note(claimed: Claimed, attempt: Attempt, outcome: Outcome) -> None:

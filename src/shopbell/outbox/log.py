@@ -1,20 +1,55 @@
 """The delivery log: what is old is deleted, and what was held for too long is given up."""
 
-from sqlalchemy import Connection, delete, select, tuple_, update
+from typing import Any
+
+from sqlalchemy import Column, Connection, ScalarSelect, delete, select, tuple_, update
 
 from shopbell.outbox.queues import DELIVERY_KEY, QUEUE_KEY, WAITING, WEBHOOK_KEY, D, DeliveryKey, Q, W, advance
 from shopbell.schedule import WebhookKey
 from shopbell.storage.delivery_schema import deliveries, delivery_attempts, delivery_queues, webhooks
+from shopbell.storage.turns import take_turn
 
 BATCH = 500
 """Most rows of one transaction, so that nothing else waits long behind it."""
 
 DAY_MS = 86_400_000
 
+_JOB = "delivery log"
 
-def webhooks_with_a_log(tx: Connection) -> list[WebhookKey]:
-    """All webhooks, deleted ones too: those there is something to look through for."""
-    return [(row[0], row[1]) for row in tx.execute(select(*WEBHOOK_KEY).order_by(*WEBHOOK_KEY))]
+
+def webhooks_with_a_log(tx: Connection, *, before_ms: int) -> list[WebhookKey]:
+    """The webhooks, deleted ones too, whose oldest delivery is of an event from before a time, in Unix ms."""
+    with_one = select(*WEBHOOK_KEY).where(_oldest(D.created_at_ms) < before_ms)
+    return [(row[0], row[1]) for row in tx.execute(with_one.order_by(*WEBHOOK_KEY))]
+
+
+def forget_webhooks(tx: Connection, *, before_ms: int) -> None:
+    """Delete what is left of webhooks that were deleted before a time, in Unix ms, and of which the log has nothing."""
+    if not take_turn(tx, _JOB):
+        return
+    tx.execute(delete(webhooks).where(W.deleted_at_ms < before_ms, _oldest(D.position).is_(None)))
+
+
+def _oldest(column: Column[Any]) -> ScalarSelect[Any]:
+    """A column of a webhook's oldest delivery: one look into the key for each webhook, and never all deliveries."""
+    of_webhook = select(column).where(D.organization_id == W.organization_id, D.webhook_id == W.id)
+    return of_webhook.order_by(*DELIVERY_KEY).limit(1).scalar_subquery()
+
+
+def unwanted(tx: Connection) -> list[WebhookKey]:
+    """The webhooks that their owners switched off or deleted, and for which something waits nevertheless.
+
+    A message that was being written meanwhile still saw the webhook, and promised it a delivery.
+    """
+    waiting = (
+        select(D.position)
+        .where(D.organization_id + 0 == W.organization_id, D.webhook_id == W.id, WAITING)  # as in `due_queues`
+        .order_by(D.webhook_id, D.thread_id, D.position)
+        .limit(1)
+        .scalar_subquery()
+    )
+    off = select(*WEBHOOK_KEY).where(~W.enabled, W.disabled_reason.is_(None), waiting.is_not(None))
+    return [(row[0], row[1]) for row in tx.execute(off.order_by(*WEBHOOK_KEY))]
 
 
 def forget(tx: Connection, webhook: WebhookKey, after: int, *, before_ms: int) -> int | None:
@@ -27,8 +62,10 @@ def forget(tx: Connection, webhook: WebhookKey, after: int, *, before_ms: int) -
         before_ms: what was settled before it is old, in Unix ms.
 
     Returns:
-        Where to go on; None when all that is old was seen.
+        Where to go on; None when all that is old was seen, or another process does it.
     """
+    if not take_turn(tx, _JOB):
+        return None
     organization_id, webhook_id = webhook
     page = select(D.position, D.created_at_ms, D.settled_at_ms, D.state).where(
         D.organization_id == organization_id, D.webhook_id == webhook_id, D.position > after
