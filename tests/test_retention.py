@@ -183,6 +183,36 @@ def test_a_delivery_of_a_message_that_is_gone_is_skipped(
         )
 
 
+def test_texts_leave_the_log_of_deliveries_with_their_messages(quiet_shop: Shop, opened: Database) -> None:
+    shop, email = quiet_shop, quiet_shop.somebody()
+    _hooked(shop)
+    old, other = shop.send(user={"email": email}), shop.send()
+    shop.database.change("UPDATE deliveries SET state = 'delivered', attempts = 1, body = 'what was said'")
+    shop.database.change(
+        "INSERT INTO delivery_attempts (organization_id, webhook_id, position, number, at_ms, duration_ms, status,"
+        " answer) SELECT organization_id, webhook_id, position, 1, 1, 1, 200, 'what was said' FROM deliveries"
+    )
+    for table in ("messages", "deliveries"):
+        _age(shop, table, days=10)
+        shop.database.change(
+            f"UPDATE {table} SET created_at_ms = created_at_ms + :age WHERE thread_id = :id",
+            age=10 * DAY_MS,
+            id=int(other),
+        )
+    fresh = shop.send(user={"email": email})
+    assert fresh == old
+    shop.database.change("UPDATE deliveries SET body = 'what was said' WHERE body IS NULL")
+    _keep(shop, keepMessagesDays=9)
+    assert swept(opened) == 1
+    log = "deliveries LEFT JOIN delivery_attempts USING (webhook_id, position) ORDER BY position"
+    rows = shop.database.rows(f"SELECT thread_id, body, status, answer FROM {log}")
+    assert [tuple(row.values()) for row in rows] == [
+        (int(old), None, 200, None),
+        (int(other), "what was said", 200, "what was said"),
+        (int(old), "what was said", None, None),
+    ]
+
+
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 def test_one_process_at_a_time_deletes(quiet_shop: Shop, opened: Database) -> None:
     quiet_shop.send()

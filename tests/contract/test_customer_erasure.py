@@ -167,6 +167,37 @@ def test_what_waited_for_delivery_is_skipped_and_what_was_delivered_is_emptied(s
     assert [tuple(row.values()) for row in shop.database.rows(answers, id=carol.webhook)] == [(500, None)] * 2
 
 
+def test_however_much_waits_for_delivery_is_skipped_and_nothing_of_others(shop: Shop) -> None:
+    carol, dave = Carol(shop), shop.send()
+    waiting = 2_500  # more than two transactions take
+    step = f"WITH RECURSIVE step(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM step WHERE i < {waiting + 2})"
+    of = {"acme": int(shop.world.acme), "webhook": carol.webhook}
+    shop.database.change(
+        f"{_DELIVERY} {step} SELECT :acme, :webhook, i, :thread, 'waiting', 1, 'a body', 1 FROM step",
+        **of,
+        thread=int(carol.thread),
+    )
+    for position, state in ((9_001, "waiting"), (9_002, "delivered")):
+        values = of | {"position": position, "state": state, "thread": int(dave)}
+        shop.database.change(f"{_DELIVERY} VALUES (:acme, :webhook, :position, :thread, :state, 1, 'his', 1)", **values)
+    shop.database.change(f"{_QUEUE} VALUES (:acme, :webhook, :thread, 0, 9001, 1)", **of, thread=int(dave))
+    # One that no longer held up the others, and stands alone.
+    shop.database.change(f"{_QUEUE} VALUES (:acme, :webhook, :thread, 7, 7, 1)", **of, thread=int(carol.thread))
+    _erase(shop, carol.id)
+    count = (
+        "SELECT thread_id, state, body, count(*) AS count FROM deliveries WHERE webhook_id = :webhook"
+        " GROUP BY thread_id, state, body ORDER BY thread_id, state"
+    )
+    assert [tuple(row.values()) for row in shop.database.rows(count, webhook=carol.webhook)] == [
+        (int(carol.thread), "delivered", None, 1),
+        (int(carol.thread), "skipped", None, waiting + 1),
+        (int(dave), "delivered", "his", 1),
+        (int(dave), "waiting", "his", 1),
+    ]
+    queues = "SELECT thread_id, position FROM delivery_queues WHERE webhook_id = :webhook"
+    assert [tuple(row.values()) for row in shop.database.rows(queues, webhook=carol.webhook)] == [(int(dave), 9_001)]
+
+
 def test_an_attachment_that_somebody_else_got_too_stays(shop: Shop) -> None:
     carol = Carol(shop)
     dave = shop.send()
