@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from conftest import Databases
 from harness.installation import SECRET_KEY, Database, Installation
 from harness.outbox import OOPS, RULES, SEALS, Outbox
 from harness.shop import Shop
+from harness.statements import Recorded
 from harness.world import World
-from shopbell import webhooks
+from shopbell import events, webhooks
 from shopbell.backlog import PIECE
 from shopbell.errors import Conflict
 from shopbell.outbox.settlements import Finished, settle
@@ -115,34 +115,6 @@ def test_who_enables_by_the_api_does_not_wait_for_what_is_left_from_before(
         assert (count(shop.database, "skipped"), shop.count("delivery_queues")) == (LONG + OTHERS, 0)
 
 
-class Recorded:
-    """The statements of a transaction, with how many rows each has written."""
-
-    def __init__(self, tx: Connection) -> None:
-        self.written: dict[str, int] = {}
-        self.statements: list[tuple[str, Any]] = []
-        self._tx = tx
-        event.listen(tx, "after_cursor_execute", self._note)
-
-    def _note(self, _tx: Any, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if not many:
-            self.statements.append((statement, parameters))
-        verb, *words = statement.split()
-        if verb in ("UPDATE", "INSERT", "DELETE"):
-            table = words[0] if verb == "UPDATE" else words[1]
-            self.written[table] = self.written.get(table, 0) + max(0, cursor.rowcount)
-
-    def plans(self) -> list[str]:
-        """How SQLite finds what the statements read."""
-        said = list(self.statements)
-        return [
-            str(row.detail)
-            for statement, parameters in said
-            if statement.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")
-            for row in self._tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        ]
-
-
 def test_what_was_held_is_begun_anew_by_writing_only_what_was_tried(outbox: Outbox) -> None:
     webhook_id, database = outbox.webhook(), outbox.installation.database
     threads = [outbox.thread() for _ in range(20)]
@@ -200,3 +172,22 @@ def test_sqlite_reads_no_log_to_put_aside_or_to_begin_anew(databases: Databases,
             assert "ix_deliveries_unsettled" in plan or "position=?" in plan, plan
     outbox.database.engine.dispose()
     databases.drop(installation.database)
+
+
+def test_a_transfer_is_promised_with_as_many_statements_however_many_webhooks_are_told(outbox: Outbox) -> None:
+    thread = outbox.thread()
+
+    def statements(tx: Connection) -> int:
+        recorded = Recorded(tx)
+        events.record(tx, outbox.acme, "transfer", now_ms=outbox.now_ms, thread=thread)
+        return len(recorded.statements)
+
+    outbox.webhook()
+    one = outbox.database.write_now(statements)
+    for _ in range(9):
+        outbox.webhook()
+    assert outbox.database.write_now(statements) == one
+    promised = outbox.installation.database.rows("SELECT position FROM deliveries ORDER BY position")
+    first, *second = [row["position"] for row in promised]
+    assert second == [first + 1] * 10
+    assert outbox.queues() == [(0, first)] + [(0, first + 1)] * 9

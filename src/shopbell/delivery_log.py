@@ -16,8 +16,11 @@ from shopbell.storage.delivery_schema import deliveries, delivery_attempts, deli
 from shopbell.storage.delivery_schema import events as event_rows
 
 TEST_EVENT: events.EventType = "webhook-test"
-REPLAY_MAX = 1_000
-"""Most deliveries that one replay takes up: who writes a message waits for its queues, and others for him."""
+REPLAY_MAX = 10_000
+"""Most deliveries that are sent again at one request, in several transactions."""
+
+REPLAY_PIECE = 1_000
+"""Most deliveries of one transaction: who writes a message waits for its queues, and others for him."""
 
 _CLOCKS_MS = 10 * 60 * 1000
 """How much earlier than the event before it an event may be: several machines have several clocks."""
@@ -72,10 +75,17 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did: how many deliveries wait again, and whether more of them fit than one replay takes up."""
+    """What a piece of a replay did.
+
+    Args:
+        count: how many deliveries wait again.
+        more: whether there are more than one piece takes up.
+        last: the position of the last one, after which the next piece begins.
+    """
 
     count: int
     more: bool
+    last: int = 0
 
 
 def find(
@@ -192,9 +202,10 @@ def replay_all(
     state: str,
     since_ms: int,
     until_ms: int | None = None,
+    after: int = 0,
     now_ms: int,
 ) -> Replayed:
-    """Send all deliveries of a state and a time again, the oldest first, those of each conversation in their order.
+    """Send a piece of a state's and a time's deliveries again: the oldest first, each conversation in its order.
 
     They go before what else waits in their conversation, and after what is under way. Ids and bodies stay as they were,
     the schedules begin anew.
@@ -206,6 +217,7 @@ def replay_all(
         state: ``delivered``, ``exhausted`` or ``skipped``.
         since_ms: of events from this time on, Unix ms.
         until_ms: of events before this time, Unix ms.
+        after: only of events after this position: where the piece before has ended.
         now_ms: the time in Unix ms.
 
     Raises:
@@ -214,21 +226,22 @@ def replay_all(
     """
     _lock_enabled(tx, organization_id, webhook_id)
     d, q = deliveries.c, delivery_queues.c
-    wanted = [*_of(organization_id, webhook_id, state), d.created_at_ms >= since_ms]
+    wanted = [*_of(organization_id, webhook_id, state), d.created_at_ms >= since_ms, d.position > after]
     wanted.append(d.position >= _first_from(tx, organization_id, webhook_id, since_ms - _CLOCKS_MS))
     if until_ms is not None:
         wanted.append(d.created_at_ms < until_ms)
         wanted.append(d.position <= _first_from(tx, organization_id, webhook_id, until_ms + _CLOCKS_MS))
-    positions = tx.scalars(select(d.position).where(*wanted).order_by(d.position).limit(REPLAY_MAX + 1)).all()
+    positions = tx.scalars(select(d.position).where(*wanted).order_by(d.position).limit(REPLAY_PIECE + 1)).all()
+    piece, more = positions[:REPLAY_PIECE], len(positions) > REPLAY_PIECE
     of_these = (d.organization_id == organization_id, d.webhook_id == webhook_id)
-    these = update(deliveries).where(*of_these, d.position.in_(positions[:REPLAY_MAX]), d.state == state)
+    these = update(deliveries).where(*of_these, d.position.in_(piece), d.state == state)
     first: dict[int, int] = {}
     count = 0
     for thread_id, position in tx.execute(these.values(**_ANEW).returning(d.thread_id, d.position)):
         count += 1
         first[thread_id] = min(position, first.get(thread_id, position))
     if not first:
-        return Replayed(0, more=False)
+        return Replayed(0, more, last=max(piece, default=after))
     key = {"organization_id": organization_id, "webhook_id": webhook_id, "background": 0, "due_at_ms": now_ms}
     # Sorted, as messages do it: so that nobody waits in a circle.
     heads = [key | {"thread_id": thread_id, "position": first[thread_id]} for thread_id in sorted(first)]
@@ -241,7 +254,7 @@ def replay_all(
             where=and_(new.excluded.position < q.position, _is_not_under_way(now_ms)),
         )
     )
-    return Replayed(count, more=len(positions) > REPLAY_MAX)
+    return Replayed(count, more, last=piece[-1])
 
 
 def _first_from(tx: Connection, organization_id: int, webhook_id: int, at_ms: int) -> int:

@@ -178,3 +178,19 @@ def test_topics_can_change_while_a_webhook_is_held(hooks: Hooks) -> None:
     hooks.update(webhook_id, subscribedEvents=["messages"])
     hooks.shop.send()
     assert [delivery["state"] for delivery in hooks.rows("deliveries", webhook_id)] == ["waiting"]
+
+
+def test_a_webhook_whose_key_is_lost_hides_no_other_and_can_be_given_new_secrets(hooks: Hooks) -> None:
+    lost, other = hooks.create(extraHeaders=HEADERS), hooks.create(extraHeaders=HEADERS)
+    sql = "UPDATE webhooks SET sealed_secret = 'x', sealed_extra_headers = 'x' WHERE id = :id"
+    assert hooks.shop.database.change(sql, id=int(lost["id"])) == 1
+    answer = hooks.get()
+    assert answer.status_code == 200, answer.text
+    names = {each["id"]: each["extraHeaders"] for each in answer.json()["webhooks"]}
+    assert names == {lost["id"]: None, other["id"]: [{"name": header["name"], "set": True} for header in HEADERS]}
+    assert hooks.shown(lost["id"])["extraHeaders"] is None
+    assert hooks.post(f"/{lost['id']}/rotate-secret").status_code == 200
+    hooks.update(lost["id"], extraHeaders=HEADERS[:1])
+    assert hooks.shown(lost["id"])["extraHeaders"] == [{"name": HEADERS[0]["name"], "set": True}]
+    hooks.shop.database.change(sql, id=int(lost["id"]))
+    assert hooks.post(f"/{lost['id']}/delete").status_code == 200

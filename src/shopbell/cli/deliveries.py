@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from shopbell.cli.access import read, write
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
 from shopbell.cli.times import unix_ms
 from shopbell.cli.webhooks import WebhookId
-from shopbell.delivery_log import Attempt, Delivery, Replayed
+from shopbell.delivery_log import REPLAY_MAX, Attempt, Delivery, Replayed
 from shopbell.errors import CommandError, NotFound
 from shopbell.storage.delivery_schema import DELIVERY_STATES
 
@@ -134,22 +135,27 @@ def replay(
         raise typer.BadParameter("what is waiting is sent anyway", param_hint="--state")
     at_ms = now_ms()
 
-    def work(tx: Connection) -> Replayed:
+    def work(tx: Connection, after: int = 0) -> Replayed:
         organization = webhooks.organization_of(tx, webhook)
-        _note(tx, organization, webhook, "webhook.replay", at_ms)
+        if not after:
+            _note(tx, organization, webhook, "webhook.replay", at_ms)
         if delivery is not None:
             with _found(webhook, delivery):
                 delivery_log.replay(tx, organization, webhook, delivery, now_ms=at_ms)
             return Replayed(1, more=False)
         return delivery_log.replay_all(
-            tx, organization, webhook, state=state.value, since_ms=since or 0, until_ms=until, now_ms=at_ms
+            tx, organization, webhook, state=state.value, since_ms=since or 0, until_ms=until, after=after, now_ms=at_ms
         )
 
     done = write(work)
+    count = done.count
+    while done.more and count < REPLAY_MAX:
+        done = write(partial(work, after=done.last))
+        count += done.count
     if json:
-        print_json({"replayed": done.count, "more": done.more})
+        print_json({"replayed": count, "more": done.more})
         return
-    say(f"{done.count} of them wait to be sent again." if done.count != 1 else "It waits to be sent again.")
+    say(f"{count} of them wait to be sent again." if count != 1 else "It waits to be sent again.")
     if done.more:
         say("There are more: run the command once more.", error=True)
 

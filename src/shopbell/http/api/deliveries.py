@@ -182,8 +182,9 @@ async def replay_deliveries(
     """
     fields = body.fields
 
-    def work(tx: Connection, organization_id: int, now_ms: int) -> Replayed:
-        note(tx, caller, "webhook.replay", webhook_id, None, now_ms)
+    def work(tx: Connection, organization_id: int, after: int, now_ms: int) -> Replayed:
+        if not after:
+            note(tx, caller, "webhook.replay", webhook_id, None, now_ms)
         return delivery_log.replay_all(
             tx,
             organization_id,
@@ -191,11 +192,16 @@ async def replay_deliveries(
             state=fields.state or "exhausted",
             since_ms=fields.since,
             until_ms=fields.until,
+            after=after,
             now_ms=now_ms,
         )
 
-    done = await caller.write(work, _now_ms())
-    return ReplayStarted(replayed=done.count, more=done.more)
+    done = await caller.write(work, 0, _now_ms())
+    count = done.count
+    while done.more and count < REPLAY_MAX:
+        done = await caller.write(work, done.last, _now_ms())
+        count += done.count
+    return ReplayStarted(replayed=count, more=done.more)
 
 
 @router.post("/api/webhooks/{webHookId}/deliveries/{deliveryId}/replay", summary="Send a delivery again")
