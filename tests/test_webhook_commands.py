@@ -23,7 +23,7 @@ from harness.world import World
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 CANARY = "canaryheadervalue"
-BODY = '{"eventType": "test", "timestamp": 1, "data": {}}'
+BODY = '{"eventType": "webhook-test", "timestamp": 1, "data": {}}'
 
 
 @dataclass
@@ -165,7 +165,7 @@ def test_a_webhook_made_on_the_command_line_gets_what_happens(
         with listening(tmp_path, "--secret", made["secret"], "--secret", new, "--json", port=port) as listener:
             test_id = installation.cli("webhooks", "test", webhook_id)["deliveryId"]
             line = listener.printed()
-            assert (line["body"]["eventType"], line["signature"]) == ("test", "valid")
+            assert (line["body"]["eventType"], line["signature"]) == ("webhook-test", "valid")
             assert line["headers"]["authorization"] == f"Bearer {CANARY}"
             thread_id = shop.send(message="Where is my order?")
             line = listener.printed()

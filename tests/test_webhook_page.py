@@ -49,7 +49,7 @@ def signed(body: bytes, *, secret: str = SECRET, age_s: int = 0) -> dict[str, st
 def test_no_block_of_code_is_without_its_test() -> None:
     languages = re.findall(r"^```(\w*)\n.*?^```", PAGE, re.DOTALL | re.MULTILINE)
     assert sorted(set(languages)) == ["console", "json", "python"]
-    assert (len(blocks("python")), set(payloads())) == (3, {"message", "transfer", "test"})
+    assert (len(blocks("python")), set(payloads())) == (3, {"message", "transfer", "webhook-test"})
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -80,13 +80,13 @@ def test_the_six_lines_verify_by_hand() -> None:
     assert not is_signed(body, signed(body) | {"webhook-id": "evt_2"}, SECRET)
 
 
-@pytest.mark.parametrize("kind", ["message", "transfer", "test"])
+@pytest.mark.parametrize("kind", ["message", "transfer", "webhook-test"])
 def test_the_payloads_are_what_is_sent(kind: str) -> None:
     shown = payloads()[kind]
     data = shown["data"]
     told = Told(
         organization_id=data.get("organizationId", 12344),
-        event_type="webhook-test" if kind == "test" else kind,
+        event_type=kind,
         created_at_ms=shown["timestamp"],
         business_id=data.get("businessId", data.get("toBusinessId")),
         customer_id=int(data.get("customerId", 0)),

@@ -62,7 +62,7 @@ def body_of(told: Told, version: str) -> str:
 
 def _data(told: Told) -> tuple[str, dict[str, Any]]:
     if told.event_type == TEST_EVENT:
-        return "test", {}
+        return TEST_EVENT, {}
     if told.event_type == "transfer":
         return "transfer", _transfer(told, orjson.loads(told.details or "{}"))
     return told.event_type, _message(told)

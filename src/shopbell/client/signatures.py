@@ -1,12 +1,10 @@
 """What a webhook is told: verified first, then read."""
 
-import base64
-import binascii
 import hmac
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -103,8 +101,10 @@ def verify_webhook(
     except UnicodeDecodeError:
         raise BadSignature("The body is not text.") from None
     signed_at = datetime.fromtimestamp(int(said), UTC)
+    # Not with the scheme's own `verify`: its tolerance is fixed, and it stumbles over a signature that is none.
     expected = [key.sign(event_id, signed_at, text).encode() for key in _keys(secrets)]
-    if not any(hmac.compare_digest(one, other) for one in expected for other in _signatures(signatures)):
+    given_ones = [signature.encode() for signature in signatures.split(" ")]
+    if not any(hmac.compare_digest(one, other) for one in expected for other in given_ones):
         raise BadSignature("The signature fits no secret.")
     try:
         said = json.loads(text)
@@ -131,17 +131,6 @@ def _keys(secrets: str | Sequence[str]) -> list[Webhook]:
     if not keys:
         raise ValueError("at least one secret of the webhook is needed")
     return keys
-
-
-def _signatures(said: str) -> Iterator[bytes]:
-    """Those of version 1, in the one spelling that base64 has for each."""
-    for one in said.split(" "):
-        version, _, signature = one.partition(",")
-        try:
-            if version == "v1":
-                yield b"v1," + base64.b64encode(base64.b64decode(signature, validate=True))
-        except (binascii.Error, ValueError):
-            continue
 
 
 def _event(event_id: str, said: Any) -> Event:
