@@ -6,7 +6,7 @@ one, never one that was merged in its turn.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -190,6 +190,21 @@ def with_merged(tx: Connection, organization_id: int, customer_id: int) -> list[
     c = customers.c
     query = select(c.id).where(c.organization_id == organization_id, c.merged_into_id == customer_id).order_by(c.id)
     return [customer_id, *tx.scalars(query)]
+
+
+def family(tx: Connection, organization_id: int, customer_id: int) -> list[int]:
+    """As ``with_merged`` of the customer that this one has become, or is."""
+    return with_merged(tx, organization_id, owners(tx, organization_id, [customer_id])[customer_id])
+
+
+def owners(tx: Connection, organization_id: int, customer_ids: Collection[int]) -> dict[int, int]:
+    """For each of these customers the one that it has become, or itself."""
+    c = customers.c
+    query = select(c.id, c.merged_into_id).where(
+        c.organization_id == organization_id, c.id.in_(customer_ids), c.merged_into_id.is_not(None)
+    )
+    became = {row.id: row.merged_into_id for row in tx.execute(query)}
+    return {id_: became.get(id_, id_) for id_ in customer_ids}
 
 
 def _row(tx: Connection, organization_id: int, customer_id: int) -> Customer:

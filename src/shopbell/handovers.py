@@ -6,7 +6,7 @@ import time
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from shopbell import employees, events, organizations, threads
+from shopbell import customers, employees, events, organizations, threads
 from shopbell.errors import Conflict, NotFound
 from shopbell.storage.schema import assignments, customer_merges
 from shopbell.storage.schema import threads as threads_table
@@ -76,7 +76,7 @@ def _make_way(tx: Connection, thread: Thread, business_id: int) -> tuple[int, in
         AlreadyThere: 409; the customer has a thread with that business, under whichever of the ids that they go by.
     """
     c = threads_table.c
-    owner_id, *merged = threads.family(tx, thread.organization_id, thread.customer_id)
+    owner_id, *merged = customers.family(tx, thread.organization_id, thread.customer_id)
     there = (
         select(c.id, c.last_sequence)
         .where(c.organization_id == thread.organization_id, c.business_id == business_id)

@@ -1,15 +1,14 @@
 """Conversations as people read them: lists of threads, and the messages of one. ``messages.py`` writes them."""
 
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, select, update
 
-from shopbell import events
+from shopbell import customers, events
 from shopbell.errors import CommandError, NotFound
-from shopbell.storage.schema import assignments, customers, messages, threads
+from shopbell.storage.schema import assignments, messages, threads
 
 _WAY = threads.alias("way")
 
@@ -181,13 +180,8 @@ def find_page(
     if before_id is not None:
         query = query.where(place < before_id)
     if wanted.customer_id is not None:
-        # In the order of the key, or SQLite thinks no more of this key than of the organization alone.
-        theirs = select(c.id).where(c.organization_id == organization_id).order_by(c.business_id)
-        ids = [
-            id_
-            for relative in family(tx, organization_id, wanted.customer_id)
-            for id_ in tx.scalars(theirs.where(c.customer_id == relative))
-        ]
+        family = customers.family(tx, organization_id, wanted.customer_id)
+        ids = [row.id for row in customers.threads_of(tx, organization_id, family)]
         query = query.where(c.id.in_(ids))
     if wanted.updated_since_ms is not None:
         query = query.where(c.updated_at_ms >= wanted.updated_since_ms)
@@ -201,19 +195,6 @@ def find_page(
         if value is not None:
             query = query.where(column == value)
     return _seen(tx, organization_id, query)
-
-
-def family(tx: Connection, organization_id: int, customer_id: int) -> list[int]:
-    """The customer that one has become, or is, first; then all who were merged into it."""
-    c = customers.c
-    of_organization = c.organization_id == organization_id
-    grown = [_owners(tx, organization_id, [customer_id]).get(customer_id, customer_id)]
-    generation = grown
-    while generation:
-        query = select(c.id).where(of_organization, c.merged_into_id.in_(generation)).order_by(c.id)
-        generation = list(tx.scalars(query))
-        grown = [*grown, *generation]
-    return grown
 
 
 def _select(organization_id: int, source: FromClause = threads) -> Select[Any]:
@@ -234,26 +215,11 @@ def _by_index(organization_id: int, wanted: ColumnElement[bool]) -> Select[Any]:
 
 def _seen(tx: Connection, organization_id: int, query: Select[Any]) -> list[Seen]:
     found = [dict(row) for row in tx.execute(query).mappings()]
-    owners = _owners(tx, organization_id, {row["customer_id"] for row in found})
+    owners = customers.owners(tx, organization_id, {row["customer_id"] for row in found})
     return [
         Seen(assignee_id=row.pop("employee_id"), customer_id=owners[row["customer_id"]], thread=Thread(**row))
         for row in found
     ]
-
-
-def _owners(tx: Connection, organization_id: int, customer_ids: Iterable[int]) -> Mapping[int, int]:
-    """For each of these customers the one that it has become, or itself."""
-    c = customers.c
-    owners = {customer_id: customer_id for customer_id in customer_ids}
-    unknown = set(owners)
-    while unknown:
-        query = select(c.id, c.merged_into_id).where(
-            c.organization_id == organization_id, c.id.in_(unknown), c.merged_into_id.is_not(None)
-        )
-        moved = {row.id: row.merged_into_id for row in tx.execute(query)}
-        owners = {customer_id: moved.get(owner, owner) for customer_id, owner in owners.items()}
-        unknown = set(moved.values())
-    return owners
 
 
 def find_all(

@@ -130,6 +130,28 @@ def test_what_the_profile_lacks_comes_from_the_other(shop: Shop) -> None:
     assert (profile["firstName"], profile["lastName"]) == ("Carol", "Jones")
 
 
+def test_all_of_a_chain_of_merges_answer_as_the_last_one_until_it_is_undone(shop: Shop) -> None:
+    threads = [shop.send(user={"email": shop.somebody()}) for _ in range(3)]
+    first, second, third = (shop.customer_of(thread_id) for thread_id in threads)
+
+    def listed(customer: int) -> set[tuple[str, str]]:
+        answer = shop.server.client.get(
+            "/api/threads", params={"customerId": customer}, headers={"token": shop.world.token}
+        )
+        return {(thread["customerThreadId"], thread["customerId"]) for thread in answer.json()["threads"]}
+
+    merges = []
+    for kept, other in ((second, third), (first, second)):
+        answer = shop.post({"otherCustomerId": other}, path=f"/api/customers/{kept}/merge")
+        merges.append(answer.json()["mergeId"])
+    for customer in (first, second, third):
+        assert listed(customer) == {(thread_id, str(first)) for thread_id in threads}
+    assert shop.post({}, path=f"/api/customers/merges/{merges[1]}/undo").status_code == 200
+    assert listed(first) == {(threads[0], str(first))}
+    for customer in (second, third):
+        assert listed(customer) == {(thread_id, str(second)) for thread_id in threads[1:]}
+
+
 @pytest.mark.parametrize("merged_at", ["boston", "paris"])
 def test_an_undo_takes_back_exactly_what_moved(shop: Shop, merged_at: str) -> None:
     two = Two(shop, merged_at=merged_at)
