@@ -177,7 +177,8 @@ threads = table(
 """One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its
 messages; ``last_reply_sequence`` is that of the last message that an employee or a program let the customer see, 0 for
 none; ``last_reply_author_id`` is who wrote it, an employee or the token of a program, and ``last_other_reply_sequence``
-that of the last one by anybody else. A thread with no message at all (``last_sequence`` 0) is one that a blocked customer opened: nobody sees it."""
+that of the last one by anybody else. A thread with no message at all (``last_sequence`` 0) is one that a blocked
+customer opened: nobody sees it."""
 
 messages = table(
     "messages",
