@@ -37,7 +37,8 @@ def test_an_internal_message_leaves_the_customer_waiting(shop: Shop, bot: Shopbe
 
 def test_a_bot_that_has_not_read_a_colleagues_answer_sends_nothing(shop: Shop, bot: Shopbell, thread_id: str) -> None:
     seen = str(shop.messages(thread_id)[-1]["id"])
-    bot.send_message(thread_id, "Yes, until six.", last_seen_message_id=seen)
+    with Shopbell(shop.server.url, shop.world.second_token) as colleague:
+        colleague.send_message(thread_id, "Yes, until six.", last_seen_message_id=seen)
     with pytest.raises(Conflict):
         bot.send_message(thread_id, "No.", last_seen_message_id=seen)
     assert [message["body"] for message in shop.messages(thread_id)][1:] == ["Yes, until six."]
@@ -143,9 +144,11 @@ def test_a_template_is_made_sent_and_taken_away(bot: Shopbell, thread_id: str) -
 def test_a_business_is_made_changed_and_closed(shop: Shop, bot: Shopbell) -> None:
     made = bot.create_business("Acme Lyon", region="FR", phone_number="04 72 00 00 00")
     assert (made.name, made.locale, made.phone_number, made.active) == ("Acme Lyon", "en", "+33472000000", True)
-    assert bot.update_business(made.id, locale="fr-FR").locale == "fr-FR"
-    assert bot.deactivate_business(made.id).active is False
-    assert bot.business(made.id) in list(bot.businesses(page_size=2))
+    bot.update_business(made.id, locale="fr-FR")
+    bot.deactivate_business(made.id)
+    closed = bot.business(made.id)
+    assert (closed.locale, closed.active) == ("fr-FR", False)
+    assert closed in list(bot.businesses(page_size=2))
 
 
 def test_what_happens_is_read_once_and_in_order(shop: Shop, bot: Shopbell, thread_id: str) -> None:

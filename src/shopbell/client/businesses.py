@@ -100,7 +100,7 @@ def update_business(
     email: str | None = None,
     phone_number: str | None = None,
     forward_phone_number: str | None = None,
-) -> Call[Business]:
+) -> Call[Done]:
     """Change a business; what is None stays, an empty text takes a region, address or number away.
 
     Raises:
@@ -110,7 +110,7 @@ def update_business(
     """
     return post(
         f"/api/businesses/{part(business_id)}/update",
-        Business,
+        Done,
         name=name,
         locale=locale,
         region=region,
@@ -121,14 +121,14 @@ def update_business(
     )
 
 
-def deactivate_business(business_id: Id) -> Call[Business]:
+def deactivate_business(business_id: Id) -> Call[Done]:
     """Close a business to its customers; its conversations stay.
 
     Raises:
         NotFound: 404.
         ShopbellError: any other reason.
     """
-    return post(f"/api/businesses/{part(business_id)}/deactivate", Business)
+    return post(f"/api/businesses/{part(business_id)}/deactivate", Done)
 
 
 def employees(*, active: bool | None = None, page_size: int | None = None) -> Pages[Employee]:
