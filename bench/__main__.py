@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -91,8 +91,8 @@ def sync_ms(folder: Path) -> float:
     return median(times) * 1e3
 
 
-def run(folder: Path, rounds: int, duration_s: int, console: Console) -> bool:
-    """Measure everything and print the tables; whether all of it is worth something."""
+def run(folder: Path, rounds: int, duration_s: int, only: Sequence[str], console: Console) -> bool:
+    """Measure all rows, or those named in ``only``, and print the tables; whether all of it is worth something."""
     busy = os.getloadavg()[0]
     console.print(
         f"{os.cpu_count()} cores ({platform.machine()}), load average {busy:.1f} before the start, "
@@ -106,8 +106,8 @@ def run(folder: Path, rounds: int, duration_s: int, console: Console) -> bool:
     contest = Contest(folder, duration_s)
     try:
         with progress.status("filling the databases") as status:
-            contest.prepare()
-            rows = plan(contest)
+            contest.prepare(millions=not only or any("million" in name for name in only))
+            rows = {name: row for name, row in plan(contest).items() if not only or name in only}
             results: dict[str, list[Result]] = {row: [] for row in rows}
             for number in range(rounds):
                 for row, (label, measure) in rows.items():
@@ -135,6 +135,7 @@ def main() -> int:
         default=Path("/var/tmp"),
         help="where the databases lie meanwhile: a real disk (/var/tmp)",
     )
+    parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="measure these rows alone, by their names")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         print("make bench needs the load generator wrk; on Debian: apt-get install wrk", file=sys.stderr)
@@ -143,7 +144,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     with tempfile.TemporaryDirectory(prefix="shopbell-bench-", dir=options.folder, ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)  # PostgreSQL may have to run as somebody else
-        return 0 if run(Path(name), options.rounds, options.seconds, console) else 1
+        return 0 if run(Path(name), options.rounds, options.seconds, options.only, console) else 1
 
 
 if __name__ == "__main__":

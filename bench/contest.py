@@ -55,12 +55,17 @@ class Contest:
         (folder / "postgres").mkdir()
         self.postgres = Postgres(folder / "postgres")
 
-    def prepare(self) -> None:
-        """Make and fill the databases from which all others are copied."""
+    def prepare(self, *, millions: bool) -> None:
+        """Make and fill the databases from which all others are copied.
+
+        Args:
+            millions: whether those of a million messages are filled, which takes long.
+        """
+        many, count = (MILLION, KNOWN_OF_MILLION) if millions else (1, 1)
         self.sqlite = self._sqlite("template", KNOWN, KNOWN, copied=True)
-        self.sqlite_million = self._sqlite("million", KNOWN_OF_MILLION, MILLION, copied=False)
+        self.sqlite_million = self._sqlite("million", count, many, copied=False)
         self.postgresql = self._postgres("template", KNOWN, KNOWN, copied=True)
-        self.postgresql_million = self._postgres("million", KNOWN_OF_MILLION, MILLION, copied=False)
+        self.postgresql_million = self._postgres("million", count, many, copied=False)
         self.postgres.sql("template", (HERE / "function_ddl.sql").read_text())
         self.postgres.make_database("orm")
         os.sync()
