@@ -1,15 +1,15 @@
 """The worker: claims what is due, sends it, settles it. Any number of them share the work on PostgreSQL.
 
 One task looks, claims and settles, and one transaction does both: what finished meanwhile is settled together with the
-next claim. Each delivery is sent by a task of its own, after the claim is committed. When the database fails, what came
-of attempts is kept until it is back.
+next claim. Each slot is a task of its own, which sends what it was given, one after the other, after the claim is
+committed. When the database fails, what came of attempts is kept until it is back.
 """
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from contextlib import AsyncExitStack, suppress
 
 import structlog
@@ -25,8 +25,9 @@ from shopbell.outbound.addresses import AllowList
 from shopbell.outbound.client import OutboundClient
 from shopbell.outbox import log as delivery_log
 from shopbell.outbox.claims import Claimed, Outlook, Rules, Taken, claim, look
+from shopbell.outbox.runs import QUICK_MS, RUN_S, Run, runs_of
 from shopbell.outbox.settlements import Finished, settle
-from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, Outcome, decide
+from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, Outcome, WebhookKey, decide
 from shopbell.sealing import Seals
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -85,7 +86,8 @@ class Worker:
             failure_days=settings.webhook_failure_days,
             failure_attempts=settings.webhook_failure_attempts,
         )
-        self._sending: dict[asyncio.Task[None], Claimed] = {}
+        self._sending: dict[asyncio.Task[None], Run] = {}
+        self._quick: set[WebhookKey] = set()
         self._finished: list[Finished] = []
         self._listener = Listener()
         self._ending = asyncio.Event()
@@ -165,18 +167,18 @@ class Worker:
                 return self._until(outlook, 0)
         taken = await self._settle_and_claim()
         _measure(taken.outlook)
-        for claimed in taken.claimed:
-            self._last_served = claimed.webhook[0]
-            self._send(claimed)
+        for run in runs_of(taken.claimed):
+            self._last_served = run.webhook[0]
+            self._send(run)
         return _AGAIN_S if taken.again else self._until(taken.outlook, len(taken.claimed))
 
     async def _settle_and_claim(self) -> Taken:
         finished, self._finished = self._finished, []
         free = 0 if self._ending.is_set() else self._free
-        busy = Counter(claimed.webhook[0] for claimed in self._sending.values())
+        busy, quick = Counter(run.webhook[0] for run in self._sending.values()), frozenset(self._quick)
         try:
             return await self._database.write(
-                _settle_and_claim, self._rules, finished, free, busy, self._last_served, _now_ms()
+                _settle_and_claim, self._rules, finished, free, busy, self._last_served, _now_ms(), quick
             )
         except BaseException as error:
             self._finished = finished + self._finished
@@ -224,21 +226,38 @@ class Worker:
     def _free(self) -> int:
         return self._settings.deliveries_per_worker - len(self._sending)
 
-    def _send(self, claimed: Claimed) -> None:
-        task = asyncio.create_task(self._deliver(claimed))
-        self._sending[task] = claimed
+    def _send(self, run: Run) -> None:
+        task = asyncio.create_task(self._deliver_run(run))
+        self._sending[task] = run
         task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         del self._sending[task]
         self._listener.wake()
 
-    async def _deliver(self, claimed: Claimed) -> None:
+    async def _deliver_run(self, run: Run) -> None:
+        put_back = asyncio.get_running_loop().call_later(RUN_S, self._put_back, run)
+        try:
+            while run.left and await self._deliver(run.left.popleft()):
+                pass
+        finally:
+            put_back.cancel()
+            self._put_back(run)
+
+    def _put_back(self, run: Run) -> None:
+        """Let somebody else send what a slot has not begun."""
+        if run.left:
+            self._finished += [Finished(claimed, None, NotSent()) for claimed in run.left]
+            run.left.clear()
+            self._listener.wake()
+
+    async def _deliver(self, claimed: Claimed) -> bool:
+        """Send one; whether the next one is to follow in the same slot."""
         left_ms = claimed.leased_until_ms - _now_ms()
         if self._ending.is_set() or left_ms < self._settings.delivery_timeout_s * 1_000:
             # The claim took so long that another worker could have it before the attempt ends.
             self._finished.append(Finished(claimed, None, NotSent()))
-            return
+            return False
         attempt = await self._channel.send(claimed)
         outcome = decide(
             attempt,
@@ -250,9 +269,16 @@ class Worker:
         )
         self._finished.append(Finished(claimed, attempt, outcome))
         _note(claimed, attempt, outcome)
+        if isinstance(outcome, Delivered) and attempt.duration_ms <= QUICK_MS:
+            self._quick.add(claimed.webhook)
+        else:
+            self._quick.discard(claimed.webhook)
+        return isinstance(outcome, Delivered)
 
     async def _finish(self) -> None:
         """Let what is under way end, within the deadline, and settle it."""
+        for run in self._sending.values():
+            self._put_back(run)
         deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
         while self._finished or (self._sending and time.monotonic() < deadline_s):
             try:
@@ -300,11 +326,12 @@ def _settle_and_claim(
     busy: dict[int, int],
     last_served: int,
     now_ms: int,
+    quick: Collection[WebhookKey] = (),
 ) -> Taken:
     settle(tx, rules, finished, now_ms=now_ms)
     if free <= 0:
         return Taken([], look(tx, rules, now_ms=now_ms))
-    return claim(tx, rules, free=free, busy=busy, last_served=last_served, now_ms=now_ms)
+    return claim(tx, rules, free=free, busy=busy, last_served=last_served, now_ms=now_ms, quick=quick)
 
 
 async def _safely(job: str, work: Awaitable[object]) -> None:

@@ -29,10 +29,11 @@ def program(*changes: str) -> tuple[str, ...]:
 def settles_before_it_sends() -> None:
     """Write down a success, and send then: what the machine does not come to send is lost."""
 
-    async def deliver(self: Any, claimed: claims.Claimed) -> None:
+    async def deliver(self: Any, claimed: claims.Claimed) -> bool:
         self._finished.append(Finished(claimed, Attempt(0, 0, status=200), Delivered()))
         await self._settle_and_claim_nothing()
         await self._channel.send(claimed)
+        return True
 
     async def settle_and_claim_nothing(self: Any) -> None:
         finished, self._finished = self._finished, []
@@ -50,8 +51,8 @@ def takes_no_lease() -> None:
         init(self, *arguments)
         self._rules = replace(self._rules, lease_ms=0)
 
-    async def deliver(self: Any, claimed: claims.Claimed) -> None:
-        await whole_lease(self, replace(claimed, leased_until_ms=claimed.leased_until_ms + 3_600_000))
+    async def deliver(self: Any, claimed: claims.Claimed) -> bool:
+        return await whole_lease(self, replace(claimed, leased_until_ms=claimed.leased_until_ms + 3_600_000))
 
     whole_lease = worker.Worker._deliver
     worker.Worker.__init__ = without_lease  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """The outbox of an installation, claimed from and settled without any worker, at a time that the test says."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from shopbell import events, webhooks
 from shopbell.keys import Keys
 from shopbell.outbox.claims import Claimed, Rules, Taken, claim
 from shopbell.outbox.settlements import Finished, settle
-from shopbell.schedule import Attempt, Delivered, NotSent, Outcome
+from shopbell.schedule import Attempt, Delivered, NotSent, Outcome, WebhookKey
 from shopbell.sealing import Seals
 from shopbell.storage.database import Database
 
@@ -85,13 +86,17 @@ class Outbox:
             details={"fromBusinessId": 1, "toBusinessId": "2", "employeeUserId": None},
         )
 
-    def claim(self, free: int = 64, *, busy: dict[int, int] | None = None) -> list[Claimed]:
+    def claim(
+        self, free: int = 64, *, busy: dict[int, int] | None = None, quick: Collection[WebhookKey] = ()
+    ) -> list[Claimed]:
         """Claim what is due."""
-        return self.take(free, busy).claimed
+        return self.take(free, busy, quick).claimed
 
-    def take(self, free: int = 64, busy: dict[int, int] | None = None) -> Taken:
+    def take(self, free: int = 64, busy: dict[int, int] | None = None, quick: Collection[WebhookKey] = ()) -> Taken:
         """Claim, with what there was to do."""
-        return self.database.write_now(claim, self.rules, free=free, busy=busy or {}, last_served=0, now_ms=self.now_ms)
+        return self.database.write_now(
+            claim, self.rules, free=free, busy=busy or {}, last_served=0, now_ms=self.now_ms, quick=quick
+        )
 
     def settle(self, claimed: Claimed, outcome: Outcome, attempt: Attempt | None = None) -> None:
         """Settle one."""

@@ -1,24 +1,24 @@
 """Claims: what is due is leased, fairly, and its attempt counted, before anything is sent."""
 
-from collections.abc import Mapping
+import secrets
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from shopbell.outbox.queues import (
     FINISH,
     LEASE,
     OPEN,
     QUEUE_KEY,
+    RELEASE,
     START,
     START_WITH_BODY,
-    THESE_DELIVERIES,
     THESE_QUEUES,
     THESE_WEBHOOKS,
     WEBHOOK_KEY,
-    D,
     DeliveryKey,
     Parameters,
     Q,
@@ -31,12 +31,12 @@ from shopbell.outbox.queues import (
     run,
     under_way,
 )
-from shopbell.payloads import Told, body_of
+from shopbell.outbox.telling import body_for, can_be_told, read
 from shopbell.schedule import WebhookKey, share
-from shopbell.storage.delivery_schema import deliveries, events, webhooks
-from shopbell.storage.schema import attachments, customers, messages, threads
+from shopbell.storage.delivery_schema import webhooks
 
-log = structlog.get_logger()
+RUN = 16
+"""How many deliveries a slot takes at once, to send one after the other, when the webhook is quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Rules:
 
     Args:
         lease_ms: how long a claim holds, in ms.
-        per_webhook: most deliveries under way to one webhook, whichever workers have them.
+        per_webhook: most deliveries sent at once to one webhook, whichever workers do: its slots.
         first_pause_ms: between an event and its first attempt, in ms.
         order_wait_ms: how long others of a thread wait for one that does not get through, in ms.
         failure_days: days without a success after which a webhook is switched off,
@@ -68,6 +68,7 @@ class Claimed:
         queue: where it stands.
         position: of its event in the organization's feed.
         number: which attempt this is, from 1: the fence.
+        slot: all of the webhook's that have it are sent one after the other.
         step: how many attempts of the present schedule came before.
         leased_until_ms: when it is no longer this worker's, in Unix ms.
         created_at_ms: when its event happened, in Unix ms.
@@ -81,6 +82,7 @@ class Claimed:
     queue: QueueKey
     position: int
     number: int
+    slot: int
     step: int
     leased_until_ms: int
     created_at_ms: int
@@ -107,7 +109,7 @@ class Outlook:
 
     Args:
         webhooks: how many webhooks deliveries can go to now.
-        room: how many more each webhook that has some due may have under way.
+        room: how many more slots each webhook that has some due may hold.
         oldest_due_ms: the due time of the delivery that waits longest, in Unix ms; None when none is due.
         next_due_ms: when the next one that is not due yet will be; None when there is none.
     """
@@ -159,7 +161,7 @@ def look(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook:
 
     Args:
         tx: a transaction that may only read.
-        rules: how many deliveries a webhook may have under way.
+        rules: how many slots a webhook may hold.
         now_ms: the time in Unix ms.
     """
     found = [((row[0], row[1]), row[2]) for row in tx.execute(_FIRST_DUE)]
@@ -173,7 +175,16 @@ def look(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook:
     )
 
 
-def claim(tx: Connection, rules: Rules, *, free: int, busy: Mapping[int, int], last_served: int, now_ms: int) -> Taken:
+def claim(
+    tx: Connection,
+    rules: Rules,
+    *,
+    free: int,
+    busy: Mapping[int, int],
+    last_served: int,
+    now_ms: int,
+    quick: Collection[WebhookKey] = (),
+) -> Taken:
     """Lease what is due, fairly, and count an attempt of each; commit before anything is sent.
 
     What can no longer be told, because its message was erased or deleted, is settled as ``skipped`` here.
@@ -185,6 +196,7 @@ def claim(tx: Connection, rules: Rules, *, free: int, busy: Mapping[int, int], l
         busy: how many slots each organization holds at this worker.
         last_served: the organization that was served last.
         now_ms: the time in Unix ms.
+        quick: the webhooks of which a slot takes a run of deliveries, unless they are failing.
     """
     outlook = look(tx, rules, now_ms=now_ms)
     chosen = share(outlook.room, free=free, busy=busy, last_served=last_served)
@@ -193,9 +205,11 @@ def claim(tx: Connection, rules: Rules, *, free: int, busy: Mapping[int, int], l
     locked = {(row.organization_id, row.id): row for row in tx.execute(_OPEN_WEBHOOKS, {"keys": sorted(chosen)})}
     # Counted anew under the webhooks' locks: since the first look another worker may have claimed.
     leased = under_way(tx, now_ms)
-    wanted = {key: min(chosen[key], rules.per_webhook - leased.get(key, 0)) for key in locked}
-    heads = _lock_heads(tx, {key: count for key, count in wanted.items() if count > 0}, now_ms)
-    claimed, again = _take(tx, rules, heads, locked, now_ms)
+    rooms = {key: min(chosen[key], rules.per_webhook - leased.get(key, 0)) for key in locked}
+    slots = {key: count for key, count in rooms.items() if count > 0}
+    runs = {key: RUN if key in quick and locked[key].failing_since_ms is None else 1 for key in slots}
+    heads = _lock_heads(tx, {key: slots[key] * runs[key] for key in slots}, now_ms)
+    claimed, again = _take(tx, rules, heads, locked, slots, now_ms)
     return Taken(claimed, outlook, again or len(locked) < len(chosen))
 
 
@@ -215,156 +229,56 @@ def _take(
     rules: Rules,
     heads: Mapping[DeliveryKey, QueueKey],
     locked: Mapping[WebhookKey, Row[Any]],
+    slots: Mapping[WebhookKey, int],
     now_ms: int,
 ) -> tuple[list[Claimed], bool]:
     """Lease those of the heads that can be sent; whether others left room for what stands behind them."""
-    rows = _read(tx, list(heads))
+    rows = read(tx, list(heads))
     claimed: list[Claimed] = []
     leases: list[Parameters] = []
     started: list[Parameters] = []
     started_with_body: list[Parameters] = []
     skipped: list[Parameters] = []
     left: dict[QueueKey, int] = {}
+    released: list[Parameters] = []
+    first_slot = secrets.randbits(62)  # no two claims have one in common
+    taken: Counter[WebhookKey] = Counter()
     for key, queue in sorted(heads.items()):
         row, webhook = rows.get(key), locked[key[:2]]
         ripe_at_ms = 0 if row is None or row.attempts else row.created_at_ms + rules.first_pause_ms
         if row is None or row.state != "waiting":
             left[queue] = now_ms
-        elif not _can_be_told(row):
+        elif not can_be_told(row):
             skipped.append(of_delivery(key, state="skipped", settled_at_ms=now_ms))
             left[queue] = now_ms
         elif ripe_at_ms > now_ms:
-            leases.append(of_queue(queue, due_at_ms=ripe_at_ms, leased_until_ms=None))
+            released.append(of_queue(queue, due_at_ms=ripe_at_ms, leased_until_ms=None))
         else:
             version = row.payload_version or webhook.payload_version
-            body = row.body or _body(row, version)
+            body = row.body or body_for(row, version)
             if body is None:
                 skipped.append(of_delivery(key, state="skipped", settled_at_ms=now_ms))
                 left[queue] = now_ms
                 continue
             until_ms = now_ms + rules.lease_ms
-            claimed.append(_claimed(row, webhook, queue, body, until_ms, now_ms))
-            leases.append(of_queue(queue, due_at_ms=until_ms, leased_until_ms=until_ms))
+            slot = first_slot + taken[queue[:2]] % slots[queue[:2]]
+            taken[queue[:2]] += 1
+            claimed.append(_claimed(row, webhook, queue, slot, body, until_ms, now_ms))
+            leases.append(of_queue(queue, due_at_ms=until_ms, leased_until_ms=until_ms, slot=slot))
             counted = {"attempts": row.attempts + 1, "first_attempt_at_ms": row.first_attempt_at_ms or now_ms}
             if row.body is None:
                 started_with_body.append(of_delivery(key, **counted, payload_version=version, body=body))
             else:
                 started.append(of_delivery(key, **counted))
-    run(tx, (LEASE, leases), (START, started), (START_WITH_BODY, started_with_body), (FINISH, skipped))
+    run(tx, (RELEASE, released), (LEASE, leases), (START, started), (START_WITH_BODY, started_with_body))
+    run(tx, (FINISH, skipped))
     advance(tx, left)
     return claimed, bool(left)
 
 
-def _with_what_they_tell() -> Select[Any]:
-    """Deliveries, each with all that its body tells."""
-    e, m, a, c, t = events.c, messages.c, attachments.c, customers.c, threads.c
-    event = and_(e.organization_id == D.organization_id, e.position == D.position)
-    owner_erased_at_ms = (
-        select(c.erased_at_ms)
-        .select_from(threads.join(customers, and_(c.organization_id == t.organization_id, c.id == t.customer_id)))
-        .where(t.organization_id == D.organization_id, t.id == D.thread_id)
-        .correlate(deliveries)
-        .scalar_subquery()
-    )
-    message = and_(m.organization_id == e.organization_id, m.thread_id == e.thread_id, m.sequence == e.thread_sequence)
-    return (
-        select(
-            deliveries,
-            e.type,
-            e.business_id,
-            e.customer_id,
-            e.thread_id.label("event_thread_id"),
-            e.thread_sequence,
-            e.details,
-            e.message_id,
-            e.created_at_ms.label("happened_at_ms"),
-            m.id.label("found_message_id"),
-            m.from_customer,
-            m.internal,
-            m.body.label("text"),
-            m.created_at_ms.label("sent_at_ms"),
-            m.employee_id,
-            m.external_id,
-            a.uuid,
-            a.name,
-            a.content_type,
-            a.length_bytes,
-            c.erased_at_ms,
-            case((e.position.is_(None), owner_erased_at_ms)).label("owner_erased_at_ms"),
-        )
-        .select_from(deliveries)
-        .outerjoin(events, event)
-        .outerjoin(messages, message)
-        .outerjoin(attachments, and_(a.organization_id == m.organization_id, a.id == m.attachment_id))
-        .outerjoin(customers, and_(c.organization_id == e.organization_id, c.id == e.customer_id))
-        .where(THESE_DELIVERIES)
-    )
-
-
-_WITH_WHAT_THEY_TELL = _with_what_they_tell()
-
-
-def _read(tx: Connection, keys: list[DeliveryKey]) -> dict[DeliveryKey, Row[Any]]:
-    if not keys:
-        return {}
-    rows = tx.execute(_WITH_WHAT_THEY_TELL, {"keys": sorted(keys)})
-    return {(row.organization_id, row.webhook_id, row.position): row for row in rows}
-
-
-def _can_be_told(row: Row[Any]) -> bool:
-    """Whether what happened may still be told: not what was erased, nor a message that was deleted.
-
-    Events may be kept for a shorter time than the log. What was told once is told again without its event, unless it
-    is of somebody who was erased.
-    """
-    if row.erased_at_ms is not None:
-        return False
-    if row.type is None:
-        return row.body is not None and row.owner_erased_at_ms is None
-    return row.message_id is None or row.message_id == row.found_message_id
-
-
-def _body(row: Row[Any], version: str) -> str | None:
-    """The body of a delivery; None for one that cannot be made, which must not hold up all others."""
-    try:
-        return body_of(_told(row), version)
-    except Exception as error:  # whatever it is, it will be so next time, too
-        log.error(
-            "bug",
-            job="make a body",
-            organization=row.organization_id,
-            webhook=row.webhook_id,
-            position=row.position,
-            exc_info=error,
-        )
-        return None
-
-
-def _told(row: Row[Any]) -> Told:
-    return Told(
-        organization_id=row.organization_id,
-        event_type=row.type,
-        created_at_ms=row.happened_at_ms,
-        business_id=row.business_id,
-        customer_id=row.customer_id,
-        thread_id=row.event_thread_id,
-        thread_sequence=row.thread_sequence,
-        details=row.details,
-        message_id=row.message_id,
-        from_customer=row.from_customer,
-        internal=row.internal,
-        text=row.text,
-        sent_at_ms=row.sent_at_ms,
-        employee_id=row.employee_id,
-        external_id=row.external_id,
-        attachment_uuid=row.uuid,
-        attachment_name=row.name,
-        attachment_type=row.content_type,
-        attachment_bytes=row.length_bytes,
-    )
-
-
-def _claimed(row: Row[Any], webhook: Row[Any], queue: QueueKey, body: str, until_ms: int, now_ms: int) -> Claimed:
+def _claimed(
+    row: Row[Any], webhook: Row[Any], queue: QueueKey, slot: int, body: str, until_ms: int, now_ms: int
+) -> Claimed:
     secrets: tuple[str, ...] = (webhook.sealed_secret,)
     if webhook.sealed_old_secret is not None and (webhook.old_secret_expires_at_ms or 0) > now_ms:
         secrets += (webhook.sealed_old_secret,)
@@ -372,6 +286,7 @@ def _claimed(row: Row[Any], webhook: Row[Any], queue: QueueKey, body: str, until
         queue=queue,
         position=row.position,
         number=row.attempts + 1,
+        slot=slot,
         step=row.step,
         leased_until_ms=until_ms,
         created_at_ms=row.created_at_ms,

@@ -1,12 +1,34 @@
 """Queues and deliveries, row by row: what claims and settlements are written with."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from functools import cache
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, delete, exists, select, text, tuple_, update
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Table,
+    Text,
+    TypeDecorator,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import TextClause
+from sqlalchemy.sql.functions import FunctionElement
 
 from shopbell.schedule import WebhookKey
 from shopbell.storage.delivery_schema import deliveries, delivery_queues, webhooks
@@ -25,10 +47,48 @@ QUEUE_KEY = (Q.organization_id, Q.webhook_id, Q.thread_id, Q.background)
 DELIVERY_KEY = (D.organization_id, D.webhook_id, D.position)
 WEBHOOK_KEY = (W.organization_id, W.id)
 
+
+class _Rows(TypeDecorator[Any]):
+    """Rows of values, which travel as one JSON document: a statement is the same one, however many they are."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002 - both engines read it
+        return orjson.dumps(value).decode()
+
+
+class _each_row(FunctionElement[Any]):  # noqa: N801 - a function of SQL
+    """The rows of such a document, as a table with the column ``value``."""
+
+    name = "each_row"
+    inherit_cache = True
+
+
+@compiles(_each_row, "postgresql")
+def _each_row_of_postgresql(element: _each_row, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_array_elements(CAST({compiler.process(element.clauses, **options)} AS json))"
+
+
+@compiles(_each_row, "sqlite")
+def _each_row_of_sqlite(element: _each_row, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+def _values(name: str, columns: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """The values of the rows in the parameter ``name``, which are for these columns."""
+    row = _each_row(bindparam(name, type_=_Rows)).table_valued("value").c.value
+    return [cast(row.op("->>")(literal_column(str(place))), column.type) for place, column in enumerate(columns)]
+
+
+def _these(*key: ColumnElement[Any]) -> ColumnElement[bool]:
+    return tuple_(*key).in_(select(*_values("keys", key)))
+
+
 # Statements are made once: to put one together takes as long as to run it.
-THESE_QUEUES = tuple_(*QUEUE_KEY).in_(bindparam("keys", expanding=True))
-THESE_DELIVERIES = tuple_(*DELIVERY_KEY).in_(bindparam("keys", expanding=True))
-THESE_WEBHOOKS = tuple_(*WEBHOOK_KEY).in_(bindparam("keys", expanding=True))
+THESE_QUEUES = _these(*QUEUE_KEY)
+THESE_DELIVERIES = _these(*DELIVERY_KEY)
+THESE_WEBHOOKS = _these(*WEBHOOK_KEY)
 OPEN = (W.enabled, W.deleted_at_ms.is_(None))
 """The conditions of a webhook to which deliveries go now."""
 
@@ -36,19 +96,46 @@ OPEN = (W.enabled, W.deleted_at_ms.is_(None))
 WAITING = text("deliveries.state = 'waiting'")
 
 
-def _one_queue(*columns: str) -> Update:
-    c = delivery_queues.c
-    here = (c[name] == bindparam(f"of_{name}") for name in ("organization_id", "webhook_id", "thread_id", "background"))
-    return update(delivery_queues).where(*here).values({name: bindparam(f"to_{name}") for name in columns})
+@dataclass(frozen=True)
+class Change:
+    """A change of rows of one table, each found by its key.
+
+    Args:
+        table: which one.
+        columns: what changes.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        keys = [f"of_{column.name}" for column in self.table.primary_key]
+        return keys + [f"to_{name}" for name in self.columns]
+
+    @cached_property
+    def _statement(self) -> Update:
+        key = list(self.table.primary_key)
+        given = _values("rows", [*key, *(self.table.c[name] for name in self.columns)])
+        here = (column == value for column, value in zip(key, given, strict=False))
+        return update(self.table).where(*here).values(dict(zip(self.columns, given[len(key) :], strict=True)))
+
+    def of(self, tx: Connection, rows: list[Parameters]) -> None:
+        """Make it, of so many rows with one statement."""
+        if rows:
+            tx.execute(self._statement, {"rows": [[row[name] for name in self._names] for row in rows]})
 
 
-def _one_delivery(*columns: str) -> Update:
-    c = deliveries.c
-    here = (c[name] == bindparam(f"of_{name}") for name in ("organization_id", "webhook_id", "position"))
-    return update(deliveries).where(*here).values({name: bindparam(f"to_{name}") for name in columns})
+def _one_queue(*columns: str) -> Change:
+    return Change(delivery_queues, columns)
 
 
-LEASE = _one_queue("due_at_ms", "leased_until_ms")
+def _one_delivery(*columns: str) -> Change:
+    return Change(deliveries, columns)
+
+
+LEASE = _one_queue("due_at_ms", "leased_until_ms", "slot")
+RELEASE = _one_queue("due_at_ms", "leased_until_ms")
 _MOVE = _one_queue("position", "due_at_ms", "leased_until_ms")
 START = _one_delivery("attempts", "first_attempt_at_ms")
 START_WITH_BODY = _one_delivery("attempts", "first_attempt_at_ms", "payload_version", "body")
@@ -75,11 +162,10 @@ def of_delivery(key: DeliveryKey, **values: object) -> Parameters:
     return given | {"of_organization_id": organization_id, "of_webhook_id": webhook_id, "of_position": position}
 
 
-def run(tx: Connection, *statements: tuple[Update, list[Parameters]]) -> None:
-    """Run statements, each for its rows; those without any are left out."""
-    for statement, rows in statements:
-        if rows:
-            tx.execute(statement, rows)
+def run(tx: Connection, *changes: tuple[Change, list[Parameters]]) -> None:
+    """Make changes, each of its rows; those without any are left out."""
+    for change, rows in changes:
+        change.of(tx, rows)
 
 
 def due_queues(wanted: Mapping[WebhookKey, int], now_ms: int) -> tuple[TextClause, Parameters]:
@@ -165,15 +251,14 @@ def _next_of(tx: Connection, keys: Collection[QueueKey]) -> dict[QueueKey, int |
     return {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
 
 
-# Counted here and not there: to group them, both engines would read all queues in the order of their key. For the same
-# reason they are asked for in the order of the index of what is leased.
+# The ``+ 0`` keeps both engines from reading all queues in the order of their key.
 _UNDER_WAY = (
-    select(Q.organization_id, Q.webhook_id)
+    select(Q.organization_id + 0, Q.webhook_id + 0, Q.slot)
     .where(Q.leased_until_ms > bindparam("now_ms"), Q.leased_until_ms.is_not(None))
-    .order_by(Q.leased_until_ms)
+    .distinct()
 )
 
 
 def under_way(tx: Connection, now_ms: int) -> dict[WebhookKey, int]:
-    """How many deliveries to each webhook are leased."""
+    """How many slots each webhook holds, whichever workers have them."""
     return Counter((row[0], row[1]) for row in tx.execute(_UNDER_WAY, {"now_ms": now_ms}))

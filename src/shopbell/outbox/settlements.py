@@ -13,8 +13,8 @@ from shopbell.outbox.claims import Claimed, Rules
 from shopbell.outbox.queues import (
     DELIVERY_KEY,
     FINISH,
-    LEASE,
     QUEUE_KEY,
+    RELEASE,
     STEP_ON,
     THESE_DELIVERIES,
     THESE_QUEUES,
@@ -98,7 +98,7 @@ def settle(tx: Connection, rules: Rules, finished: Sequence[Finished], *, now_ms
                 else:  # before it is tried again, the others have waited long enough
                     alone.append(_alone(claimed, due_at_ms))
                     left[claimed.queue] = others_wait_until_ms
-    run(tx, (FINISH, final), (STEP_ON, steps), (LEASE, dues))
+    run(tx, (FINISH, final), (STEP_ON, steps), (RELEASE, dues))
     if alone:
         tx.execute(insert(delivery_queues), alone)
     advance(tx, left)

@@ -142,6 +142,7 @@ delivery_queues = table(
     id_("position"),
     ms("due_at_ms"),
     ms("leased_until_ms", nullable=True),
+    Column("slot", BigInteger, nullable=True),
     PrimaryKeyConstraint("organization_id", "webhook_id", "thread_id", "background"),
     Index(None, "webhook_id", "due_at_ms"),
     Index(
@@ -154,7 +155,8 @@ delivery_queues = table(
 )
 """Where a thread's unsettled deliveries to a webhook stand: one row, which names the first of them, however many wait
 behind it (``background`` 0); and one for each that no longer holds up the others (``background`` is its position). A
-lease is a due time in the future."""
+lease is a due time in the future. Those leased with one ``slot`` are sent one after the other; the number says nothing
+once the lease is over."""
 
 delivery_attempts = table(
     "delivery_attempts",

@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("due_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("leased_until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("slot", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint(
             "organization_id", "webhook_id", "thread_id", "background", name=op.f("pk_delivery_queues")
         ),
