@@ -16,7 +16,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 ID_MAX = 2**53 - 1
 """All ids stay below 2**53."""
 
-_INTERNAL = {"token_hash", "merge_id"}
+_INTERNAL = {"token_hash", "merge_id", "last_reply_author_id", "last_other_reply_sequence"}
 
 
 def now_ms() -> int:
