@@ -106,7 +106,7 @@ def test_no_secret_and_nothing_of_others_is_in_the_file(source: Filled, content:
     hashes = source.installation.database.rows("SELECT token_hash FROM api_tokens")
     sealed_ones = source.installation.database.rows("SELECT sealed_secret, sealed_extra_headers FROM webhooks")
     secrets = [source.secret, CANARY, source.people.token, GLOBEX_CANARY]
-    secrets += [value for row in [*hashes, *sealed_ones] for value in row.values()]
+    secrets += [value for row in [*hashes, *sealed_ones] for value in row.values() if value]
     assert len(secrets) > 8
     assert [secret for secret in secrets if secret.encode() in content] == []
 
