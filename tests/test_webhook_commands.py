@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ class Listener:
 def listening(folder: Path, *arguments: str, port: int = 0) -> Iterator[Listener]:
     command = [sys.executable, "-m", "shopbell", "webhooks", "listen", "--port", str(port), *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=folder, text=True, **pipes) as process:
+    # Whoever runs the tests in the background of a shell ignores Ctrl-C, and what they start would inherit that.
+    heeds_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=folder, text=True, preexec_fn=heeds_ctrl_c, **pipes) as process:
         try:
             assert process.stderr is not None
             url = process.stderr.readline().split()[-1]

@@ -22,7 +22,7 @@ from shopbell.webhooks import Webhook, WebhookChanges
 webhooks_app = typer.Typer(help="Addresses that are told of messages and transfers.", no_args_is_help=True)
 
 Topic = Enum("Topic", {name: name for name in WEBHOOK_TOPICS}, type=str)  # type: ignore[misc]  # made of a tuple
-Version = Enum("Version", {name: name for name in PAYLOAD_VERSIONS}, type=str)  # type: ignore[misc]
+Version = Enum("Version", {name: name for name in PAYLOAD_VERSIONS}, type=str)  # type: ignore[misc]  # so is this
 
 WebhookId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The webhook's id.")]
 Topics = Annotated[list[Topic] | None, typer.Option("--event", help="What to be told of; may be repeated.")]
