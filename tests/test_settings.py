@@ -73,6 +73,20 @@ def test_without_any_setting_there_is_an_embedded_database_on_loopback() -> None
         ("LOG_LEVEL", "LOUD-canary"),
         ("LOG_REQUESTS", "canary"),
         ("CONFIG", "canary.toml"),
+        ("SMTP_URL", "canary"),
+        ("SMTP_URL", "http://canary"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://shop:pass-canary@mail.example:port"),
+        ("SMTP_URL", "smtp://shop:pass/canary@mail.example"),
+        ("SMTP_URL", "smtp://canary@mail.example"),
+        ("SMTP_STARTTLS", "canary"),
+        ("SMTP_TIMEOUT_S", "0"),
+        ("MAIL_FROM", "canary"),
+        ("MAIL_FROM", "Acme <shop@canary.example>"),
+        ("MAIL_FROM", "shop@canary.example\nBcc: mallory@canary.example"),
+        ("MAIL_REPLY_DOMAIN", "canary"),
+        ("MAIL_REPLY_DOMAIN", "reply@canary.example"),
+        ("MAIL_REPLY_DOMAIN", "-canary-.example"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_setting_and_quotes_nothing(
@@ -105,6 +119,17 @@ def test_postgresql_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load()
     assert settings.url.drivername == "postgresql+psycopg"
     assert settings.workers == 4
+
+
+def test_smtp_needs_a_sender_and_sends_no_password_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPBELL_SMTP_URL", "smtp://shop:pass-canary@mail.example")
+    assert _refusal() == "SHOPBELL_MAIL_FROM is required with SHOPBELL_SMTP_URL"
+    monkeypatch.setenv("SHOPBELL_MAIL_FROM", "shop@mail.example")
+    assert load().mail_sender == "shop@mail.example"
+    monkeypatch.setenv("SHOPBELL_SMTP_STARTTLS", "never")
+    assert _refusal() == "SHOPBELL_SMTP_STARTTLS: a password leaves this machine only through TLS"
+    monkeypatch.setenv("SHOPBELL_SMTP_URL", "smtp://shop:pass-canary@localhost:2525")
+    assert "canary" not in repr(load())
 
 
 def test_a_key_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

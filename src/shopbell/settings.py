@@ -25,12 +25,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shopbell.errors import SettingsError
+from shopbell.mail_settings import MailSettings
 
 PREFIX = "SHOPBELL_"
 SECRET_KEY_MIN_BYTES = 32
 
 
-class Settings(BaseSettings):
+class Settings(MailSettings):
     """The settings of one process, read once at its start and never changed after."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)

@@ -1,6 +1,7 @@
 """Makes ``docs/settings.md`` from the settings: ``python -m shopbell.settings_reference > docs/settings.md``."""
 
 import sys
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import AnyHttpUrl, SecretStr
@@ -30,7 +31,7 @@ and a test keeps it true.
 | --- | --- | --- | --- |
 """
 
-_TYPES: dict[object, str] = {str: "text", AnyHttpUrl: "http(s) URL", SecretStr: "text, secret"}
+_TYPES: dict[object, str] = {str: "text", AnyHttpUrl: "http(s) URL", SecretStr: "text, secret", Path: "folder"}
 _LIMITS = (("ge", "{:,} to"), ("gt", "more than {:,}, up to"), ("le", "{:,}"))
 
 
@@ -38,9 +39,15 @@ def page() -> str:
     """The whole page."""
     rows = (
         f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_allowed(name, field)} | {field.description} |\n"
-        for name, field in Settings.model_fields.items()
+        for name, field in _in_order()
     )
     return _HEAD + "".join(rows)
+
+
+def _in_order() -> list[tuple[str, FieldInfo]]:
+    """The server's own first, and then those of mails and texts, which Python puts before them."""
+    inherited = {name for base in Settings.__bases__ for name in getattr(base, "model_fields", ())}
+    return sorted(Settings.model_fields.items(), key=lambda item: item[0] in inherited)
 
 
 def _default(field: FieldInfo) -> str:
