@@ -1,0 +1,1 @@
+"""Mails, written and read: pure, no network and no database."""
