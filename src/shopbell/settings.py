@@ -26,12 +26,13 @@ from sqlalchemy.exc import ArgumentError
 
 from shopbell.errors import SettingsError
 from shopbell.mail_settings import MailSettings
+from shopbell.text_settings import TextSettings
 
 PREFIX = "SHOPBELL_"
 SECRET_KEY_MIN_BYTES = 32
 
 
-class Settings(MailSettings):
+class Settings(TextSettings, MailSettings):
     """The settings of one process, read once at its start and never changed after."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
@@ -259,6 +260,12 @@ class Settings(MailSettings):
             raise ValueError("SHOPBELL_WORKERS: more than one worker needs PostgreSQL")
         if not self.is_sqlite and self.secret_key is None:
             raise ValueError("SHOPBELL_SECRET_KEY is required with PostgreSQL; `openssl rand -hex 32` makes one")
+        return self
+
+    @model_validator(mode="after")
+    def _where_twilio_reaches_us(self) -> Self:
+        if self.sms_provider == "twilio" and self.public_url is None:
+            raise ValueError("SHOPBELL_PUBLIC_URL is required with SHOPBELL_SMS_PROVIDER=twilio")
         return self
 
     @model_validator(mode="after")
