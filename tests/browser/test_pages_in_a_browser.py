@@ -1,0 +1,110 @@
+"""The pages that the server has for people, as a browser shows them."""
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, expect
+
+from harness.browser import DARK, DESKTOP, NARROW, NO_SCRIPTS, PHONE, Look, Visit, faults, keep_image, overflow_px
+from harness.demo import RunningDemo
+from harness.host_site import HostSite
+
+SEEN = (DESKTOP, DARK, NARROW, PHONE)  # these pages are in English alone, so none is written from the right
+PAGES = ("/", "/problems", "/problems/validation-error")
+
+
+def in_looks(looks: tuple[Look, ...]) -> pytest.MarkDecorator:
+    """Runs a test once in each look."""
+    return pytest.mark.parametrize("look", looks, ids=lambda look: look.name)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@in_looks(SEEN)
+def test_a_page_shuts_nobody_out(path: str, look: Look, demo: RunningDemo, visit: Callable[..., Visit]) -> None:
+    page = visit(look).open(demo.url + path)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert faults(page) == []
+    assert overflow_px(page) == 0
+
+
+def reference(demo: RunningDemo, visit: Visit) -> tuple[Page, int]:
+    """The API reference once it is drawn, and how many operations it must have."""
+    with httpx2.Client(trust_env=False) as client:
+        paths = client.get(f"{demo.url}/openapi.json").json()["paths"]
+    methods = ("get", "post", "put", "patch", "delete")
+    operations = sum(1 for path in paths.values() for method in path if method in methods)
+    page = visit.open(f"{demo.url}/docs")
+    expect(page.locator(".opblock")).to_have_count(operations)
+    return page, operations
+
+
+@in_looks(SEEN)
+def test_the_reference_draws_every_operation_and_shuts_nobody_out(
+    look: Look, demo: RunningDemo, visit: Callable[..., Visit]
+) -> None:
+    page, operations = reference(demo, visit(look))
+    assert operations > 40
+    keep_image(page, f"docs-{look.name}")
+    assert faults(page) == []
+    assert overflow_px(page) == 0
+
+
+@in_looks(SEEN)
+def test_an_operation_of_the_reference_opens_and_shuts_nobody_out(
+    look: Look, demo: RunningDemo, visit: Callable[..., Visit]
+) -> None:
+    page, _ = reference(demo, visit(look))
+    operation = page.locator(".opblock", has_text="/api/widget/send-message-to-business").first
+    operation.get_by_role("button").first.click()
+    expect(operation.get_by_role("button", name="Try it out")).to_be_visible()
+    keep_image(page, f"docs-operation-{look.name}")
+    assert faults(page) == []
+    assert overflow_px(page) == 0
+
+
+def test_a_message_is_sent_from_the_reference(demo: RunningDemo, visit: Callable[..., Visit]) -> None:
+    page, _ = reference(demo, visit())
+    page.get_by_role("button", name="Authorize").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").first.fill(demo.token)
+    dialog.get_by_role("button", name="Apply").first.click()
+    page.keyboard.press("Escape")
+    operation = page.locator(".opblock", has_text="/api/widget/send-message-to-business").first
+    operation.get_by_role("button").first.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table")).to_contain_text('"result": "ok"')
+
+
+def test_the_reference_says_what_to_do_without_scripts(demo: RunningDemo, visit: Callable[..., Visit]) -> None:
+    page = visit(NO_SCRIPTS).open(f"{demo.url}/docs")
+    expect(page.get_by_role("link", name="OpenAPI document")).to_be_visible()
+
+
+def test_what_shuts_people_out_is_found(host_site: HostSite, visit: Callable[..., Visit]) -> None:
+    inside = host_site.page("/inside", "<main><h1>In</h1><input></main>", policy="default-src 'none'")
+    body = f'<main><h1 style="color:#aaa;background:#bbb">Pale</h1><iframe title="in" src="{inside}"></iframe></main>'
+    page = visit().open(host_site.page("/", body, policy="default-src 'none'; style-src 'unsafe-inline'; frame-src *"))
+    assert {fault.partition(":")[0] for fault in faults(page)} == {"color-contrast", "label"}
+
+
+def test_no_page_reaches_the_internet(host_site: HostSite, visit: Callable[..., Visit]) -> None:
+    somebody = visit()
+    page = somebody.open(host_site.page("/", '<main><h1>Shop</h1><img alt="" src="http://example.com/a.png"></main>'))
+    assert page.evaluate("document.images[0].naturalWidth") == 0
+    somebody.forgive("ERR_NAME_NOT_RESOLVED")
+
+
+def test_a_page_that_is_too_wide_is_found(host_site: HostSite, visit: Callable[..., Visit]) -> None:
+    page = visit(NARROW).open(host_site.page("/", '<main><h1>Shop</h1><p style="width:400px">Wide</p></main>'))
+    assert overflow_px(page) > 0
+
+
+def test_what_the_browser_complains_of_is_heard(host_site: HostSite, visit: Callable[..., Visit]) -> None:
+    somebody = visit()
+    host_site.file("/bad.js", "console.error('out loud'); nothing.there()")
+    page = somebody.open(host_site.page("/", '<main><h1>Shop</h1></main><script src="/bad.js"></script>'))
+    expect(page.get_by_role("heading")).to_be_visible()
+    somebody.forgive("out loud")
+    somebody.forgive("not caught: nothing is not defined")

@@ -1,0 +1,65 @@
+"""``shopbell demo`` as ``make run`` starts it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.installation import Database, Installation
+from harness.ports import free_port
+
+
+@dataclass(frozen=True)
+class RunningDemo:
+    """A demo that runs, and what it knows."""
+
+    installation: Installation
+    url: str
+    facts: dict[str, Any]
+
+    @property
+    def business(self) -> str:
+        """The id of its first business."""
+        return str(self.facts["businessIds"][0])
+
+    @property
+    def token(self) -> str:
+        """Its API token."""
+        return str(self.facts["token"])
+
+
+@contextmanager
+def running_demo(folder: Path, **settings: str) -> Iterator[RunningDemo]:
+    """A demo of its own, on SQLite, until the block ends.
+
+    Args:
+        folder: where its ``data`` lies.
+        settings: environment variables beside the usual ones.
+    """
+    installation = Installation(Database(f"sqlite:///{folder}/data/shopbell.db"), folder)
+    port = free_port()
+    log = folder / "demo.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "shopbell", "demo", "--port", str(port)],
+            cwd=folder,
+            env=installation.environment | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert process.stdout is not None
+    try:
+        printed = next((line for line in process.stdout if line.startswith("curl ")), None)
+        assert printed, f"the demo did not start:\n{log.read_text()}"
+        facts = json.loads((folder / "data" / "demo.json").read_bytes())
+        yield RunningDemo(installation, f"http://127.0.0.1:{port}", facts)
+    finally:
+        process.terminate()
+        process.stdout.close()
+        process.wait(15)
