@@ -1,0 +1,1 @@
+"""What providers call: they have no token, and sign each request instead. Nothing is believed before that."""
