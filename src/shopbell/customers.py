@@ -31,6 +31,8 @@ class Customer:
     first_name: str | None
     last_name: str | None
     company: str | None
+    unverified_email: str | None
+    unverified_phone: str | None
     created_at_ms: int
     blocked_at_ms: int | None
     erased_at_ms: int | None

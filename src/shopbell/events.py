@@ -1,6 +1,6 @@
 """Events of ordinary transactions: what has happened, and its deliveries to webhooks. Owns the feeds.
 
-Messages write theirs themselves, in batches (``promise_statements.py``).
+Messages of the hot path write theirs themselves, in batches (``promise_statements.py``).
 """
 
 import json
@@ -27,6 +27,8 @@ EventType = Literal[
     "customer-erased",
     "business-created",
     "business-updated",
+    "message-delivery",
+    "survey-answered",
     "webhook-test",
 ]
 """Everything that can happen, as the event feed names it."""
@@ -36,7 +38,11 @@ _CHANGES_CUSTOMERS = frozenset[EventType](
 )
 """After which a batch of messages that runs at the same time must look its customers up again."""
 
-_TOPICS: Mapping[EventType, str] = {"message": "messages", "transfer": "transfers"}
+_TOPICS: Mapping[EventType, str] = {
+    "message": "messages",
+    "transfer": "transfers",
+    "message-delivery": "deliveries",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def record(
     thread: InThread | None = None,
     customer_id: int | None = None,
     business_id: int | None = None,
+    message_id: int | None = None,
     details: Mapping[str, object] | None = None,
 ) -> int:
     """Note what the transaction does, and promise it to whoever subscribed.
@@ -73,6 +80,7 @@ def record(
         thread: the thread that it happened in.
         customer_id: the customer that it happened to, outside of any thread.
         business_id: the business that it happened to, outside of any thread.
+        message_id: the message that it is about; ``thread.last_sequence`` is its place then.
         details: ids and names of states, in JSON's types; never anything personal.
 
     Returns:
@@ -88,6 +96,7 @@ def record(
             customer_id=thread.customer_id if thread else customer_id,
             thread_id=thread.id if thread else None,
             thread_sequence=thread.last_sequence if thread else None,
+            message_id=message_id,
             details=json.dumps(details) if details else None,
             created_at_ms=now_ms,
         )

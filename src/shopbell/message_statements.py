@@ -102,6 +102,7 @@ _PLACE_THREADS = """
     ON CONFLICT (organization_id, customer_id, business_id) DO UPDATE
     SET status = CASE WHEN excluded.last_sequence > 0 THEN 'waiting' ELSE threads.status END,
         last_sequence = threads.last_sequence + excluded.last_sequence,
+        channel = CASE WHEN excluded.last_sequence > 0 THEN excluded.channel ELSE threads.channel END,
         updated_at_ms = CASE WHEN excluded.last_sequence > 0 THEN excluded.updated_at_ms ELSE threads.updated_at_ms END,
         last_customer_message_at_ms =
             coalesce(excluded.last_customer_message_at_ms, threads.last_customer_message_at_ms)

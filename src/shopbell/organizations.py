@@ -48,6 +48,12 @@ class Business:
     voice_forward_number: str | None
     created_at_ms: int
     deactivated_at_ms: int | None
+    invites_customers: bool
+    tells_store: bool
+    auto_replies: bool
+    opening_hours: str | None
+    survey: str | None
+    brand_color: str | None
 
     @property
     def active(self) -> bool:

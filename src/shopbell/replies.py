@@ -39,6 +39,7 @@ class Reply(NamedTuple):
         content_sid: the template that it is made from.
         employee_id: the organization's employee who wrote it; None for a program.
         attachment_id: the organization's attachment that it carries.
+        channel: by which the customer is to get it; None for the one that fits (``outreach/``).
         last_seen_message_id: the message up to which its writer had read when he wrote.
         key: the client's wish that the request has one effect, however often it is sent.
         body_hash: with a key, what the request says, as 64 hexadecimal digits.
@@ -52,6 +53,7 @@ class Reply(NamedTuple):
     content_sid: str | None = None
     employee_id: int | None = None
     attachment_id: int | None = None
+    channel: str | None = None
     last_seen_message_id: int | None = None
     key: IdempotencyKey | None = None
     body_hash: str | None = None
@@ -226,7 +228,9 @@ class _Plan:
         if thread.customer_erased_at_ms is not None:
             return CustomerErased()
         is_visible_text = not reply.internal and reply.content_sid is None
-        if is_visible_text and not is_window_open(thread.channel, thread.last_customer_message_at_ms, self.now_ms):
+        if is_visible_text and not is_window_open(
+            reply.channel or thread.channel, thread.last_customer_message_at_ms, self.now_ms
+        ):
             return WindowClosed()
         if reply.last_seen_message_id is None:
             return None
@@ -272,6 +276,7 @@ class _Plan:
                 reply.employee_id,
                 reply.attachment_id,
                 reply.content_sid,
+                reply.channel,
                 now_ms,
             )
             for reply, key, place, message_id in self.written

@@ -83,6 +83,7 @@ class Message:
     content_sid: str | None
     external_id: str | None
     attachment_id: int | None
+    channel: str | None
 
 
 def get(tx: Connection, thread_id: int) -> Thread:

@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from shopbell.storage.columns import id_, ms, of, one_of, table, text_
 
-WEBHOOK_TOPICS = ("messages", "transfers")
+WEBHOOK_TOPICS = ("messages", "transfers", "deliveries")
 PAYLOAD_VERSIONS = ("envelope", "flat")
 DELIVERY_STATES = ("waiting", "delivered", "exhausted", "skipped")
 DISABLED_REASONS = ("failing", "gone")

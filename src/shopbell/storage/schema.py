@@ -1,5 +1,6 @@
 """All tables of Shopbell: those of people and conversations here, those of what follows from them in
-``delivery_schema.py``. The rules that they keep are in ``columns.py``."""
+``delivery_schema.py``, those of the customer's side in ``customer_schema.py``. The rules that they keep are in
+``columns.py``."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,9 +15,11 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 
 # Its tables are part of the same metadata.
+from shopbell.storage import customer_schema as _customer_schema  # noqa: F401
 from shopbell.storage import delivery_schema as _delivery_schema  # noqa: F401
 from shopbell.storage.columns import id_, ms, of, one_of, table, text_
 from shopbell.storage.columns import metadata as metadata
@@ -59,9 +62,18 @@ businesses = table(
     text_("voice_forward_number", nullable=True),
     ms("created_at_ms"),
     ms("deactivated_at_ms", nullable=True),
+    Column("invites_customers", Boolean, nullable=False, server_default=true()),
+    Column("tells_store", Boolean, nullable=False, server_default=true()),
+    Column("auto_replies", Boolean, nullable=False, server_default=true()),
+    text_("opening_hours", nullable=True),
+    Column("survey", String(8), nullable=True),
+    Column("brand_color", String(7), nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
 )
+"""``invites_customers``: whether who writes first is sent a link to the conversation; ``tells_store``: whether new
+conversations are mailed to ``email``; ``auto_replies``: whether customers are told when it is closed (``hours.py``
+reads ``opening_hours``); ``survey``: what customers are asked when a thread is resolved, or nothing."""
 
 api_tokens = table(
     "api_tokens",
@@ -90,6 +102,8 @@ customers = table(
     text_("first_name", nullable=True),
     text_("last_name", nullable=True),
     text_("company", nullable=True),
+    text_("unverified_email", nullable=True),
+    text_("unverified_phone", nullable=True),
     ms("created_at_ms"),
     ms("blocked_at_ms", nullable=True),
     ms("erased_at_ms", nullable=True),
@@ -104,7 +118,8 @@ customers = table(
         postgresql_where=text("merged_into_id IS NOT NULL"),
     ),
 )
-"""``merged_into_id``: the customer that this one turned out to be; it keeps only what could not be moved there."""
+"""``merged_into_id``: the customer that this one turned out to be; it keeps only what could not be moved there.
+``unverified_…``: what a visitor said of himself, and nobody has confirmed: he is not known by it."""
 
 customer_identities = table(
     "customer_identities",
@@ -195,6 +210,7 @@ messages = table(
     Column("attachment_id", BigInteger, nullable=True),
     text_("content_sid", nullable=True),
     text_("external_id", nullable=True),
+    Column("channel", String(16), nullable=True),
     PrimaryKeyConstraint("organization_id", "thread_id", "sequence"),
     UniqueConstraint("organization_id", "id"),
     of("threads", "thread_id"),
@@ -206,9 +222,18 @@ messages = table(
         sqlite_where=text("attachment_id IS NOT NULL"),
         postgresql_where=text("attachment_id IS NOT NULL"),
     ),
+    Index(
+        "ix_messages_external",
+        "organization_id",
+        "thread_id",
+        "external_id",
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
+    ),
 )
 """``employee_id``: who wrote it, or nobody where a program did; ``content_sid``: the template it was made from;
-``external_id``: what a channel's provider calls it."""
+``external_id``: what a channel's provider, or the customer's own browser, calls it: a customer's message that comes
+again with one is known by it; ``channel``: by which it came, or is to go; NULL is the web, or the thread's own."""
 
 blocked_messages = table(
     "blocked_messages",
