@@ -1,0 +1,56 @@
+"""Whatever colour a business has, everybody can read what stands on it."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shopbell.contrast import DARK_PAPER, DEFAULT_COLOR, LIGHT_PAPER, READABLE, corrected, palette, ratio
+
+COLORS = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("#000000", "#ffffff", 21.0),
+        ("#ffffff", "#ffffff", 1.0),
+        ("#777777", "#ffffff", 4.48),  # the well-known grey that just fails
+        ("#767676", "#ffffff", 4.54),  # and the one that just passes
+        ("#ff0000", "#ffffff", 4.0),
+    ],
+)
+def test_the_contrast_is_that_of_the_guidelines(one: str, other: str, expected: float) -> None:
+    assert ratio(one, other) == pytest.approx(expected, abs=0.005)
+    assert ratio(other, one) == ratio(one, other)
+
+
+@given(COLORS)
+@example("#ffffff")
+@example("#000000")
+@example("#808080")
+@example("#ffff00")
+def test_every_colour_becomes_one_that_can_be_read_in_both_themes(color: str) -> None:
+    its = palette(color)
+    assert ratio(its.background, its.ink) >= READABLE
+    assert ratio(its.on_light, LIGHT_PAPER) >= READABLE
+    assert ratio(its.on_light, "#ffffff") >= READABLE
+    assert ratio(its.on_dark, DARK_PAPER) >= READABLE
+    assert ratio(its.on_dark, "#000000") >= READABLE
+
+
+def test_a_colour_that_can_be_read_stays_as_it_is() -> None:
+    assert palette("#7A1FA2").background == "#7a1fa2"
+    assert corrected("#7a1fa2", "#ffffff") == "#7a1fa2"
+
+
+def test_a_colour_a_little_too_light_for_white_becomes_darker_and_a_light_one_gets_black() -> None:
+    orange = palette("#e8590c")
+    assert orange.ink == "#ffffff"
+    assert orange.background != "#e8590c"
+    yellow = palette("#ffd43b")
+    assert (yellow.background, yellow.ink) == ("#ffd43b", "#000000")
+
+
+@pytest.mark.parametrize("color", [None, "", "red", "#fff", "#12345g", "#1f5fbf;} body{display:none", "#1f5fbf\n"])
+def test_what_is_no_colour_stands_for_the_default(color: str | None) -> None:
+    assert palette(color) == palette(DEFAULT_COLOR)
