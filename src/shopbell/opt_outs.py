@@ -1,0 +1,56 @@
+"""Who wants nothing more by mail or by text. Owns their table, which holds keyed hashes of addresses only."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, and_, delete, select
+
+from shopbell.events import upsert
+from shopbell.keys import Keys
+from shopbell.security import token_hash
+from shopbell.storage.customer_schema import opt_outs
+
+KEY_PURPOSE = "opt-out"
+
+Way = tuple[str, str]
+"""A channel (``EMAIL``, ``SMS``, ``WHATSAPP``) and an address: one in normal form, or a number in E.164."""
+
+
+class OptOuts:
+    """Notes opt-outs, and knows them again.
+
+    Args:
+        keys: the installation's keys; what was noted with the former one still counts.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys.derive(KEY_PURPOSE)
+
+    def hash_of(self, way: Way) -> str:
+        """Under what an address is kept."""
+        return self._hashes(way)[0]
+
+    def add(self, tx: Connection, organization_id: int, way: Way, *, now_ms: int) -> None:
+        """Send nothing more this way; once more changes nothing."""
+        values = {"organization_id": organization_id, "channel": way[0], "address_hash": self.hash_of(way)}
+        tx.execute(upsert(tx, opt_outs).values(**values, at_ms=now_ms).on_conflict_do_nothing())
+
+    def remove(self, tx: Connection, organization_id: int, way: Way) -> None:
+        """Send again this way."""
+        c = opt_outs.c
+        of_channel = and_(c.organization_id == organization_id, c.channel == way[0])
+        tx.execute(delete(opt_outs).where(of_channel, c.address_hash.in_(self._hashes(way))))
+
+    def among(self, tx: Connection, organization_id: int, ways: Collection[Way]) -> frozenset[Way]:
+        """Which of these ways are closed."""
+        by_hash = {(way[0], each): way for way in ways for each in self._hashes(way)}
+        if not by_hash:
+            return frozenset()
+        c = opt_outs.c
+        query = select(c.channel, c.address_hash).where(
+            c.organization_id == organization_id, c.address_hash.in_(sorted({each for _, each in by_hash}))
+        )
+        found = (by_hash.get((channel, address_hash)) for channel, address_hash in tx.execute(query))
+        return frozenset(way for way in found if way is not None)
+
+    def _hashes(self, way: Way) -> Sequence[str]:
+        return [token_hash(key, f"{way[0]} {way[1]}") for key in self._keys]
