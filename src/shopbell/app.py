@@ -19,6 +19,7 @@ from shopbell.http import routes
 from shopbell.http.api.access import Api
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication
+from shopbell.http.customer.access import CustomerAccess
 from shopbell.http.fresh import Fresh
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, REFUSED, RequestMetrics
 from shopbell.http.rate import RateLimit
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         waiting=Waiting(wakes, database, settings.poll_interval_s),
         blobs=blobs,
         links=AttachmentLinks(secrets, settings.attachment_link_s),
+        sessions=CustomerAccess(database, secrets),
     )
     widget = SendMessageToBusiness(
         authentication=authentication,

@@ -12,6 +12,7 @@ from shopbell.attachment_links import AttachmentLinks
 from shopbell.blobs.store import Store
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication, require_scope
+from shopbell.http.customer.access import CustomerAccess
 from shopbell.http.problems import ANSWER_HEADERS
 from shopbell.http.rate import RateLimit
 from shopbell.keys import Keys
@@ -41,6 +42,7 @@ class Api:
         waiting: the requests that do.
         blobs: the bytes of attachments; None where the operator has named no place for them.
         links: makes links to attachments.
+        sessions: finds the sessions of customers' browsers and apps.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class Api:
     waiting: Waiting
     blobs: Store | None
     links: AttachmentLinks
+    sessions: CustomerAccess
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Routes for customers' browsers and apps."""
