@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-emit-index-url --no-header --no-annotate --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test crash soak bench check format lock docs
+.PHONY: help install run test crash soak bench check format lock docs catalogs
 
 help: ## list all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ format: $(VENV)/.installed-dev ## put the code into form
 
 docs: install ## make docs/settings.md anew from the settings
 	$(BIN)/python -m shopbell.settings_reference > docs/settings.md
+
+catalogs: install ## bring the translations up to the texts in the source
+	$(BIN)/python -m shopbell.catalogs
 
 lock: $(VENV)/.installed-dev ## lock all dependencies anew, with hashes
 	$(COMPILE) --upgrade --output-file requirements.txt
