@@ -2,9 +2,11 @@
 
 import re
 
+from shopbell.texts import msgid
+
 OPENING = "##-"
 CLOSING = "-##"
-LINE = "Please reply above this line"
+LINE = msgid("Please reply above this line")
 """What stands between the signs, as a msgid of the catalogs."""
 
 # Mail programs break lines, put signs of quotation before them, and may make the spaces unbreakable.

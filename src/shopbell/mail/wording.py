@@ -71,7 +71,7 @@ def _by_purpose(texts: Texts, letter: Letter, names: dict[str, str]) -> tuple[st
             subject = letter.subject or texts.gettext("{customer} has written to {business}", **names)
             count = max(len(letter.messages), 1)
             intro = texts.ngettext(
-                "A new message from {customer}:", "{count} new messages from {customer}:", count, count=count, **names
+                "A new message from {customer}:", "{count} new messages from {customer}:", count, **names
             )
             return _again(subject, letter), intro, go_on
         case Purpose.SURVEY:

@@ -1,0 +1,307 @@
+"""Mail by the operator's SMTP server (RFC 5321).
+
+The server is the operator's choice and named by a setting, never by a tenant: it may well stand in the local network,
+so that the guard against addresses there, which webhooks go through, has no part in it.
+"""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import structlog
+
+from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
+from shopbell.mail.outgoing import OutgoingMail
+from shopbell.mail_settings import SMTP_PORTS
+from shopbell.settings import Settings
+
+CONNECTIONS_MAX = 4
+IDLE_MAX_S = 20.0
+MAILS_PER_CONNECTION = 100
+
+_STATUS = re.compile(r"(?P<class>[245])\.(?P<subject>\d{1,3})\.(?P<detail>\d{1,3})(?!\d)", re.ASCII)
+_DOT = re.compile(rb"^\.", re.MULTILINE)
+# RFC 3463, by subject and detail, and then by subject alone. What a server says beside its numbers is nobody's to read:
+# it quotes addresses.
+_REASONS = {
+    (1, 1): "mailbox_unknown",
+    (1, 2): "host_unknown",
+    (1, 10): "host_unknown",  # it says that it takes no mail (RFC 7505)
+    (2, 1): "mailbox_disabled",
+    (2, 2): "mailbox_full",
+    (2, 3): "mail_too_large",
+    (3, 4): "mail_too_large",
+    1: "address_refused",
+    2: "mailbox_unavailable",
+    3: "mail_system_trouble",
+    4: "network_trouble",
+    5: "protocol_error",
+    6: "content_refused",
+    7: "policy_refused",
+}
+_WITHOUT_STATUS = {
+    450: "mailbox_unavailable",
+    451: "mail_system_trouble",
+    452: "mail_system_full",
+    550: "mailbox_unavailable",
+    551: "mailbox_unavailable",
+    552: "mail_too_large",
+    553: "address_refused",
+    554: "mail_refused",
+}
+# The operator has to mend these; no mail is given up for them.
+_OPERATORS_TROUBLE = {
+    421: "server_closes",
+    503: "protocol_error",
+    530: "authentication_required",
+    534: "authentication_failed",
+    535: "authentication_failed",
+    538: "authentication_failed",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far an attempt has come: once the mail is being written, losing the connection says nothing about it."""
+
+    is_written: bool = False
+
+    def lost(self, reason: str) -> Outcome:
+        return Unknown(reason) if self.is_written else TryLater(reason)
+
+
+class _Failed(Exception):
+    """An attempt ended before the mail was written, and the mail had no part in it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Connection:
+    """A connection that is greeted, encrypted and logged in, and when it was made and used."""
+
+    def __init__(self, client: aiosmtplib.SMTP) -> None:
+        self.client = client
+        self.mails = 0
+        self.used_s = time.monotonic()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether another mail may go through it."""
+        is_fresh = time.monotonic() - self.used_s < IDLE_MAX_S and self.mails < MAILS_PER_CONNECTION
+        return self.client.is_connected and is_fresh
+
+
+class SmtpChannel:
+    """Sends mails; connections are used again while they are fresh.
+
+    Args:
+        url: ``smtp://user:password@host:587`` or ``smtps://…:465``.
+        needs_starttls: whether ``smtp://`` must become TLS, or nothing is sent.
+        hello_name: who we say that we are.
+        connect_timeout_s: seconds to connect, TLS and log-in included.
+        timeout_s: seconds for one mail, from the first byte, connecting included.
+        ssl_context: whom to trust; what the system trusts unless given.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        needs_starttls: bool,
+        hello_name: str,
+        connect_timeout_s: float,
+        timeout_s: float,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._parts = urlsplit(url)
+        self._needs_starttls = needs_starttls
+        self._hello_name = hello_name
+        self._connect_timeout_s = connect_timeout_s
+        self._timeout_s = timeout_s
+        self._ssl_context = ssl_context
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._idle: list[_Connection] = []
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """The channel that the settings name, if they do."""
+        if settings.smtp_url is None:
+            return None
+        return cls(
+            settings.smtp_url.get_secret_value(),
+            needs_starttls=settings.smtp_starttls == "required",
+            hello_name=settings.mail_sender.rpartition("@")[2],
+            connect_timeout_s=settings.smtp_connect_timeout_s,
+            timeout_s=settings.smtp_timeout_s,
+        )
+
+    async def send(self, item: OutgoingMail) -> Outcome:
+        """Send a mail once.
+
+        Returns:
+            Unknown when the connection was lost, or the time was over, after the mail had begun to be written.
+        """
+        try:
+            content = item.as_bytes()
+        except ValueError as error:  # of ours; it is not sent, and the log has it
+            log.error("bug", job="send a mail", exc_info=error)
+            return Refused("mail_is_not_valid")
+        progress = _Progress()
+        async with self._free:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._attempt(item, content, progress)
+            except TimeoutError:
+                return progress.lost("timeout")
+
+    async def close(self) -> None:
+        """Say goodbye on the connections that are open."""
+        connections, self._idle = self._idle, []
+        for connection in connections:
+            await self._end(connection.client)
+
+    async def _attempt(self, mail: OutgoingMail, content: bytes, progress: _Progress) -> Outcome:
+        try:
+            connection = await self._connection()
+            try:
+                outcome = await _transaction(connection.client, mail, content, progress)
+                connection.mails += 1
+                connection.used_s = time.monotonic()
+                self._idle.append(connection)
+            finally:
+                if connection not in self._idle:
+                    connection.client.close()
+        except _Failed as failed:
+            return TryLater(failed.reason)
+        except aiosmtplib.SMTPResponseException as error:  # an answer that is none
+            return progress.lost("protocol_error" if error.code < 0 else _reason(error.code, error.message))
+        except aiosmtplib.SMTPTimeoutError:
+            return progress.lost("timeout")
+        except (aiosmtplib.SMTPException, OSError):
+            return progress.lost("connection_lost")
+        return outcome
+
+    async def _connection(self) -> _Connection:
+        """One that works now: an old one may have been closed by the server meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_good:
+                try:
+                    await connection.client.rset()
+                except (aiosmtplib.SMTPException, OSError):
+                    connection.client.close()
+                    continue
+                return connection
+            await self._end(connection.client)
+        return _Connection(await self._connect())
+
+    async def _connect(self) -> aiosmtplib.SMTP:
+        parts = self._parts
+        is_tls = parts.scheme == "smtps"
+        client = aiosmtplib.SMTP(
+            hostname=parts.hostname,
+            port=parts.port or SMTP_PORTS[parts.scheme],
+            use_tls=is_tls,
+            start_tls=self._needs_starttls and not is_tls,
+            local_hostname=self._hello_name,
+            timeout=self._timeout_s,  # of each answer; the whole is bounded from outside
+            tls_context=self._ssl_context,
+        )
+        with _telling_what_failed():
+            async with asyncio.timeout(self._connect_timeout_s):
+                try:
+                    await client.connect()
+                    if parts.username is not None:
+                        await client.login(unquote(parts.username), unquote(parts.password or ""))
+                    if client.is_ehlo_or_helo_needed:
+                        await client.ehlo()
+                except BaseException:
+                    client.close()
+                    raise
+        return client
+
+    async def _end(self, client: aiosmtplib.SMTP) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await client.quit()
+        except (aiosmtplib.SMTPException, OSError):
+            pass  # whether it says goodbye does not matter
+        finally:
+            client.close()
+
+
+async def _transaction(client: aiosmtplib.SMTP, mail: OutgoingMail, content: bytes, progress: _Progress) -> Outcome:
+    """The commands of one mail, in their order."""
+    options = [f"SIZE={len(content)}"] if client.supports_extension("size") else []
+    encoding = "ascii"
+    if mail.needs_utf8:
+        if not client.supports_extension("smtputf8"):
+            return Refused("address_needs_smtputf8")
+        options.append("SMTPUTF8")
+        encoding = "utf-8"
+    try:
+        await client.mail(mail.sender, options=options, encoding=encoding)
+        await client.rcpt(mail.recipient, encoding=encoding)
+    except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as refused:
+        return _refusal(refused.code, refused.message)
+    ready = await client.execute_command(b"DATA")
+    if ready.code != aiosmtplib.SMTPStatus.start_input:
+        return _refusal(ready.code, ready.message)
+    protocol = client.protocol
+    if protocol is None:
+        return TryLater("connection_lost")
+    # Not client.data(): afterwards nobody could say whether the mail had been written when the connection was lost.
+    progress.is_written = True
+    protocol.write(_DOT.sub(b"..", content) + b".\r\n")
+    answer = await protocol.read_response()
+    if answer.code == aiosmtplib.SMTPStatus.completed:
+        return Sent()
+    return _refusal(answer.code, answer.message)
+
+
+def _refusal(code: int, message: str) -> Outcome:
+    """What an answer other than yes means for the mail."""
+    if code in _OPERATORS_TROUBLE:
+        return TryLater(_OPERATORS_TROUBLE[code])
+    reason = _reason(code, message)
+    return Refused(reason) if code >= 500 else TryLater(reason)
+
+
+def _reason(code: int, message: str) -> str:
+    """Our word for it, and the status as a number."""
+    status = _STATUS.match(message)
+    if status is None or status["class"] != str(code)[:1]:
+        return f"{_WITHOUT_STATUS.get(code, 'mail_refused')} {code}"
+    subject, detail = int(status["subject"]), int(status["detail"])
+    return f"{_REASONS.get((subject, detail)) or _REASONS.get(subject, 'mail_refused')} {status[0]}"
+
+
+@contextmanager
+def _telling_what_failed() -> Iterator[None]:
+    """Turn what happens while connecting into our words; the library's texts name hosts and quote answers."""
+    try:
+        yield
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise _Failed("authentication_failed" if error.code >= 500 else "authentication_unavailable") from None
+    except aiosmtplib.SMTPResponseException:
+        raise _Failed("server_refuses") from None
+    except (aiosmtplib.SMTPConnectTimeoutError, TimeoutError):
+        raise _Failed("connect_timeout") from None
+    except (aiosmtplib.SMTPException, OSError) as error:
+        if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+            raise _Failed("tls_failed") from None
+        if isinstance(error, (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPServerDisconnected, OSError)):
+            raise _Failed("connection_failed") from None
+        # What is left is that the server does not offer what we need.
+        raise _Failed("no_tls_or_authentication_offered") from None
