@@ -126,9 +126,9 @@ class FakeTwilio:
         return self.post(received["StatusCallback"], fields, base, token=token)
 
     def post(self, url: str, fields: dict[str, str], base: str, *, token: str = "") -> httpx2.Response:
-        """Post a form that is signed for a public address to where that is really."""
+        """Post a form that is signed for a public address to where a proxy there would hand it on."""
         parts = urlsplit(url)
-        place = parts.path + (f"?{parts.query}" if parts.query else "")
+        place = parts.path[parts.path.index("/hooks/") :] + (f"?{parts.query}" if parts.query else "")
         return httpx2.post(
             base + place,
             content=urlencode(fields).encode(),

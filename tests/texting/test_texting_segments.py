@@ -1,0 +1,107 @@
+"""What a text costs: counted exactly at every border, with every character of the alphabet."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopbell.texting.segments import Segments, segments, shortened
+
+DOUBLE = "\f^{}\\[~]|€"
+ONE_OF_EACH = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+LINK = "\nhttps://chat.example.org/t/Zk3xQ9"
+
+
+def gsm(units: int, count: int) -> Segments:
+    """Segments in the small alphabet."""
+    return Segments("gsm-7", units, count)
+
+
+def ucs(units: int, count: int) -> Segments:
+    """Segments in Unicode."""
+    return Segments("ucs-2", units, count)
+
+
+def test_the_default_alphabet_has_127_characters_and_its_extension_10() -> None:
+    assert len(set(ONE_OF_EACH)) == len(ONE_OF_EACH) == 127
+    assert segments(ONE_OF_EACH) == gsm(127, 1)
+    assert segments(DOUBLE) == gsm(20, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("", gsm(0, 1)),
+        ("a" * 160, gsm(160, 1)),
+        ("a" * 161, gsm(161, 2)),
+        ("a" * 306, gsm(306, 2)),
+        ("a" * 307, gsm(307, 3)),
+        ("a" * 459, gsm(459, 3)),
+        ("a" * 460, gsm(460, 4)),
+        ("a" * 158 + "€", gsm(160, 1)),
+        ("a" * 159 + "€", gsm(161, 2)),
+        ("€" * 80, gsm(160, 1)),
+        ("€" * 81, gsm(162, 2)),
+        # 76 pairs fit into 153: the 77th is not cut in two.
+        ("€" * 152, gsm(304, 2)),
+        ("€" * 153, gsm(306, 3)),
+        ("a" * 152 + "€" + "a" * 152, gsm(306, 3)),
+        ("a" * 151 + "€" + "a" * 153, gsm(306, 2)),
+        ("ж" * 70, ucs(70, 1)),
+        ("ж" * 71, ucs(71, 2)),
+        ("ж" * 134, ucs(134, 2)),
+        ("ж" * 135, ucs(135, 3)),
+        ("a" * 69 + "’", ucs(70, 1)),
+        ("a" * 70 + "’", ucs(71, 2)),
+        ("🚲" * 35, ucs(70, 1)),
+        ("🚲" * 36, ucs(72, 2)),
+        # 33 fit into 67: the 34th is not cut in two.
+        ("🚲" * 66, ucs(132, 2)),
+        ("🚲" * 67, ucs(134, 3)),
+        ("a" * 66 + "🚲" + "a" * 66, ucs(134, 3)),
+        ("a" * 65 + "🚲" + "a" * 67, ucs(134, 2)),
+    ],
+)
+def test_parts_are_counted_exactly_at_each_border(text: str, counted: Segments) -> None:
+    assert segments(text) == counted
+
+
+@pytest.mark.parametrize("character", ["ç", "À", "ê", "’", "–", "…", "\u00a0", "\t", "`", "ÿ", "ı", "م", "😀", "\x1b"])
+def test_one_character_outside_makes_all_of_a_text_unicode(character: str) -> None:
+    assert segments("a" * 71 + character).encoding == "ucs-2"
+
+
+@given(st.text())
+def test_there_are_never_fewer_parts_than_room_and_never_one_that_is_nearly_empty(text: str) -> None:
+    counted = segments(text)
+    together = 153 if counted.encoding == "gsm-7" else 67
+    alone = 160 if counted.encoding == "gsm-7" else 70
+    if counted.units <= alone:
+        assert counted.count == 1
+    else:
+        assert counted.count * together >= counted.units
+        assert (counted.count - 1) * (together - 1) < counted.units
+
+
+@given(st.text(min_size=1).filter(lambda text: not text.isspace()), st.integers(1, 4))
+def test_what_is_shortened_fits_and_is_the_beginning_of_the_text(text: str, at_most: int) -> None:
+    long = text * (1 + 700 // len(text))
+    short = shortened(long, at_most, LINK)
+    assert segments(short).count <= at_most
+    if short != long:
+        assert short.endswith("..." + LINK)
+        assert long.startswith(short.removesuffix("..." + LINK))
+
+
+def test_a_text_that_fits_stays_as_it_is() -> None:
+    assert shortened("a" * 160, 1, LINK) == "a" * 160
+
+
+def test_a_text_is_cut_between_words_and_the_whole_is_linked() -> None:
+    text = "We have mended the front wheel of your bicycle. " * 10
+    short = shortened(text, 1, LINK)
+    assert short.endswith("We have mended the front..." + LINK)
+    assert segments(short).units <= 160 < segments(short).units + len(" wheel")
+    assert shortened("x" * 500, 1, LINK) == "x" * (160 - 3 - len(LINK)) + "..." + LINK
