@@ -26,7 +26,8 @@ LINE_CHARACTERS = 76
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}", re.ASCII)
 _TOKEN = re.compile(rf"[!-~]{{1,{TOKEN_MAX_CHARACTERS}}}", re.ASCII)
 _PLAIN = re.compile(r"[ -~]*", re.ASCII)
-_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*", re.ASCII)  # RFC 5322, atext and spaces
+_PHRASE = re.compile(r"(?!.*=\?)[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*", re.ASCII)  # RFC 5322, atext and spaces
+_QUOTABLE = re.compile(r"[A-Za-z0-9!#$&'*+/_ .,()-]{1,60}", re.ASCII)
 _ENCODED_WORD_BYTES = 39  # 64 characters once encoded: beside a name of 11, lines stay within 76 (RFC 2047, section 2)
 
 # Joiners shape emoji and Persian words; tag characters end the flags of England and Scotland.
@@ -152,13 +153,14 @@ def header(name: str, *parts: str | Mailbox | Token) -> Header:
 
 
 def _phrase(name: str) -> Sequence[str]:
-    """A name as it stands before an address (RFC 5322, section 3.2.5)."""
-    if _must_be_encoded(name):
-        return list(_encoded(name))
+    """A name as it stands before an address (RFC 5322, section 3.2.5).
+
+    Between quotes stand only short names with nothing but ordinary punctuation, on one line: parsers disagree about
+    escapes, folds and angle brackets there.
+    """
     if _PHRASE.fullmatch(name):
         return name.split(" ")
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{quoted}"'.split(" ")
+    return [f'"{name}"'] if _QUOTABLE.fullmatch(name) else list(_encoded(name))
 
 
 def _must_be_encoded(text: str) -> bool:
