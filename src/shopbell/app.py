@@ -19,8 +19,13 @@ from shopbell.http import routes
 from shopbell.http.api.access import Api
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication
+from shopbell.http.customer import stream as customer_stream
 from shopbell.http.customer.access import CustomerAccess
+from shopbell.http.edge import StreamRoute
 from shopbell.http.fresh import Fresh
+from shopbell.http.live import organization_stream
+from shopbell.http.live.followers import Followers
+from shopbell.http.live.sse import Parts
 from shopbell.http.metrics import BATCH_SIZE, COMMIT_SECONDS, QUEUE_DEPTH, REFUSED, RequestMetrics
 from shopbell.http.rate import RateLimit
 from shopbell.http.readiness import Readiness
@@ -105,6 +110,21 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         body_limit_bytes=settings.body_limit_bytes,
     )
 
+    parts = Parts(
+        authentication=authentication,
+        sessions=api.sessions,
+        rate_limit=rate_limit,
+        database=database,
+        wakes=wakes,
+        followers=Followers(wakes, database, settings.poll_interval_s),
+        links=api.links,
+        settings=settings,
+    )
+    streams: dict[str, StreamRoute] = {
+        organization_stream.ROUTE: organization_stream.OrganizationStream(parts),
+        customer_stream.ROUTE: customer_stream.CustomerStream(parts),
+    }
+
     def refused(request_id: str, method: str, status: int) -> None:
         metrics.observe(REFUSED, status, 0.0)
         request_log.note(request_id, method, REFUSED, status, 0.0)
@@ -143,6 +163,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     return routes.build(
         settings,
         widget=widget,
+        streams=streams,
         api=api,
         demo=demo,
         is_ready=readiness.is_ready,

@@ -1,12 +1,12 @@
 """The outermost layer: every request has an id, is counted and logged, and every error is told in one shape."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shopbell.errors import InternalError, MethodNotAllowed
+from shopbell.errors import InternalError, MethodNotAllowed, Problem, StorageError, TemporarilyUnavailable
 from shopbell.http.body import ClientDisconnect
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import ANSWER_HEADERS, Answer, render, send_answer
@@ -16,6 +16,11 @@ from shopbell.http.request_log import RequestLog
 HotRoute = Callable[[Scope, Receive, str], Awaitable[Answer]]
 """A bare route: scope, receive and the request's id to a whole answer."""
 
+StreamRoute = Callable[[Scope, Receive, Send, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
+"""A bare route that answers as long as its client listens: scope, receive, send and the headers of every answer. What
+it raises before it has sent anything is the answer."""
+
+_GONE = 499
 UNMATCHED = "(no such route)"
 
 log = structlog.get_logger()
@@ -27,14 +32,22 @@ class Edge:
     Args:
         hot: bare routes by their path; each takes POST.
         rest: everything else.
+        streams: bare routes by their path that answer with streams; each takes GET.
         metrics: counts the answers.
         request_log: gets a line for each.
     """
 
     def __init__(
-        self, hot: Mapping[str, HotRoute], rest: ASGIApp, *, metrics: RequestMetrics, request_log: RequestLog
+        self,
+        hot: Mapping[str, HotRoute],
+        rest: ASGIApp,
+        *,
+        streams: Mapping[str, StreamRoute],
+        metrics: RequestMetrics,
+        request_log: RequestLog,
     ) -> None:
         self._hot = hot
+        self._streams = streams
         self._rest = rest
         self._request_log = request_log
         self._metrics = metrics
@@ -57,6 +70,9 @@ class Edge:
                 return
             status = answer.status
             await send_answer(send, answer)
+        elif path in self._streams:
+            name = path
+            status = await self._stream(self._streams[path], scope, receive, send, request_id)
         else:
             status = await self._pass_on(scope, receive, send, request_id)
             # The template, never the path: that is the client's, and may carry a secret.
@@ -75,6 +91,23 @@ class Edge:
         except Exception as error:  # a bug of ours must be an answer, and a line in the log
             log.error("bug", request_id=request_id, exc_info=error)
             return render(InternalError(), request_id, scope.get(ANSWER_HEADERS, ()))
+
+    async def _stream(self, route: StreamRoute, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+        if scope["method"] != "GET":
+            answer = render(MethodNotAllowed("GET"), request_id)
+        else:
+            try:
+                await route(scope, receive, send, ((b"x-request-id", request_id.encode("ascii")),))
+            except Problem as problem:
+                answer = render(problem, request_id, scope.get(ANSWER_HEADERS, ()))
+            except StorageError:
+                answer = render(TemporarilyUnavailable(), request_id, scope.get(ANSWER_HEADERS, ()))
+            except ClientDisconnect:
+                return _GONE
+            else:
+                return 200
+        await send_answer(send, answer)
+        return answer.status
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         status = 0

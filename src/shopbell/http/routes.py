@@ -28,7 +28,7 @@ GET  /docs /docs/static/{name} /static/{name} pages.py
 GET  /openapi.json                           reference.py
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request
@@ -70,7 +70,7 @@ from shopbell.http.api import (
 from shopbell.http.api.access import Api
 from shopbell.http.api.body import faults_of
 from shopbell.http.body import ClientDisconnect
-from shopbell.http.edge import Edge, HotRoute
+from shopbell.http.edge import Edge, HotRoute, StreamRoute
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
 from shopbell.http.request_log import RequestLog
@@ -85,6 +85,7 @@ def build(
     settings: Settings,
     *,
     widget: HotRoute,
+    streams: Mapping[str, StreamRoute],
     api: Api,
     demo: Demo | None,
     is_ready: Callable[[], Awaitable[bool]],
@@ -97,6 +98,7 @@ def build(
     Args:
         settings: those of this process.
         widget: the hot route.
+        streams: the routes that answer with streams, by their paths.
         api: what the routes of the conversations API work with.
         demo: the demo installation, when it is what runs.
         is_ready: whether storage works; a StorageError says no, too.
@@ -146,7 +148,7 @@ def build(
     proxies = [str(network) for network in settings.trusted_proxies]
     # Uvicorn and Starlette spell the types of one and the same interface differently.
     rest = ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=proxies)
-    return Edge({ROUTE: widget}, cast("ASGIApp", rest), metrics=metrics, request_log=request_log)
+    return Edge({ROUTE: widget}, cast("ASGIApp", rest), streams=streams, metrics=metrics, request_log=request_log)
 
 
 async def _problem(request: Request, problem: Exception) -> Response:

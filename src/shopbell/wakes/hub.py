@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from shopbell.settings import Settings
 from shopbell.wakes.relay import Relay
+from shopbell.wakes.signals import Hear, Signal
 
 
 class Listener:
@@ -52,12 +53,13 @@ class Wakes:
         self._relay = relay
         self._of_all: set[Listener] = set()
         self._of_one: dict[int, set[Listener]] = {}
+        self._hearers: dict[int, set[Hear]] = {}
         self.is_ending = False
 
     async def start(self) -> None:
         """Begin to hear the other processes; when they are not to be reached, that is a line in the log."""
         if self._relay is not None:
-            await self._relay.start(self._wake)
+            await self._relay.start(self._wake, self._pass_on)
 
     async def close(self) -> None:
         """Stop hearing the other processes; what was announced before is still told to them, if that is possible."""
@@ -81,6 +83,29 @@ class Wakes:
         self._wake(ids)
         if self._relay is not None:
             self._relay.announce(ids)
+
+    def signal(self, signal: Signal) -> None:
+        """Tell who follows an organization's signals, here and in the other processes; never fails."""
+        self._pass_on(signal)
+        if self._relay is not None:
+            self._relay.signal(signal)
+
+    @contextmanager
+    def hear(self, organization_id: int, hear: Hear) -> Iterator[None]:
+        """Hear the signals of an organization within a ``with`` block.
+
+        Args:
+            organization_id: whose.
+            hear: called with each; must not fail.
+        """
+        hearers = self._hearers.setdefault(organization_id, set())
+        hearers.add(hear)
+        try:
+            yield
+        finally:
+            hearers.discard(hear)
+            if not hearers:
+                self._hearers.pop(organization_id, None)
 
     @contextmanager
     def listen(self, organization_id: int | None = None) -> Iterator[Listener]:
@@ -108,6 +133,10 @@ class Wakes:
             of_this.discard(listener)
             if not of_this:
                 del self._of_one[organization_id]
+
+    def _pass_on(self, signal: Signal) -> None:
+        for hear in tuple(self._hearers.get(signal.organization_id, ())):
+            hear(signal)
 
     def _wake(self, organization_ids: Collection[int] | None) -> None:
         """Wake who listens to these organizations; with None everybody."""

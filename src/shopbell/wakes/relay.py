@@ -1,20 +1,26 @@
 """Carries announcements between processes, over a link that may break and comes back by itself.
 
 What is announced within a moment goes as one message: the id of the sending process, and the organizations' ids. A
-message may be lost with its link; it names nothing that is not in the database.
+message may be lost with its link; it names nothing that is not in the database. Signals (``signals.py``) go beside
+them, in messages of their own.
 """
 
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import NoReturn, Protocol
 
 import structlog
 
+from shopbell.wakes import signals
+from shopbell.wakes.signals import Hear, Signal
+
 LONGEST_PAYLOAD_BYTES = 7_999  # what NOTIFY takes
 MOST_IDS = 1_000
+MOST_SIGNALS = 1_000
 TOGETHER_S = 0.02
 SEND_TIMEOUT_S = 5
 START_TIMEOUT_S = 1
@@ -54,7 +60,10 @@ class Relay:
         self._connect = connect
         self._own_id = secrets.token_hex(8)
         self._heard: Heard = lambda _: None
+        self._hear: Hear = lambda _: None
         self._pending: set[int] = set()
+        # The oldest go first: a signal is worth less with every moment.
+        self._signals: deque[str] = deque(maxlen=MOST_SIGNALS)
         self._all_pending = False
         self._news = asyncio.Event()
         self._told = asyncio.Event()
@@ -77,14 +86,22 @@ class Relay:
         self._told.clear()
         self._news.set()
 
-    async def start(self, heard: Heard) -> None:
+    def signal(self, signal: Signal) -> None:
+        """Tell the other processes of a signal, soon, or never: one that cannot be told now is forgotten."""
+        if self._is_connected:
+            self._signals.append(signals.encode(signal))
+            self._news.set()
+
+    async def start(self, heard: Heard, hear: Hear = lambda _: None) -> None:
         """Begin; a link that cannot be made now is tried again until :meth:`close`.
 
         Args:
             heard: called with the ids of each message of another process, with None where they are unknown: after a
                 gap, too, in which messages may have been lost.
+            hear: called with each signal of another process.
         """
         self._heard = heard
+        self._hear = hear
         self._task = asyncio.create_task(self._keep_connected(), name=f"wake-ups by {self._way}")
         with suppress(TimeoutError):  # whoever does not answer at all must not hold up the start
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -139,13 +156,28 @@ class Relay:
             await asyncio.sleep(TOGETHER_S)
 
     def _take(self) -> str:
+        if self._signals and not self._pending and not self._all_pending:
+            return f"{self._own_id} {self._take_signals()}"
         payload = ",".join(map(str, self._pending))
         if self._all_pending or len(self._own_id) + 1 + len(payload) > LONGEST_PAYLOAD_BYTES:
             payload = _ALL
         self._pending.clear()
         self._all_pending = False
-        self._news.clear()
+        if not self._signals:  # they go with the next message
+            self._news.clear()
         return f"{self._own_id} {payload}"
+
+    def _take_signals(self) -> str:
+        room_bytes = LONGEST_PAYLOAD_BYTES - len(self._own_id) - 4
+        taken: list[str] = []
+        while self._signals and room_bytes > len(self._signals[0].encode()):
+            taken.append(self._signals.popleft())
+            room_bytes -= len(taken[-1].encode()) + 1
+        if not taken:  # none fits that is as long as this one
+            self._signals.popleft()
+        if not self._signals:
+            self._news.clear()
+        return signals.join(taken)
 
     def _forget_which(self) -> None:
         self._pending.clear()
@@ -157,6 +189,10 @@ class Relay:
             return
         if ids == _ALL:
             self._heard(None)
+            return
+        if ids.startswith(signals.MARK):
+            for each in signals.decode(ids):
+                self._hear(each)
             return
         with suppress(ValueError):  # none of our messages: somebody else's are no news
             self._heard([int(each) for each in ids.split(",")])

@@ -127,14 +127,15 @@ async def _read(caller: ReadsThreads, limit: int, types: list[EventType] | None,
 
 def _shown(page: feed.Page) -> EventPage:
     return EventPage(
-        events=[_event(event) for event in page.events],
+        events=[shown_event(event) for event in page.events],
         last_position=page.last_position,
         has_more=page.has_more,
         truncated=page.truncated,
     )
 
 
-def _event(event: feed.Event) -> Event:
+def shown_event(event: feed.Event) -> Event:
+    """An event as clients see it, in the feed and in streams."""
     return Event(
         position=event.position,
         type=event.type,

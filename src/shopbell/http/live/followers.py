@@ -1,0 +1,238 @@
+"""Who follows a conversation or an organization: one reader of its feed for all of them, however many there are.
+
+A stream is told that there is something new, and reads it by its own cursor: what it has to remember of what it has not
+sent yet is one bit, however slow its client.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+
+from shopbell import feed
+from shopbell.errors import StorageError
+from shopbell.feed import Event
+from shopbell.storage.database import Database
+from shopbell.wakes.hub import Listener, Wakes
+from shopbell.wakes.signals import Signal
+
+SIGNALS_MAX = 16
+"""Signals that wait for a slow client; the oldest go first."""
+RECENT_MAX = 512
+"""Events in memory for those who follow a whole organization."""
+_PAGE_EVENTS = 500
+_PAUSE_AFTER_FAILURE_S = 0.5
+# After these a customer's conversation may be another one.
+_MOVES_MESSAGES = frozenset(("customer-merged", "customer-merge-undone", "customer-erased"))
+
+log = structlog.get_logger()
+
+
+class Follower(Listener):
+    """One stream that waits for news; made by :meth:`Followers.follow`.
+
+    Attributes:
+        thread_id: the only thread that it hears of; 0 for the whole organization.
+        business_id: the only business whose signals to all it hears; 0 for all.
+        signals: those that it has not sent yet.
+        has_moved: whether its conversation may have become another one.
+    """
+
+    __slots__ = ("business_id", "has_moved", "signals", "thread_id")
+
+    def __init__(self, thread_id: int, business_id: int) -> None:
+        super().__init__()
+        self.thread_id = thread_id
+        self.business_id = business_id
+        self.signals: deque[Signal] = deque(maxlen=SIGNALS_MAX)
+        self.has_moved = False
+
+    def hear(self, signal: Signal) -> None:
+        """Take a signal in, if it is for this stream."""
+        if self.thread_id:
+            is_mine = signal.thread_id == self.thread_id or (
+                not signal.thread_id and signal.business_id in (0, self.business_id)
+            )
+        elif signal.data.get("from") == "store" and signal.kind == "presence":
+            is_mine = False  # it is what streams such as this one say themselves
+        else:
+            is_mine = not self.business_id or signal.business_id in (0, self.business_id)
+        if is_mine:
+            self.signals.append(signal)
+            self.wake()
+
+    def take_signals(self) -> list[Signal]:
+        """Those that have come since the last time."""
+        taken = list(self.signals)
+        self.signals.clear()
+        return taken
+
+
+class Followers:
+    """All streams of a process.
+
+    Args:
+        wakes: tells of news.
+        database: where the feeds are.
+        poll_interval_s: seconds after which a feed is looked at that nobody told of.
+    """
+
+    def __init__(self, wakes: Wakes, database: Database, poll_interval_s: float) -> None:
+        self._wakes = wakes
+        self._database = database
+        self._poll_interval_s = poll_interval_s
+        self._readers: dict[int, _Reader] = {}
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the server is about to stop: streams end now, and their clients come again."""
+        return self._wakes.is_ending
+
+    @contextmanager
+    def follow(self, organization_id: int, *, thread_id: int = 0, business_id: int = 0) -> Iterator[Follower]:
+        """Follow a thread, or with none a whole organization, within a ``with`` block.
+
+        Nothing that is committed after its beginning is missed; what was committed before is for the caller to read.
+        """
+        follower = Follower(thread_id, business_id)
+        reader = self._readers.get(organization_id)
+        if reader is None:
+            reader = self._readers[organization_id] = _Reader(
+                organization_id, self._wakes, self._database, self._poll_interval_s
+            )
+        reader.add(follower)
+        try:
+            yield follower
+        finally:
+            reader.remove(follower)
+            if reader.is_idle:
+                self._readers.pop(organization_id)
+                reader.end()
+
+    def recent(self, organization_id: int, after: int) -> list[Event] | None:
+        """The events after a position, when all of them are in memory; None when they must be read."""
+        reader = self._readers.get(organization_id)
+        return None if reader is None else reader.recent_after(after)
+
+
+class _Reader:
+    """Reads the feed of one organization for all who follow it."""
+
+    def __init__(self, organization_id: int, wakes: Wakes, database: Database, poll_interval_s: float) -> None:
+        self._organization_id = organization_id
+        self._wakes = wakes
+        self._database = database
+        self._poll_interval_s = poll_interval_s
+        self._of_thread: dict[int, set[Follower]] = {}
+        self._of_all: set[Follower] = set()
+        self._position: int | None = None
+        self._recent: deque[Event] = deque(maxlen=RECENT_MAX)
+        self._task = asyncio.create_task(self._run(), name="follow a feed")
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._of_thread and not self._of_all
+
+    def add(self, follower: Follower) -> None:
+        if follower.thread_id:
+            self._of_thread.setdefault(follower.thread_id, set()).add(follower)
+        else:
+            self._of_all.add(follower)
+
+    def remove(self, follower: Follower) -> None:
+        if not follower.thread_id:
+            self._of_all.discard(follower)
+            return
+        of_thread = self._of_thread[follower.thread_id]
+        of_thread.discard(follower)
+        if not of_thread:
+            del self._of_thread[follower.thread_id]
+
+    def end(self) -> None:
+        self._task.cancel()
+
+    def recent_after(self, after: int) -> list[Event] | None:
+        if self._position is None or after > self._position:
+            return None
+        if after == self._position:
+            return []
+        if not self._recent or self._recent[0].position > after + 1:
+            return None
+        # From the end: who is live misses the last few of them.
+        found: list[Event] = []
+        for event in reversed(self._recent):
+            if event.position <= after:
+                break
+            found.append(event)
+        return found[::-1]
+
+    async def _run(self) -> None:
+        with (
+            self._wakes.listen(self._organization_id) as listener,
+            self._wakes.hear(self._organization_id, self._hear),
+            suppress(asyncio.CancelledError),
+        ):
+            while True:
+                try:
+                    await self._read()
+                except StorageError:
+                    await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+                    continue
+                except Exception as error:  # a bug in one turn must not be the end of all streams
+                    log.error("bug", job="follow", exc_info=error)
+                    await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+                    continue
+                if self._wakes.is_ending:
+                    self._wake_all()
+                    return
+                await listener.wait(self._poll_interval_s)
+
+    async def _read(self) -> None:
+        newest = await self._database.read(feed.last_position, self._organization_id)
+        if self._position is None:
+            # Who followed from the beginning may have read before this position was known.
+            self._position = newest
+            self._wake_all()
+        while self._position < newest:
+            page = await self._database.read(feed.read, self._organization_id, self._position, limit=_PAGE_EVENTS)
+            self._position = page.last_position
+            if page.truncated:
+                self._recent.clear()
+                self._wake_all()
+            for event in page.events:
+                self._tell(event)
+            if not page.has_more:
+                break
+
+    def _tell(self, event: Event) -> None:
+        self._recent.append(event)
+        for follower in self._of_all:
+            follower.wake()
+        if event.type in _MOVES_MESSAGES:
+            for of_thread in self._of_thread.values():
+                for follower in of_thread:
+                    follower.has_moved = True
+                    follower.wake()
+        elif event.thread_id is not None:
+            for follower in self._of_thread.get(event.thread_id, ()):
+                follower.wake()
+
+    def _hear(self, signal: Signal) -> None:
+        for follower in self._of_all:
+            follower.hear(signal)
+        if signal.thread_id:
+            for follower in self._of_thread.get(signal.thread_id, ()):
+                follower.hear(signal)
+        else:
+            for of_thread in self._of_thread.values():
+                for follower in of_thread:
+                    follower.hear(signal)
+
+    def _wake_all(self) -> None:
+        for follower in self._of_all:
+            follower.wake()
+        for of_thread in self._of_thread.values():
+            for follower in of_thread:
+                follower.wake()
