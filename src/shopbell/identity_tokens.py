@@ -1,0 +1,170 @@
+"""Identity tokens: a site's backend says who its visitor is, by a JSON Web Token (RFC 7519). Pure.
+
+The token is signed with the organization's private key by HMAC-SHA-256, and by nothing else: a token that names another
+algorithm, or none, is refused before its signature is looked at. It is good for an hour at most, so that what a browser
+may lose is soon worth nothing; the widget asks the site for another.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import category
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from shopbell import identity
+
+ALGORITHM = "HS256"
+VALID_MAX_S = 3_600
+"""How far ahead of its use a token may end."""
+
+CLOCK_ERROR_S = 60
+"""How much the clocks of two servers may differ."""
+
+TOKEN_MAX_CHARACTERS = 4_096
+SUBJECT_MAX_CHARACTERS = 255
+_NAME_MAX_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Claims:
+    """Who a visitor is, by the word of his site.
+
+    Args:
+        subject: what the site calls him.
+        email: his address as the site has it, with its normal form.
+        phone: his number in E.164.
+        first_name: his first name.
+        last_name: his last name.
+        locale: BCP 47 tag in normal form.
+    """
+
+    subject: str
+    email: tuple[str, str] | None = None
+    phone: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    locale: str | None = None
+
+
+class WrongToken(ValueError):
+    """The token is not to be believed; the text says why, to a developer, and has nothing of the token in it."""
+
+
+class ExpiredToken(WrongToken):
+    """The token was good, and is over: the site makes another."""
+
+
+def read(token: str, private_key: str, audiences: Collection[str], *, now_s: float) -> Claims:
+    """Take a token at its word, if it is good.
+
+    Args:
+        token: as the browser sent it.
+        private_key: of the organization.
+        audiences: whom it may be meant for; one of them must be its ``aud``.
+        now_s: the time in Unix s.
+
+    Raises:
+        ExpiredToken: it is over.
+        WrongToken: it is not good for another reason.
+    """
+    if len(token) > TOKEN_MAX_CHARACTERS:
+        raise WrongToken(f"must have at most {TOKEN_MAX_CHARACTERS} characters")
+    try:
+        decoded = jwt.decode(token, OctKey.import_key(private_key), algorithms=[ALGORITHM])
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        # Of what a stranger wrote any part may be of any kind.
+        raise WrongToken(f"must be a JWT that is signed by {ALGORITHM} with the organization's private key") from None
+    claims: Mapping[str, Any] = decoded.claims
+    if not isinstance(claims, dict):
+        raise WrongToken("must hold an object of claims")
+    _check_audience(claims.get("aud"), audiences)
+    _check_times(claims, now_s)
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject.strip() or len(subject) > SUBJECT_MAX_CHARACTERS or "\0" in subject:
+        raise WrongToken(f"must have a claim 'sub', a text of 1 to {SUBJECT_MAX_CHARACTERS} characters")
+    return Claims(
+        subject=subject,
+        # An address that the site itself calls unconfirmed is nobody's word.
+        email=None if claims.get("email_verified") is False else _email(claims.get("email")),
+        phone=None if claims.get("phone_number_verified") is False else _phone(claims.get("phone_number")),
+        first_name=_name("given_name", claims.get("given_name")),
+        last_name=_name("family_name", claims.get("family_name")),
+        locale=_locale(claims.get("locale")),
+    )
+
+
+def _check_audience(given: object, audiences: Collection[str]) -> None:
+    named = given if isinstance(given, list) else [given]
+    if not any(isinstance(one, str) and one in audiences for one in named):
+        raise WrongToken("must have a claim 'aud' that is the publishable key or the organization's id")
+
+
+def _check_times(claims: Mapping[str, Any], now_s: float) -> None:
+    ends_s = _time("exp", claims.get("exp"))
+    if ends_s is None:
+        raise WrongToken("must have a claim 'exp'")
+    for name in ("iat", "nbf"):
+        begins_s = _time(name, claims.get(name))
+        if begins_s is not None and begins_s > now_s + CLOCK_ERROR_S:
+            raise WrongToken(f"must not have a claim '{name}' in the future")
+    if ends_s <= now_s:
+        raise ExpiredToken("has expired")
+    if ends_s > now_s + VALID_MAX_S + CLOCK_ERROR_S:
+        raise WrongToken("must expire within an hour")
+
+
+def _time(name: str, given: object) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) < 1e12:
+        raise WrongToken(f"must have a number of seconds in the claim '{name}'")
+    return float(given)
+
+
+def _email(given: object) -> tuple[str, str] | None:
+    text = _text("email", given)
+    if text is None:
+        return None
+    try:
+        return text, identity.normal_email(text)
+    except ValueError as error:
+        raise WrongToken(f"has a claim 'email' that {error}") from None
+
+
+def _phone(given: object) -> str | None:
+    text = _text("phone_number", given)
+    if text is None:
+        return None
+    try:
+        return identity.normal_phone(text, None)
+    except ValueError as error:
+        raise WrongToken(f"has a claim 'phone_number' that {error}") from None
+
+
+def _locale(given: object) -> str | None:
+    text = _text("locale", given)
+    if text is None:
+        return None
+    try:
+        return identity.normal_locale(text)
+    except ValueError:
+        return None  # nothing that is worth being refused for
+
+
+def _name(claim: str, given: object) -> str | None:
+    text = _text(claim, given)
+    if text is None:
+        return None
+    seen = "".join(one for one in text if category(one) not in ("Cc", "Cs")).strip()
+    return seen[:_NAME_MAX_CHARACTERS] or None
+
+
+def _text(claim: str, given: object) -> str | None:
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str):
+        raise WrongToken(f"must have a text in the claim '{claim}'")
+    return given

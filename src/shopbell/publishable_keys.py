@@ -1,0 +1,185 @@
+"""Publishable keys: what a website shows to everybody so that its widget works. Owns their table.
+
+A key is no secret. It says whose widget it is, which sites may show it, and perhaps for which business alone; nothing
+can be read with it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import idna
+from sqlalchemy import Connection, Row, insert, select, update
+
+from shopbell.errors import NotFound
+from shopbell.security import new_code
+from shopbell.storage.customer_schema import publishable_keys
+from shopbell.storage.ids import take_id
+
+PREFIX = "pk_live_"
+ORIGINS_MAX = 20
+_RANDOM_DIGITS = 24
+_ORIGIN_MAX_CHARACTERS = 300
+_FORM = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_DIGITS}}}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ANY = "*."
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:.]+\]")
+_BELOW = re.compile(r"[a-z0-9.-]+")
+_NO_ORIGIN = "must be an origin such as https://shop.example or https://*.shop.example, without a path"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishableKey:
+    """A key and where it is good. Times are Unix ms.
+
+    Args:
+        organization_id: whose widget it is.
+        id: its own.
+        key: what the website shows.
+        business_id: the only business that it is for; None for all of the organization.
+        origins: the sites that may use it, in normal form; ``https://*.shop.example`` is all below that domain.
+        created_at_ms: when it was made.
+        revoked_at_ms: when it was revoked.
+    """
+
+    organization_id: int
+    id: int
+    key: str
+    business_id: int | None
+    origins: tuple[str, ...]
+    created_at_ms: int
+    revoked_at_ms: int | None
+
+    def allows(self, origin: str) -> bool:
+        """Whether a site may use it.
+
+        Args:
+            origin: as browsers send it.
+        """
+        return any(_fits(allowed, origin) for allowed in self.origins)
+
+
+def normal_origin(text: str) -> str:
+    """The origin of a site as browsers write it: in lower case, the domain in ASCII, no port where it is the usual one.
+
+    Args:
+        text: as a person wrote it; ``*.`` before a domain allows all below it.
+
+    Raises:
+        ValueError: it is none; the text says what must be, as the end of a sentence.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError(_NO_ORIGIN) from None
+    if len(text) > _ORIGIN_MAX_CHARACTERS or parts.scheme not in _DEFAULT_PORTS or parts.path not in ("", "/"):
+        raise ValueError(_NO_ORIGIN)
+    if parts.query or parts.fragment or "@" in parts.netloc or not parts.hostname:
+        raise ValueError(_NO_ORIGIN)
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    any_below = name.startswith(_ANY)
+    host = _ascii(name.removeprefix(_ANY))
+    if not _HOST.fullmatch(host) or (any_below and "." not in host):
+        raise ValueError(_NO_ORIGIN)
+    shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{_ANY if any_below else ''}{host}{shown_port}"
+
+
+def create(
+    tx: Connection, organization_id: int, business_id: int | None, origins: Sequence[str], *, now_ms: int
+) -> PublishableKey:
+    """Make a key.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose widget it is for.
+        business_id: the only business that it is for, one of the organization; None for all.
+        origins: 1 to 20 in normal form.
+        now_ms: the time in Unix ms.
+    """
+    made = PublishableKey(
+        organization_id=organization_id,
+        id=take_id(tx),
+        key=PREFIX + new_code(_RANDOM_DIGITS),
+        business_id=business_id,
+        origins=tuple(dict.fromkeys(origins)),
+        created_at_ms=now_ms,
+        revoked_at_ms=None,
+    )
+    row = {column.name: getattr(made, column.name) for column in publishable_keys.c}
+    tx.execute(insert(publishable_keys).values(row | {"origins": " ".join(made.origins)}))
+    return made
+
+
+def find(tx: Connection, key: str) -> PublishableKey | None:
+    """The key that is written so and not revoked, of whichever organization: it is what tells the organization."""
+    if not _FORM.fullmatch(key):
+        return None
+    c = publishable_keys.c
+    row = tx.execute(select(publishable_keys).where(c.key == key, c.revoked_at_ms.is_(None))).first()
+    return None if row is None else _key(row)
+
+
+def find_all(tx: Connection, organization_id: int) -> list[PublishableKey]:
+    """All keys of an organization, the oldest first."""
+    c = publishable_keys.c
+    query = select(publishable_keys).where(c.organization_id == organization_id).order_by(c.id)
+    return [_key(row) for row in tx.execute(query)]
+
+
+def get(tx: Connection, organization_id: int, key_id: int) -> PublishableKey:
+    """The organization's key with an id.
+
+    Raises:
+        NotFound: 404.
+    """
+    c = publishable_keys.c
+    row = tx.execute(select(publishable_keys).where(c.organization_id == organization_id, c.id == key_id)).first()
+    if row is None:
+        raise NotFound
+    return _key(row)
+
+
+def organization_of(tx: Connection, key_id: int) -> int | None:
+    """Whose key has an id; None where there is none."""
+    found: int | None = tx.scalar(select(publishable_keys.c.organization_id).where(publishable_keys.c.id == key_id))
+    return found
+
+
+def revoke(tx: Connection, organization_id: int, key_id: int, *, now_ms: int) -> PublishableKey:
+    """Revoke a key for good; one that is revoked already keeps the time of it. Sessions that began with it go on.
+
+    Raises:
+        NotFound: 404.
+    """
+    get(tx, organization_id, key_id)
+    c = publishable_keys.c
+    live = (c.organization_id == organization_id, c.id == key_id, c.revoked_at_ms.is_(None))
+    tx.execute(update(publishable_keys).where(*live).values(revoked_at_ms=now_ms))
+    return get(tx, organization_id, key_id)
+
+
+def _fits(allowed: str, origin: str) -> bool:
+    scheme, star, domain = allowed.partition(_ANY)
+    if not star:
+        return allowed == origin
+    end = f".{domain}"
+    below = origin.removeprefix(scheme).removesuffix(end)
+    return origin.startswith(scheme) and origin.endswith(end) and _BELOW.fullmatch(below) is not None
+
+
+def _ascii(host: str) -> str:
+    if host.isascii():
+        return host.lower()
+    try:
+        return idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        raise ValueError(_NO_ORIGIN) from None
+
+
+def _key(row: Row[Any]) -> PublishableKey:
+    columns = {column.name: getattr(row, column.name) for column in publishable_keys.c}
+    return PublishableKey(**columns | {"origins": tuple(row.origins.split())})
