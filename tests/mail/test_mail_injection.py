@@ -139,7 +139,7 @@ def naive(attempt: Attempt) -> bytes:
 
 
 def test_the_same_eyes_catch_a_builder_that_trusts_what_strangers_write() -> None:
-    tried = [attempt for attempt in attempts() if attempt.field in ("subject", "business_name", "recipient_name")][::7]
+    tried = [attempt for attempt in attempts() if attempt.field in ("subject", "business_name", "recipient_name")][::5]
     with SmtpServer() as server:
         with smtplib.SMTP("127.0.0.1", server.port, local_hostname="acme.example") as client:
             for attempt in tried:
