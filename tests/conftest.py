@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from harness import world
+from harness import preloaded, world
 from harness.installation import Database, Installation, Server, copy_sqlite
 from harness.nats import Nats
 from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
@@ -45,6 +45,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End PostgreSQL with the session; where the session is killed, its keeper sees to that."""
+    preloaded.stop()
     for keeper in _keepers:
         keeper.returncode = 0  # it ends with the session; that it still runs when this worker ends is no mistake
     if hasattr(config, "workerinput"):

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 
+from harness import preloaded
 from harness.ports import free_port
 
 START_TIMEOUT_S = 30
@@ -96,7 +96,7 @@ class Installation:
     database: Database
     folder: Path
     settings: Mapping[str, str] = field(default_factory=lambda: dict(PLENTY))
-    server_program: tuple[str, ...] = ("-m", "shopbell")
+    server_program: tuple[str, ...] = preloaded.PROGRAM
 
     @property
     def environment(self) -> dict[str, str]:
@@ -107,15 +107,12 @@ class Installation:
 
     def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run a command, whatever comes of it."""
-        return subprocess.run(
-            [sys.executable, "-m", "shopbell", *map(str, arguments)],
+        return preloaded.run(
+            preloaded.PROGRAM,
+            [str(argument) for argument in arguments],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
+            timeout_s=COMMAND_TIMEOUT_S,
         )
 
     def cli(self, *arguments: object) -> Any:
@@ -150,7 +147,7 @@ class Server:
         self._arguments = [str(argument) for argument in arguments]
         self._settings = {f"SHOPBELL_{name.upper()}": str(value) for name, value in settings.items()}
         self._log_path = installation.folder / f"serve-{self.port}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: preloaded.Preloaded | subprocess.Popen[bytes] | None = None
         # Without TLS nothing is verified; loading all certificates would take longer than most tests.
         self.client = httpx2.Client(base_url=self.url, trust_env=False, verify=False, timeout=30)
 
@@ -173,15 +170,13 @@ class Server:
     def start(self) -> None:
         """Start it, again on the same port when it ran before, and wait until it is ready."""
         with self._log_path.open("ab") as log:
-            command = [sys.executable, *self.installation.server_program, "serve"]
-            command += ["--host", "127.0.0.1", "--port", str(self.port)]
-            self._process = subprocess.Popen(
-                [*command, *self._arguments],
+            self._process = preloaded.start(
+                self.installation.server_program,
+                ["serve", "--host", "127.0.0.1", "--port", str(self.port), *self._arguments],
                 cwd=self.installation.folder,
                 env=self.installation.environment | self._settings,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                output=log,
+                errors=subprocess.STDOUT,
             )
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._is_ready():

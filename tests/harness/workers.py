@@ -2,9 +2,9 @@
 
 import signal
 import subprocess
-import sys
 import time
 
+from harness import preloaded
 from harness.installation import START_TIMEOUT_S, STOP_TIMEOUT_S, Installation
 
 
@@ -20,13 +20,13 @@ class WorkerProcess:
     def __init__(self, installation: Installation, number: int = 0, **settings: object) -> None:
         self._log_path = installation.folder / f"worker-{number}.log"
         with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, *installation.server_program, "worker"],
+            self._process = preloaded.start(
+                installation.server_program,
+                ["worker"],
                 cwd=installation.folder,
                 env=installation.environment | {f"SHOPBELL_{name.upper()}": str(settings[name]) for name in settings},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                output=log,
+                errors=subprocess.STDOUT,
             )
 
     @property

@@ -1,0 +1,252 @@
+"""Shopbell's processes, started from one that has imported Shopbell before.
+
+More than half of what the suite costs was a thousand times the same imports. So one process for each worker of the
+suite imports the program once and forks for every start: what runs is a process of its own as ever, with its own
+arguments, environment, folder and files, that is killed and waited for by its id. Where ``SHOPBELL_PLAIN_STARTS`` is
+set (`make test-long`) every process is started from nothing; ``tests/test_starts.py`` always does so for each command.
+
+Run as a program it is the process that forks: ``python -m harness.preloaded FD``.
+"""
+
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+PLAIN_STARTS = "SHOPBELL_PLAIN_STARTS"
+PROGRAM = ("-m", "shopbell")
+_MODULES = (
+    "shopbell.cli",
+    "shopbell.app",
+    "shopbell.http.server",
+    "shopbell.worker_process",
+    "shopbell.doctor",
+    "shopbell.move",
+    "shopbell.backup",
+    "alembic.command",
+    "uvloop",
+)
+_TO_THE_INTERPRETER = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # read once, when an interpreter starts
+_LENGTH_BYTES = 8
+
+
+class Preloaded:
+    """A process that was forked, as ``subprocess.Popen`` has it: the part of it that the tests use."""
+
+    def __init__(self, connection: socket.socket, arguments: list[str]) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        self._connection = connection
+        self.pid = int(self._read())
+
+    def poll(self) -> int | None:
+        """The exit code, minus the signal's number where one has ended it; None while it runs."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            self.returncode = os.waitstatus_to_exitcode(int(self._read()))
+            self._connection.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; ``subprocess.TimeoutExpired`` when it does not come in so many seconds."""
+        if self.returncode is None and not select.select([self._connection], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def _read(self) -> bytes:
+        read = _exactly(self._connection, _LENGTH_BYTES)
+        assert read is not None, "the process that forks has died"
+        return read
+
+    def __del__(self) -> None:
+        self._connection.close()
+
+
+class _Forker:
+    """The process that forks, and the way to it."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.preloaded", str(theirs.fileno())],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # no terminal: what is decided by that is decided as for a captured command
+                pass_fds=[theirs.fileno()],
+            )
+
+    def start(self, arguments: list[str], cwd: Path, env: Mapping[str, str], files: tuple[int, int, int]) -> Preloaded:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._control, [b"+"], [theirs.fileno(), *files])
+        order = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": dict(env)}).encode()
+        ours.sendall(len(order).to_bytes(_LENGTH_BYTES) + order)
+        return Preloaded(ours, [*PROGRAM, *arguments])
+
+    def stop(self) -> None:
+        self._control.close()
+        self._process.wait(30)
+
+
+_forker: list[_Forker] = []  # of this worker, once it is needed
+_lock = threading.Lock()
+
+
+def stop() -> None:
+    """End the process that forks; those that it started go on."""
+    while _forker:
+        _forker.pop().stop()
+
+
+def start(
+    program: tuple[str, ...], arguments: list[str], *, cwd: Path, env: Mapping[str, str], output: IO[Any], errors: Any
+) -> "Preloaded | subprocess.Popen[bytes]":
+    """Start a process of Shopbell's that reads nothing.
+
+    Args:
+        program: what Python runs; forked is ``-m shopbell`` alone.
+        arguments: of the command.
+        cwd: where it runs.
+        env: its whole environment.
+        output: the file that gets what it says.
+        errors: the file that gets its errors, or ``subprocess.STDOUT``.
+    """
+    if (
+        program != PROGRAM
+        or PLAIN_STARTS in os.environ
+        or _for_the_interpreter(env) != _for_the_interpreter(os.environ)
+    ):
+        command = [sys.executable, *program, *arguments]
+        return subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+    with _lock:
+        if not _forker:
+            _forker.append(_Forker())
+    with Path(os.devnull).open("rb") as nothing:
+        files = (nothing.fileno(), output.fileno(), output.fileno() if errors == subprocess.STDOUT else errors.fileno())
+        return _forker[0].start(arguments, cwd, env, files)
+
+
+def run(
+    program: tuple[str, ...], arguments: list[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, and return what it said; it is killed, and the test fails, after so many seconds."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = start(program, arguments, cwd=cwd, env=env, output=output, errors=errors)
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        said = []
+        for file in (output, errors):
+            file.seek(0)
+            said.append(file.read().decode().replace("\r\n", "\n"))
+        return subprocess.CompletedProcess(arguments, code, *said)
+
+
+def _for_the_interpreter(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: env[name] for name in env if name.startswith(_TO_THE_INTERPRETER)}
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes | None:
+    got = b""
+    while len(got) < length:
+        piece = connection.recv(length - len(got))
+        if not piece:
+            return None
+        got += piece
+    return got
+
+
+def _fork_on_demand(control: socket.socket) -> dict[str, Any]:
+    """Fork for every order that comes; returns in each new process, with its order."""
+    while True:
+        said, files, _, _ = socket.recv_fds(control, 1, 4)
+        if not said:
+            os._exit(0)
+        if os.fork() == 0:
+            control.close()
+            return _watched(socket.socket(fileno=files[0]), files[1:])
+        for file in files:
+            os.close(file)
+        while _has_ended():
+            pass
+
+
+def _has_ended() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def _watched(connection: socket.socket, files: list[int]) -> dict[str, Any]:
+    """Become the process that was ordered, below one that waits for its end and tells it."""
+    length = _exactly(connection, _LENGTH_BYTES)
+    order = _exactly(connection, int.from_bytes(length or b""))
+    pid = os.fork()
+    if pid == 0:
+        connection.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        ordered: dict[str, Any] = json.loads(order or b"")
+        return ordered
+    for file in (*files, 0, 1, 2):  # whoever reads the process's pipe must see its end
+        os.close(file)
+    connection.sendall(b"%*d" % (_LENGTH_BYTES, pid))
+    _, status = os.waitpid(pid, 0)
+    try:
+        connection.sendall(b"%*d" % (_LENGTH_BYTES, status))
+    finally:
+        os._exit(0)
+
+
+def _main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    for module in _MODULES:
+        __import__(module)
+    # Ctrl-C is for the processes, not for what they come from.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()
+    order = _fork_on_demand(control)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["cwd"])
+    time.tzset()
+    sys.argv = ["shopbell", *order["arguments"]]
+    sys.orig_argv = [sys.executable, *PROGRAM, *order["arguments"]]
+    runpy.run_module("shopbell", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _main()
