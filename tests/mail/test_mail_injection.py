@@ -113,7 +113,7 @@ def faults_of(received: Received) -> list[str]:
         faults.append("another body")
     try:
         return faults + list(_faults_by_rules(message_from_bytes(received.content, policy=policy.default)))
-    except (AttributeError, ValueError):  # the interpreter's own parser stumbles over what was made of some
+    except (AttributeError, ValueError, IndexError):  # the interpreter's own parser stumbles over what was made of some
         return [*faults, "unreadable"]
 
 

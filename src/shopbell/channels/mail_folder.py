@@ -39,7 +39,7 @@ class MailFolderChannel:
             return Refused("mail_is_not_valid")
         envelope = f"Return-Path: <{item.sender}>\r\nX-Envelope-To: <{item.recipient}>\r\n".encode()
         # Names sort by time; the number tells two of the same instant apart.
-        name = f"{time.time_ns() // 1_000:016d}-{next(_numbers) % 10_000:04d}{SUFFIX}"
+        name = f"{time.time_ns() // 1_000_000}-{next(_numbers) % 1_000_000:06d}{SUFFIX}"
         try:
             await asyncio.to_thread(self._write, name, envelope + content)
         except OSError:

@@ -56,19 +56,19 @@ def index(request: Request) -> Response:
     """Say what runs here and how to send a first message."""
     settings: Settings = request.app.state.settings
     demo: Demo | None = request.app.state.demo
-    is_real = demo is not None and _is_at_the_machine_itself(request)
+    is_real = demo is not None and is_at_the_machine_itself(request)
     if demo is not None and is_real:
         command = curl_command(base_url(request, settings), demo.token, demo.business_ids[0])
     else:
         command = curl_command(base_url(request, settings), PLACEHOLDER_TOKEN, PLACEHOLDER_BUSINESS_ID)
-    return _page("index.html", root="", command=command, is_real=is_real, cache="no-store")
+    return page("index.html", root="", command=command, is_real=is_real, cache="no-store")
 
 
 @router.api_route("/problems", methods=["GET", "HEAD"])
 def problems() -> Response:
     """List every error there is."""
     in_order = sorted(PROBLEMS.values(), key=lambda problem: problem.status)
-    return _page("problems.html", root="", problems=in_order)
+    return page("problems.html", root="", problems=in_order)
 
 
 @router.api_route("/problems/{name}", methods=["GET", "HEAD"])
@@ -80,13 +80,13 @@ def problem(name: str) -> Response:
     """
     if name not in PROBLEMS:
         raise NotFound
-    return _page("problem.html", root="../", problem=PROBLEMS[name])
+    return page("problem.html", root="../", problem=PROBLEMS[name])
 
 
 @router.api_route("/docs", methods=["GET", "HEAD"])
 def docs() -> Response:
     """Show the API reference (Swagger UI, from files of this server)."""
-    return _page("docs.html", policy=_DOCS_POLICY, root="")
+    return page("docs.html", policy=_DOCS_POLICY, root="")
 
 
 @router.api_route("/static/{name}", methods=["GET", "HEAD"])
@@ -113,12 +113,20 @@ def swagger(name: str) -> Response:
     return FileResponse(_SWAGGER_FILES[name], headers=_FILE_HEADERS, media_type=_MEDIA_TYPES[Path(name).suffix])
 
 
-def _page(template: str, *, policy: str = _POLICY, cache: str = "no-cache", **values: object) -> Response:
+def page(template: str, *, policy: str = _POLICY, cache: str = "no-cache", **values: object) -> Response:
+    """A page for people.
+
+    Args:
+        template: its name below ``web/``.
+        policy: what it may load (Content-Security-Policy); nothing but our own style and pictures unless given.
+        cache: how long a browser keeps it.
+        values: what the template shows.
+    """
     html = _templates.get_template(template).render(version=__version__, **values)
     return HTMLResponse(html, headers={**_HEADERS, "Content-Security-Policy": policy, "Cache-Control": cache})
 
 
-def _is_at_the_machine_itself(request: Request) -> bool:
+def is_at_the_machine_itself(request: Request) -> bool:
     """Whether whoever asks sits at this machine: then the demo's token may be shown.
 
     The peer must be a loopback address, with no proxy between that could speak for others; and the page must have been

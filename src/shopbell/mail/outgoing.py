@@ -1,6 +1,6 @@
 """A finished mail with its envelope: what the channels for mail take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 LINE_MAX_BYTES = 998
@@ -9,7 +9,7 @@ LINE_MAX_BYTES = 998
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMail:
-    """One mail to one recipient.
+    """One mail to one recipient. Neither addresses nor the mail are in its repr.
 
     Args:
         sender: the envelope's: where reports come back to.
@@ -17,9 +17,9 @@ class OutgoingMail:
         message: as ``compose()`` made it.
     """
 
-    sender: str
-    recipient: str
-    message: EmailMessage
+    sender: str = field(repr=False)
+    recipient: str = field(repr=False)
+    message: EmailMessage = field(repr=False)
 
     @property
     def needs_utf8(self) -> bool:
