@@ -2,12 +2,13 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from shopbell import audit, installation, organizations, tokens
+from shopbell import audit, installation, organizations, publishable_keys, tokens
 from shopbell.keys import Keys
 from shopbell.organizations import BusinessChanges
 from shopbell.private_files import write_private
@@ -24,15 +25,20 @@ ACTOR = "demo"
 
 _ROUTE = "/api/widget/send-message-to-business"
 _FOLDER = Path("data")
+_HOSTS = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a newcomer needs to send a message. The token is kept so that later starts can show it again."""
+    """What a newcomer needs to send a message. The token is kept so that later starts can show it again.
+
+    ``publishable_key`` is what the demo's shop shows its visitors' browsers.
+    """
 
     organization_id: int
     business_ids: tuple[int, ...]
     token: str = ""
+    publishable_key: str = ""
 
     def as_json(self) -> dict[str, object]:
         """As ``demo.json`` keeps it and programs get it."""
@@ -40,6 +46,7 @@ class Demo:
             "organizationId": str(self.organization_id),
             "businessIds": [str(business_id) for business_id in self.business_ids],
             "token": self.token,
+            "publishableKey": self.publishable_key,
         }
 
 
@@ -52,7 +59,12 @@ def load(settings: Settings) -> Demo | None:
     """The demo as it is remembered; None when there is none, or what is there cannot be read as one."""
     try:
         kept = json.loads(file(settings).read_bytes())
-        return Demo(int(kept["organizationId"]), tuple(int(each) for each in kept["businessIds"]), str(kept["token"]))
+        return Demo(
+            int(kept["organizationId"]),
+            tuple(int(each) for each in kept["businessIds"]),
+            str(kept["token"]),
+            str(kept.get("publishableKey", "")),
+        )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -74,7 +86,8 @@ def ensure(database: Database, settings: Settings, keys: Keys, *, now_ms: int) -
         StorageError: the database failed.
     """
     kept = load(settings)
-    demo = database.write_now(_ensure, keys, kept, now_ms)
+    origins = [f"http://{host}:{settings.port}" for host in _HOSTS]
+    demo = database.write_now(_ensure, keys, kept, origins, now_ms)
     if demo != kept:
         write_private(file(settings), json.dumps(demo.as_json(), indent=2).encode() + b"\n")
     return demo
@@ -98,15 +111,28 @@ def curl_command(base_url: str, token: str, business_id: int) -> str:
     return shlex.join(arguments)
 
 
-def _ensure(tx: Connection, keys: Keys, kept: Demo | None, now_ms: int) -> Demo:
+def _ensure(tx: Connection, keys: Keys, kept: Demo | None, origins: Sequence[str], now_ms: int) -> Demo:
     installation.adopt(tx, keys)
     if kept is not None and _is_there(tx, kept) and _works(tx, keys, kept, now_ms):
-        return kept
+        return _with_key(tx, kept, origins, now_ms)
     there = _find(tx) or _make(tx, now_ms)
     hashing = keys.derive(tokens.KEY_PURPOSE)
     token, secret = tokens.create(tx, hashing, there.organization_id, ACTOR, (), None, now_ms=now_ms)
     audit.record(tx, there.organization_id, ACTOR, "token.create", f"token {token.id}", now_ms=now_ms)
-    return replace(there, token=secret)
+    return _with_key(tx, replace(there, token=secret), origins, now_ms)
+
+
+def _with_key(tx: Connection, demo: Demo, origins: Sequence[str], now_ms: int) -> Demo:
+    found = publishable_keys.find(tx, demo.publishable_key)
+    if found is not None and found.organization_id == demo.organization_id:
+        return demo
+    live = [key for key in publishable_keys.find_all(tx, demo.organization_id) if key.revoked_at_ms is None]
+    if live:
+        return replace(demo, publishable_key=live[0].key)
+    made = publishable_keys.create(tx, demo.organization_id, None, origins, now_ms=now_ms)
+    subject = f"publishable key {made.id}"
+    audit.record(tx, demo.organization_id, ACTOR, "publishable-key.create", subject, now_ms=now_ms)
+    return replace(demo, publishable_key=made.key)
 
 
 def _is_there(tx: Connection, kept: Demo) -> bool:

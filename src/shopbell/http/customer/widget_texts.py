@@ -1,0 +1,78 @@
+"""What widget, panel and conversation page say, in a customer's language. Pure."""
+
+from shopbell.texts import Texts
+
+
+def launcher_texts(texts: Texts) -> list[str]:
+    """What the loader says before anything else was loaded: open, close, unread, unreachable, the panel's name."""
+    _ = texts.gettext
+    return [
+        _("Open chat"),
+        _("Close chat"),
+        _("Unread messages: {count}", count="{count}"),
+        _("The chat cannot be reached right now. Please try again in a moment."),
+        _("Chat"),
+    ]
+
+
+def panel_texts(texts: Texts) -> dict[str, str]:
+    """What the scripts of panel and conversation page say, by the names that they use.
+
+    Args:
+        texts: the customer's language.
+
+    Returns:
+        Texts in which ``{name}`` and the like are filled in by the script.
+    """
+    _ = texts.gettext
+    return {
+        "you": _("You"),
+        "today": _("Today"),
+        "yesterday": _("Yesterday"),
+        "sending": _("Sending…"),
+        "waiting": _("Waiting for the connection…"),
+        "sent": _("Sent"),
+        "delivered": _("Delivered"),
+        "read": _("Read"),
+        "notSent": _("Not sent"),
+        "retry": _("Try again"),
+        "discard": _("Delete"),
+        "typing": _("{name} is typing…", name="{name}"),
+        "someoneTyping": _("Somebody is typing…"),
+        "newMessage": _("New message from {name}", name="{name}"),
+        "offline": _("You are offline. What you write is sent as soon as you are back."),
+        "reconnecting": _("The connection is interrupted. Trying again…"),
+        "backOnline": _("You are connected again."),
+        "online": _("We are online"),
+        "open": _("We answer as soon as we can"),
+        "closed": _("We are closed now"),
+        "closedUntil": _("We are closed now and open again {when}", when="{when}"),
+        "resolved": _("This conversation was closed. Write again to reopen it."),
+        "expired": _("Your session has ended. You can begin a new conversation."),
+        "tooLong": _("Your message is too long. At most {count} characters can be sent.", count="{count}"),
+        "fileTooLarge": _("This file is too large. At most {size} can be sent.", size="{size}"),
+        "fileRefused": _("Files of this kind cannot be sent."),
+        "uploading": _("Uploading {name}", name="{name}"),
+        "file": _("File"),
+        "picture": _("Picture: {name}", name="{name}"),
+        "slowDown": _("That was a lot at once. Please wait a moment."),
+        "notNow": _("Not now"),
+        "save": _("Save"),
+        "send": _("Send"),
+        "whereToAnswer": _("Where can we answer you if you leave this page?"),
+        "contact": _("E-mail address or phone number"),
+        "contactInvalid": _("This is not an e-mail address or phone number."),
+        "contactSaved": _("Thank you. We will answer you here and there."),
+        "nps": _("How likely are you to recommend us to a friend?"),
+        "csat": _("How satisfied are you with our help?"),
+        "leastLikely": _("Not at all likely"),
+        "mostLikely": _("Very likely"),
+        "leastSatisfied": _("Very dissatisfied"),
+        "mostSatisfied": _("Very satisfied"),
+        "comment": _("Would you like to add something?"),
+        "thanks": _("Thank you for your answer."),
+        "tryLater": _("That did not work. Please try again."),
+        "signedOut": _("You are signed out on this device."),
+        "messageSent": _("Thank you. Your message has arrived."),
+        "blank": _("Please write something."),
+    }

@@ -1,0 +1,108 @@
+// What the conversation asks people for: where they can be answered, and how content they are.
+
+/** Show a card above the composer; another one is asked after it. */
+function showCard(card) {
+  byId('cards').replaceChildren(card)
+}
+
+/** The card goes; focus that was in it goes on to the composer. */
+function endCard(card, thanks) {
+  const hadFocus = card.contains(document.activeElement)
+  if (thanks) card.replaceChildren(element('p', {}, thanks))
+  else card.remove()
+  if (hadFocus) byId('text').focus()
+}
+
+/** A line that says what is wrong with a field. */
+function fault(field, text) {
+  const line = byId(`${field.id}-fault`)
+  line.textContent = text
+  field.setAttribute('aria-invalid', text !== '')
+  if (text) field.focus()
+}
+
+/**
+ * Ask where an answer can go.
+ * @param {Object} texts
+ * @param {(profile: {email?: string, phoneNumber?: string}) => Promise<void>} save
+ * @param {() => void} onDone called once, whatever was chosen
+ */
+function askForContact(texts, save, onDone) {
+  const field = element('input', {
+    id: 'contact', type: 'text', autocomplete: 'email', required: true, maxlength: 254, dir: 'auto',
+    'aria-describedby': 'contact-fault',
+  })
+  const card = element(
+    'form.card',
+    { 'aria-labelledby': 'contact-title', novalidate: true, submit: send },
+    element('p', { id: 'contact-title' }, texts.whereToAnswer),
+    element('label', { for: 'contact' }, texts.contact),
+    element('div.row', {}, field, element('button.main', {}, texts.save)),
+    element('p.fault', { id: 'contact-fault', role: 'alert' }),
+    element('button.quiet', { type: 'button', click: () => (onDone(), endCard(card)) }, texts.notNow),
+  )
+  async function send(event) {
+    event.preventDefault()
+    const said = field.value.trim()
+    if (!said) return fault(field, texts.contactInvalid)
+    try {
+      await save(said.includes('@') ? { email: said } : { phoneNumber: said })
+      onDone()
+      endCard(card, texts.contactSaved)
+    } catch (error) {
+      fault(field, error.status === 400 ? texts.contactInvalid : texts.tryLater)
+    }
+  }
+  showCard(card)
+}
+
+/**
+ * Ask a survey's question.
+ * @param {Object} texts
+ * @param {{surveyId: string, kind: 'nps' | 'csat'}} survey
+ * @param {(answer: Object) => Promise<void>} save
+ */
+function askSurvey(texts, { surveyId, kind }, save) {
+  const isNps = kind === 'nps'
+  const [least, most] = isNps ? [texts.leastLikely, texts.mostLikely] : [texts.leastSatisfied, texts.mostSatisfied]
+  const scores = isNps ? [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] : [1, 2, 3, 4, 5]
+  const choice = (score) => {
+    const words = score === scores[0] ? `${score} – ${least}` : score === scores[scores.length - 1] ? `${score} – ${most}` : `${score}`
+    const input = element('input', { type: 'radio', name: 'score', value: score, required: true, 'aria-label': words })
+    return element('label', {}, input, element('span', { 'aria-hidden': 'true' }, `${score}`))
+  }
+  const comment = element('textarea', { id: 'comment', rows: 2, maxlength: 2000, dir: 'auto' })
+  const wrong = element('p.fault', { role: 'alert' })
+  const card = element(
+    'form.card',
+    { submit: send },
+    element(
+      'fieldset',
+      {},
+      element('legend', {}, isNps ? texts.nps : texts.csat),
+      element(isNps ? 'div.scores.nps' : 'div.scores', {}, ...scores.map(choice)),
+      element('div.ends', { 'aria-hidden': 'true' }, element('span', {}, least), element('span', {}, most)),
+    ),
+    element('label', { for: 'comment' }, texts.comment),
+    comment,
+    wrong,
+    element(
+      'div.row',
+      {},
+      element('button.main', {}, texts.send),
+      element('button.quiet', { type: 'button', click: () => endCard(card) }, texts.notNow),
+    ),
+  )
+  async function send(event) {
+    event.preventDefault()
+    const chosen = card.querySelector('input:checked')
+    const said = comment.value.trim()
+    try {
+      await save({ surveyId, score: Number(chosen.value), ...(said ? { comment: said } : {}) })
+      endCard(card, texts.thanks)
+    } catch {
+      wrong.textContent = texts.tryLater
+    }
+  }
+  showCard(card)
+}

@@ -1,0 +1,212 @@
+// The messages as people see them. Whatever somebody wrote is a text here, never markup.
+
+const LINK = /\bhttps?:\/\/[^\s<>"'`]+/gi
+const PICTURE = /^image\/(png|jpeg|gif|webp|avif)$/
+const NEAR_END_PX = 80
+const TOGETHER_MS = 300000 // messages of one person so close belong together
+
+/** A text in which addresses of the web can be clicked. */
+function withLinks(text) {
+  const parts = document.createDocumentFragment()
+  let end = 0
+  for (const found of text.matchAll(LINK)) {
+    const address = found[0].replace(/[).,;:!?\]}]+$/, '')
+    parts.append(text.slice(end, found.index))
+    end = found.index + address.length
+    parts.append(element('a', { href: address, target: '_blank', rel: 'noopener noreferrer nofollow ugc' }, address))
+  }
+  parts.append(text.slice(end))
+  return parts
+}
+
+/** How large a file is, in the words of a language. */
+function sizeText(bytes, locale) {
+  const [unit, size] = bytes < 1e6 ? ['kilobyte', Math.max(1, bytes / 1e3)] : ['megabyte', bytes / 1e6]
+  return new Intl.NumberFormat(locale, { style: 'unit', unit, maximumFractionDigits: unit === 'megabyte' ? 1 : 0 }).format(size)
+}
+
+/** The list of messages, in the order of their sequence; what is not sent yet stands at its end. */
+class Log {
+  /** @param {{region: HTMLElement, list: HTMLElement, texts: Object, locale: string, business: string}} its */
+  constructor({ region, list, texts, locale, business }) {
+    Object.assign(this, { region, list, texts, locale, business })
+    this.isLive = true
+    this.sticks = true // to the end, whatever grows above or below the log
+    region.addEventListener('scroll', () => (this.sticks = this.isAtEnd), { passive: true })
+    const observer = new ResizeObserver(() => this.sticks && this.toEnd())
+    for (const each of [region, list]) observer.observe(each)
+    this.shown = new Map() // by id of message
+    this.last = 0
+    this.readByStore = 0
+    this.clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' })
+    this.calendar = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' })
+    this.adopt()
+  }
+
+  /** Take over what the server has put into the page. */
+  adopt() {
+    for (const item of this.list.querySelectorAll('[data-message-id]')) {
+      const { messageId, sequence, createdAt } = item.dataset
+      item.at = Number(createdAt)
+      item.sequence = Number(sequence)
+      item.querySelector('time').textContent = this.clock.format(item.at)
+      this.linkUp(item.querySelector('.text'))
+      this.shown.set(messageId, item)
+      this.last = Math.max(this.last, item.sequence)
+    }
+    this.tidy()
+  }
+
+  linkUp(text) {
+    if (text) text.replaceChildren(withLinks(text.textContent))
+  }
+
+  clear() {
+    this.list.replaceChildren()
+    this.shown.clear()
+    this.last = this.readByStore = 0
+  }
+
+  /** While history comes in, nobody reads it out. */
+  setLive(isLive) {
+    this.isLive = isLive
+    if (isLive) this.tidy()
+    this.region.setAttribute('aria-live', isLive ? 'polite' : 'off')
+  }
+
+  /**
+   * Show a message, or what has changed of it.
+   * @param {Object} message as the stream gives it
+   * @param {HTMLElement} [pending] what stood for it until now
+   * @returns {boolean} whether it is new here
+   */
+  show(message, pending) {
+    const earlier = this.shown.get(message.messageId)
+    const item = this.draw(message)
+    if (pending) pending.remove()
+    if (earlier) earlier.replaceWith(item)
+    else this.place(item)
+    this.shown.set(message.messageId, item)
+    if (this.isLive) this.tidy()
+    if (this.sticks && !earlier) this.toEnd()
+    return !earlier
+  }
+
+  place(item) {
+    const later = [...this.list.children].find((one) => one.dataset.client || one.sequence > item.sequence)
+    this.list.insertBefore(item, later || null)
+  }
+
+  draw({ messageId, sequence, fromCustomer, text, createdAt, employeeName, attachment }) {
+    const who = fromCustomer ? this.texts.you : employeeName || this.business
+    const item = element(
+      fromCustomer ? 'li.mine' : 'li.theirs',
+      { 'data-message-id': messageId, 'data-who': who },
+      element(fromCustomer ? 'span.who.unseen' : 'span.who', { dir: 'auto' }, who),
+      text ? element('p.text', { dir: 'auto' }, withLinks(text)) : null,
+      attachment ? this.drawFile(attachment) : null,
+      element('span.meta', {}, element('time', { datetime: new Date(createdAt).toISOString() }, this.clock.format(createdAt))),
+    )
+    item.at = createdAt
+    item.sequence = sequence
+    if (fromCustomer) this.setState(item, sequence <= this.readByStore ? 'read' : 'sent')
+    return item
+  }
+
+  drawFile({ name, contentType, lengthBytes, url }) {
+    const address = new URL(url, location.href).href
+    const isPicture = PICTURE.test(contentType)
+    const shown = isPicture
+      ? element('img', { src: address, alt: filled(this.texts.picture, { name }), loading: 'lazy' })
+      : element('span', { dir: 'auto' }, name, element('small', {}, ` ${sizeText(lengthBytes, this.locale)}`))
+    return element(isPicture ? 'a.picture' : 'a.file', { href: address, target: '_blank', rel: 'noopener' }, shown)
+  }
+
+  /** Show what is on its way. */
+  drawPending({ clientMessageId, text, file }) {
+    const item = element(
+      'li.mine.pending',
+      { 'data-client': clientMessageId, 'data-who': this.texts.you },
+      element('span.who.unseen', {}, this.texts.you),
+      text ? element('p.text', { dir: 'auto' }, withLinks(text)) : null,
+      file ? element('span.file', { dir: 'auto' }, file.name || this.texts.file) : null,
+      element('span.meta', {}, element('time', {}, this.clock.format(Date.now()))),
+    )
+    item.at = Date.now()
+    this.list.append(item)
+    this.tidy()
+    this.toEnd()
+    return item
+  }
+
+  /** What was on its way has arrived; the stream may have brought it already, or will bring a file's link. */
+  settle(item, messageId, sequence) {
+    if (this.shown.has(messageId)) item.remove()
+    else {
+      item.sequence = sequence
+      item.classList.remove('pending')
+      item.querySelector('progress')?.remove()
+      delete item.dataset.client
+      item.dataset.messageId = messageId
+      this.setState(item, sequence <= this.readByStore ? 'read' : 'sent')
+      this.shown.set(messageId, item)
+      if (item.nextElementSibling && !item.nextElementSibling.dataset.client) this.place(item)
+    }
+    this.tidy()
+  }
+
+  /** One word below a message of one's own; a change of it is not read out (the status line says what matters). */
+  setState(item, state) {
+    const meta = item.querySelector('.meta')
+    let shown = meta.querySelector('.state')
+    if (!shown) meta.append((shown = element('span.state', { 'aria-live': 'off' })))
+    item.dataset.state = state
+    shown.textContent = this.texts[state] || ''
+  }
+
+  /** The store has read so far. */
+  storeHasRead(sequence) {
+    this.readByStore = Math.max(this.readByStore, sequence)
+    for (const item of this.list.querySelectorAll('.mine[data-state=sent]'))
+      if (item.sequence <= this.readByStore) this.setState(item, 'read')
+  }
+
+  /**
+   * Days between the messages, a name at the first of several, the state at the last of one's own. What stays as it
+   * is, is not touched: whatever is added would be read out.
+   */
+  tidy() {
+    let before = null
+    for (const item of [...this.list.children]) {
+      if (item.classList.contains('day')) continue
+      const above = item.previousElementSibling
+      const day = above && above.classList.contains('day') ? above : null
+      const isNewDay = !before || new Date(before.at).toDateString() !== new Date(item.at).toDateString()
+      if (isNewDay && !day) item.before(element('li.day', {}, element('span', {}, this.dayText(item.at))))
+      else if (!isNewDay && day) day.remove()
+      const isClose = !isNewDay && item.at - before.at < TOGETHER_MS
+      item.classList.toggle('follows', isClose && before.dataset.who === item.dataset.who)
+      item.classList.remove('last')
+      before = item
+    }
+    const mine = this.list.querySelectorAll('.mine')
+    if (mine.length) mine[mine.length - 1].classList.add('last')
+  }
+
+  dayText(at) {
+    const day = new Date(at).toDateString()
+    if (day === new Date().toDateString()) return this.texts.today
+    if (day === new Date(Date.now() - 864e5).toDateString()) return this.texts.yesterday
+    return this.calendar.format(at)
+  }
+
+  get isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.region
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX
+  }
+
+  toEnd() {
+    this.sticks = true
+    this.region.scrollTop = this.region.scrollHeight
+  }
+}

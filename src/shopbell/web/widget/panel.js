@@ -1,0 +1,269 @@
+// The panel of the widget: who is here, and what passes between this document and the page that it is shown on.
+
+const ANSWER_MS = 10000
+const EARLY_MS = 60000 // a session that ends this soon is made anew before it is used
+
+/** What the page around is asked and told; it hears nothing before it has shown its own origin. */
+class Host {
+  /** @param {string[] | null} origins those that may show this panel; null: any (then nothing here is anybody's) */
+  constructor(origins, onMessage) {
+    this.questions = new Map()
+    this.early = []
+    this.number = 0
+    addEventListener('message', (event) => {
+      if (event.source !== parent || !event.data || event.data.shopbell !== 1 || !event.ports[0] || this.port) return
+      if (origins && event.origin !== location.origin && !origins.some((one) => fits(one, event.origin))) return
+      this.origin = event.origin
+      this.hasToken = event.data.hasToken === true
+      this.port = event.ports[0]
+      this.port.onmessage = ({ data }) => this.hear(data, onMessage)
+      this.tell({ type: 'ready' })
+      for (const message of this.early.splice(0)) this.tell(message)
+      onMessage({ type: 'met' })
+    })
+  }
+
+  hear(message, onMessage) {
+    if (message.type !== 'answer') return onMessage(message)
+    const resolve = this.questions.get(message.id)
+    this.questions.delete(message.id)
+    if (resolve) resolve(message.value)
+  }
+
+  tell(message) {
+    if (this.port) this.port.postMessage(message)
+    else this.early.push(message)
+  }
+
+  /** @returns {Promise<unknown>} null when there is no answer in time */
+  ask(message) {
+    const id = ++this.number
+    this.tell({ ...message, id })
+    return Promise.race([new Promise((resolve) => this.questions.set(id, resolve)), pause(ANSWER_MS).then(() => null)])
+  }
+}
+
+/** Whether an origin is the one that is allowed; `https://*.shop.example` allows those below shop.example. */
+function fits(allowed, origin) {
+  const [scheme, domain] = allowed.split('*.')
+  return domain === undefined ? allowed === origin : origin.startsWith(scheme) && origin.endsWith(`.${domain}`)
+}
+
+/** Who is here: a session of the server, made when it is first needed. */
+class Visitor {
+  constructor(config, host, kept) {
+    Object.assign(this, { config, host, kept })
+    this.profile = null
+  }
+
+  get session() {
+    const { session } = this.kept.read()
+    return session && session.expiresAt - EARLY_MS > Date.now() ? session : null
+  }
+
+  headers() {
+    return this.session && { Authorization: `Bearer ${this.session.token}` }
+  }
+
+  async ensure() {
+    if (!this.session) await (this.making ||= this.make().finally(() => (this.making = null)))
+    return this.headers()
+  }
+
+  async make() {
+    const { key, business, locale } = this.config
+    const identityToken = this.host.hasToken ? await this.host.ask({ type: 'token' }) : null
+    const body = { key, locale, origin: this.host.origin, ...(business.id ? { businessId: business.id } : {}) }
+    const answer = await ask('sessions', { body: identityToken ? { ...body, identityToken } : body })
+    const { sessionToken, expiresAt, verified, customerThreadId } = await answer.json()
+    this.kept.write({ session: { token: sessionToken, expiresAt, verified, hasThread: Boolean(customerThreadId), name: newId() } })
+    if (this.profile) await this.identify(this.profile)
+  }
+
+  /** Take what the page says of its visitor; the server decides what it is worth. */
+  async identify(profile) {
+    this.profile = profile
+    if (!this.session) return
+    await ask('identify', { headers: this.headers(), body: profile })
+    this.kept.write({ asked: true })
+  }
+}
+
+function runConversation(config) {
+  const kept = keptUnder(`shopbell:${config.key}:${config.business.id}`)
+  let isOpen = false
+  const host = new Host(config.allowedOrigins, heard)
+  const visitor = new Visitor(config, host, kept)
+  const talk = new Talk({
+    config,
+    kept,
+    headers: () => visitor.headers(),
+    ensure: () => visitor.ensure(),
+    renew,
+    channel: () => `shopbell:${visitor.session.name}`,
+    isSeen: () => isOpen && document.visibilityState === 'visible',
+    tell: (name, detail) => host.tell({ type: 'event', name, detail }),
+    onUnread: (count) => !isOpen && host.tell({ type: 'unread', count }),
+    onSent: () => (kept.write({ session: { ...kept.read().session, hasThread: true } }), showMenu(), askOnce()),
+  })
+
+  /** After a 401: nobody is signed in any more. With an identity he is again at once; else somebody new begins. */
+  async function renew(isSending = false) {
+    const { session } = kept.read()
+    if (session && session.renewedAt > Date.now() - EARLY_MS) return false
+    kept.write({ session: null })
+    if (!host.hasToken) {
+      talk.stop()
+      talk.log.clear()
+      talk.say(config.texts.expired, true)
+      host.tell({ type: 'event', name: 'session:expired' })
+      if (!isSending) return false
+    }
+    try {
+      await visitor.ensure()
+      kept.write({ session: { ...kept.read().session, renewedAt: Date.now() } })
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Somebody nobody knows is asked where he can be answered, once. */
+  function askOnce() {
+    const { asked, session } = kept.read()
+    if (asked || !session || session.verified || byId('cards').firstChild) return
+    askForContact(config.texts, (profile) => visitor.identify(profile), () => kept.write({ asked: true }))
+  }
+
+  function showMenu() {
+    byId('menu').hidden = !visitor.session
+  }
+
+  function begin() {
+    const start = () => (showMenu(), visitor.session?.hasThread && talk.start())
+    if (visitor.session || !host.hasToken) start()
+    else visitor.ensure().then(start).catch(() => {}) // the first message tries again
+  }
+
+  function forget() {
+    talk.clear()
+    visitor.profile = null
+    kept.forget()
+    showMenu()
+  }
+
+  async function signOut() {
+    const headers = visitor.headers()
+    forget()
+    if (headers) await ask('sign-out', { headers, body: {} }).catch(() => {}) // here it is over in any case
+  }
+
+  async function download() {
+    try {
+      const answer = await ask('transcript', { headers: await visitor.ensure(), method: 'GET' })
+      const address = URL.createObjectURL(await answer.blob())
+      element('a', { href: address, download: `${config.business.name}.txt` }).click()
+      setTimeout(() => URL.revokeObjectURL(address), 60000)
+    } catch {
+      talk.say(config.texts.tryLater, true)
+    }
+  }
+
+  function heard(message) {
+    switch (message.type) {
+      case 'met':
+        return begin()
+      case 'opened':
+        isOpen = true
+        if (message.focus) focusFirst(talk.text)
+        talk.log.toEnd()
+        return talk.seen()
+      case 'closed':
+        return (isOpen = false)
+      case 'compose':
+        talk.write(message.text)
+        return talk.text.focus()
+      case 'identify':
+        return visitor.identify(message.profile).catch(() => talk.its.tell('error', { code: 'identify' }))
+      case 'reset':
+        return signOut()
+      case 'theme':
+        document.documentElement.dataset.theme = message.theme || 'auto'
+    }
+  }
+
+  byId('transcript').addEventListener('click', () => (closeMenu(), download()))
+  byId('sign-out').addEventListener('click', async () => {
+    closeMenu()
+    await signOut()
+    talk.say(config.texts.signedOut, true)
+    talk.text.focus()
+  })
+  listenForClose(host)
+}
+
+function closeMenu() {
+  byId('menu').open = false
+}
+
+/** Where somebody begins: on a phone not in the field, or the keyboard would cover half of what there is to see. */
+function focusFirst(field) {
+  if (matchMedia('(pointer: coarse)').matches) byId('title').focus()
+  else field.focus()
+}
+
+function listenForClose(host) {
+  const close = () => host.tell({ type: 'close' })
+  byId('close').addEventListener('click', close)
+  const menu = byId('menu')
+  addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || event.isComposing) return
+    if (menu && menu.open) {
+      closeMenu()
+      menu.firstElementChild.focus()
+    } else close()
+  })
+  addEventListener('click', (event) => menu && !menu.contains(event.target) && closeMenu())
+}
+
+/** The form of a site whose own backend sends what is written. */
+function runForm(config) {
+  const form = byId('form')
+  const fields = ['message', 'email', 'phone'].map(byId)
+  const host = new Host(null, (message) => {
+    if (message.type === 'opened' && message.focus) focusFirst(fields[0])
+    if (message.type === 'compose') fields[0].value = message.text
+    if (message.type === 'theme') document.documentElement.dataset.theme = message.theme || 'auto'
+    if (message.type === 'identify') {
+      fields[1].value ||= message.profile.email || ''
+      fields[2].value ||= message.profile.phoneNumber || ''
+    }
+    if (message.type === 'reset') form.reset()
+  })
+  listenForClose(host)
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault()
+    for (const field of fields) fault(field, '')
+    byId('form-fault').textContent = ''
+    if (!fields[0].value.trim()) return fault(fields[0], config.texts.blank)
+    const body = Object.fromEntries(fields.map(({ id, value }) => [id, id === 'message' ? value : value.trim()]))
+    byId('submit').disabled = true
+    const answer = (await host.ask({ type: 'send', body })) || {}
+    byId('submit').disabled = false
+    if (!answer.ok) return showFaults(config, fields, answer.errors || {})
+    form.hidden = true
+    byId('done').textContent = config.texts.messageSent
+    byId('title').focus()
+    host.tell({ type: 'event', name: 'message:sent', detail: {} })
+  })
+}
+
+function showFaults(config, fields, errors) {
+  const wrong = fields.filter(({ id }) => errors[id])
+  for (const field of wrong.reverse()) fault(field, String(errors[field.id]))
+  if (!wrong.length) byId('form-fault').textContent = String(errors.form || config.texts.tryLater)
+}
+
+const config = JSON.parse(byId('config').textContent)
+if (config.mode === 'endpoint') runForm(config)
+else runConversation(config)

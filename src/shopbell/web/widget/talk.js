@@ -1,0 +1,357 @@
+// A conversation: log, composer and stream put together, for the panel and for the conversation page.
+
+const LONGEST = 10000
+const OFFLINE_BANNER_MS = 10000
+const TYPING_EVERY_MS = 4000
+const TYPING_ENDS_MS = 7000
+const READ_AFTER_MS = 400
+
+/**
+ * @param {{config: Object, kept: Object,
+ *          headers: () => Object | null, ensure: () => Promise<Object>, renew: () => Promise<boolean>,
+ *          isSeen: () => boolean, tell?: (name: string, detail: Object) => void}} its
+ *   `headers` say who asks (null: nobody yet), `ensure` makes somebody of him first, `renew` tries to after a 401;
+ *   `isSeen` tells whether the log can be read at this moment; `tell` hears what others may be interested in.
+ */
+class Talk {
+  constructor(its) {
+    this.its = its
+    this.config = its.config
+    this.texts = its.config.texts
+    this.text = byId('text')
+    this.pending = new Map() // item of the queue → what stands for it in the log
+    this.unread = 0
+    this.read = 0
+    this.log = new Log({
+      region: byId('log'),
+      list: byId('messages'),
+      texts: this.texts,
+      locale: this.config.locale,
+      business: this.config.business.name,
+    })
+    this.outgoing = new Outgoing({
+      headers: its.ensure,
+      kept: its.kept,
+      onChange: (item, error) => this.showPending(item, error),
+      onSent: (item, answer) => this.arrived(item, answer),
+      onRefused: (item, refused) => this.refused(item, refused),
+    })
+    this.showPresence()
+    this.listen()
+    this.outgoing.resume()
+  }
+
+  listen() {
+    byId('composer').addEventListener('submit', (event) => (event.preventDefault(), this.submit()))
+    this.text.addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return
+      event.preventDefault()
+      this.submit()
+    })
+    this.text.addEventListener('input', () => (this.grow(), this.typing()))
+    addEventListener('offline', () => this.setUp(false, true))
+    document.addEventListener('visibilitychange', () => this.seen())
+    this.log.region.addEventListener('scroll', () => this.seen(), { passive: true })
+    if (this.config.attachments) this.listenForFiles()
+  }
+
+  listenForFiles() {
+    const input = byId('file')
+    byId('attach').addEventListener('click', () => input.click())
+    input.addEventListener('change', () => {
+      this.files(input.files)
+      input.value = ''
+    })
+    this.text.addEventListener('paste', (event) => {
+      if (!event.clipboardData.files.length) return
+      event.preventDefault()
+      this.files(event.clipboardData.files)
+    })
+    const drop = byId('drop')
+    const carriesFiles = (event) => event.dataTransfer && event.dataTransfer.types.includes('Files')
+    const over = (event) => {
+      if (!carriesFiles(event)) return
+      event.preventDefault()
+      drop.hidden = false
+    }
+    addEventListener('dragenter', over)
+    addEventListener('dragover', over)
+    addEventListener('dragleave', (event) => event.relatedTarget || (drop.hidden = true))
+    addEventListener('drop', (event) => {
+      drop.hidden = true
+      if (!carriesFiles(event)) return
+      event.preventDefault()
+      this.files(event.dataTransfer.files)
+    })
+  }
+
+  /** Begin to hear; what was heard before is not asked for again. */
+  start() {
+    if (this.stream || !this.its.headers()) return
+    this.log.setLive(this.log.shown.size > 0)
+    this.stream = sharedConnection(this.its.channel(), {
+      headers: () => this.its.headers() || {},
+      last: () => this.log.last,
+      onEvent: (event) => this.hear(event),
+      onState: (isUp) => this.setUp(isUp),
+      onRefused: async ({ status }) => {
+        if (status === 404) this.stop() // nothing was written yet
+        return status === 401 && (await this.its.renew())
+      },
+    })
+  }
+
+  stop() {
+    if (this.stream) this.stream.stop()
+    this.stream = null
+  }
+
+  /** Forget what is shown. */
+  clear() {
+    this.stop()
+    this.outgoing.clear()
+    this.pending.clear()
+    this.log.clear()
+    byId('cards').replaceChildren()
+    byId('state').hidden = true
+    this.read = 0
+    this.setUnread(0)
+  }
+
+  hear({ type, data }) {
+    switch (type) {
+      case 'message':
+        return this.hearMessage(data)
+      case 'ready':
+        this.read = Math.max(this.read, data.readByCustomerSequence)
+        this.log.storeHasRead(data.readByStoreSequence)
+        this.showStatus(data.status)
+        this.count()
+        this.log.toEnd()
+        // After what was drawn has been painted: it was there before, nothing of it is news.
+        return setTimeout(() => this.log.setLive(true), 100)
+      case 'status':
+        return this.showStatus(data.status)
+      case 'typing':
+        return data.from === 'store' && this.showTyping(data.employeeName)
+      case 'presence':
+        return this.showPresence(data.online)
+      case 'read':
+        return data.by === 'store' ? this.log.storeHasRead(data.sequence) : this.readElsewhere(data.sequence)
+      case 'survey':
+        return this.survey(data)
+      case 'resync':
+        this.log.clear()
+        this.log.setLive(false)
+        return this.stream && this.stream.again()
+    }
+  }
+
+  hearMessage(message) {
+    const twin = message.fromCustomer && [...this.pending].find(([item]) => isTwin(item, message))
+    const item = twin && twin[0]
+    if (item) this.pending.delete(item)
+    const isNew = this.log.show(message, twin && twin[1])
+    // By the stream alone: the answer to a message tells nothing of those that came before it.
+    this.log.last = Math.max(this.log.last, message.sequence)
+    if (message.fromCustomer || !isNew) return
+    this.showTyping(false)
+    if (!this.log.isLive) return
+    this.its.tell?.('message:received', { messageId: message.messageId, sequence: message.sequence })
+    if (!this.its.isSeen()) this.say(filled(this.texts.newMessage, { name: message.employeeName || this.config.business.name }))
+    this.count()
+  }
+
+  /** A question is put once: each stream begins with it until it is answered. */
+  survey(survey) {
+    const { kept } = this.its
+    if (kept.read().survey === survey.surveyId) return
+    kept.write({ survey: survey.surveyId })
+    askSurvey(this.texts, survey, (answer) => this.post('survey', answer))
+  }
+
+  /** How many of the store's messages nobody has seen here. */
+  count() {
+    const items = [...this.log.shown.values()]
+    this.setUnread(items.filter((item) => item.classList.contains('theirs') && item.sequence > this.read).length)
+    this.seen()
+  }
+
+  setUnread(count) {
+    if (count === this.unread) return
+    this.unread = count
+    this.its.onUnread?.(count)
+  }
+
+  /** Tell the store what has been read, once somebody could. */
+  seen() {
+    clearTimeout(this.seeing)
+    if (!this.unread || !this.its.isSeen() || !this.log.isAtEnd) return
+    this.seeing = setTimeout(() => {
+      const sequence = this.log.last
+      this.readElsewhere(sequence)
+      this.post('read', { sequence }).catch(() => {}) // the next one tells it, too
+    }, READ_AFTER_MS)
+  }
+
+  readElsewhere(sequence) {
+    this.read = Math.max(this.read, sequence)
+    this.count()
+  }
+
+  submit() {
+    const text = this.text.value
+    if (!text.trim()) return this.text.focus()
+    const length = [...text].length
+    if (length > LONGEST) return this.say(filled(this.texts.tooLong, { count: LONGEST }), true)
+    this.write('')
+    this.outgoing.add({ text })
+    this.text.focus()
+  }
+
+  /** Put a text into the composer. */
+  write(text) {
+    this.text.value = text
+    this.grow()
+  }
+
+  grow() {
+    this.text.style.height = 'auto'
+    this.text.style.height = `${this.text.scrollHeight + 2}px`
+  }
+
+  files(files) {
+    const most = this.config.attachmentLimitBytes
+    for (const file of files) {
+      if (most && file.size > most) this.say(filled(this.texts.fileTooLarge, { size: sizeText(most, this.config.locale) }), true)
+      else this.outgoing.add({ file })
+    }
+  }
+
+  showPending(item, error) {
+    let shown = this.pending.get(item)
+    if (!shown) this.pending.set(item, (shown = this.log.drawPending(item)))
+    this.log.setState(shown, item.state)
+    shown.classList.toggle('failed', item.state === 'notSent')
+    this.showProgress(shown, item)
+    const isFailed = item.state === 'notSent'
+    if (isFailed && !shown.querySelector('.again')) {
+      shown.append(
+        element(
+          'span.again',
+          {},
+          element('button.quiet', { type: 'button', click: () => this.outgoing.retry(item) }, this.texts.retry),
+          element('button.quiet', { type: 'button', click: () => this.discard(item) }, this.texts.discard),
+        ),
+      )
+      this.say(this.reason(item))
+    } else if (!isFailed) shown.querySelector('.again')?.remove()
+    if (item.state === 'waiting' && error instanceof Refused && error.status === 429) this.say(this.texts.slowDown, true)
+  }
+
+  showProgress(shown, item) {
+    let bar = shown.querySelector('progress')
+    const isUnderWay = item.file && item.state === 'sending' && !item.attachmentId
+    if (!isUnderWay) return bar?.remove()
+    const label = filled(this.texts.uploading, { name: item.file.name || this.texts.file })
+    if (!bar) shown.querySelector('.meta').before((bar = element('progress', { 'aria-label': label })))
+    bar.value = item.progress
+  }
+
+  reason({ file, refused }) {
+    const status = refused && refused.status
+    if (file && status === 413) {
+      const most = refused.problem.maxBytes || this.config.attachmentLimitBytes
+      return filled(this.texts.fileTooLarge, { size: sizeText(most, this.config.locale) })
+    }
+    return file && status === 400 ? this.texts.fileRefused : this.texts.notSent
+  }
+
+  discard(item) {
+    this.outgoing.drop(item)
+    this.pending.get(item).remove()
+    this.pending.delete(item)
+    this.log.tidy()
+    this.text.focus()
+  }
+
+  arrived(item, { messageId, sequence, customerThreadId }) {
+    const shown = this.pending.get(item)
+    this.pending.delete(item)
+    if (shown) this.log.settle(shown, messageId, sequence)
+    this.its.tell?.('message:sent', { messageId, sequence, customerThreadId })
+    this.start()
+    this.its.onSent?.()
+  }
+
+  async refused(item, refused) {
+    item.refused = refused
+    return refused.status === 401 && this.its.renew(true)
+  }
+
+  typing() {
+    if (!this.stream || !this.text.value || Date.now() - (this.typedAt || 0) < TYPING_EVERY_MS) return
+    this.typedAt = Date.now()
+    this.post('typing', {}).catch(() => {})
+  }
+
+  async post(path, body) {
+    return ask(path, { headers: await this.its.ensure(), body })
+  }
+
+  showTyping(name) {
+    clearTimeout(this.typingEnds)
+    byId('typing').textContent = name === false ? '' : name ? filled(this.texts.typing, { name }) : this.texts.someoneTyping
+    if (name !== false) this.typingEnds = setTimeout(() => this.showTyping(false), TYPING_ENDS_MS)
+  }
+
+  showPresence(isOnline) {
+    const { isOpen, nextOpeningAt } = this.config.business
+    const when = () => ({
+      when: new Intl.DateTimeFormat(this.config.locale, { weekday: 'long', hour: 'numeric', minute: '2-digit' }).format(nextOpeningAt),
+    })
+    const closed = nextOpeningAt ? filled(this.texts.closedUntil, when()) : this.texts.closed
+    byId('presence').textContent = isOnline ? this.texts.online : isOpen ? this.texts.open : closed
+    byId('presence').classList.toggle('online', Boolean(isOnline))
+  }
+
+  showStatus(status) {
+    byId('state').hidden = status !== 'resolved'
+  }
+
+  /** A banner only for what lasts: nobody needs to hear of a second. */
+  setUp(isUp, isCertain) {
+    clearTimeout(this.down)
+    const banner = byId('banner')
+    const show = () => {
+      banner.textContent = navigator.onLine ? this.texts.reconnecting : this.texts.offline
+      banner.hidden = false
+      this.say(banner.textContent)
+    }
+    if (isUp) {
+      if (!banner.hidden) this.say(this.texts.backOnline)
+      banner.hidden = true
+      this.outgoing.flush()
+    } else if (isCertain || !navigator.onLine) show()
+    else this.down = setTimeout(show, OFFLINE_BANNER_MS)
+  }
+
+  /** For those who listen; and, where it is meant for all, for those who look. */
+  say(text, isShown = false) {
+    const status = byId('status')
+    status.textContent = ''
+    status.classList.toggle('unseen', !isShown)
+    clearTimeout(this.saying)
+    setTimeout(() => (status.textContent = text), 50) // the same again is said again
+    this.saying = setTimeout(() => {
+      status.textContent = ''
+      status.classList.add('unseen')
+    }, 8000)
+  }
+}
+
+/** Whether a message of the stream is what the queue is just sending. */
+function isTwin({ state, text, file }, message) {
+  if (state !== 'sending') return false
+  return file ? Boolean(message.attachment) : message.text === text && !message.attachment
+}
