@@ -150,7 +150,7 @@ def test_there_is_no_language_without_its_catalog_and_no_catalog_without_its_lan
 def test_texts_are_found_in_code_and_in_templates(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(
         "a = texts.gettext('One' if b else 'Two', name=c)\nLINE = msgid('Three')\ntexts.ngettext('4', '{count}', n)\n"
-        "texts.gettext(LINE)\n"
+        "texts.gettext(LINE)\n_ = texts.gettext\n_('Seven')\n"
     )
     (tmp_path / "page.html").write_text("<p>{{ gettext('Five') }}{{ texts.gettext('Six {x}', x=1)|upper }}</p>")
     assert set(catalogs.said_in_source(tmp_path)) == {
@@ -160,6 +160,7 @@ def test_texts_are_found_in_code_and_in_templates(tmp_path: Path) -> None:
         ("4", "{count}"),
         ("Five",),
         ("Six {x}",),
+        ("Seven",),
     }
 
 

@@ -30,7 +30,7 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\n"
 
 """
-_CALLS = ("gettext", "msgid", "ngettext")
+_CALLS = ("_", "gettext", "msgid", "ngettext")
 
 Said = tuple[str] | tuple[str, str]
 """An English text, or singular and plural."""
