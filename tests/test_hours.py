@@ -251,7 +251,7 @@ def walked(value: dict[str, Any], time_zone: str, first_ms: int, last_ms: int) -
             yield now_ms, is_open
 
 
-@settings(max_examples=40, deadline=None, phases=set(Phase) - {Phase.shrink})  # a failing walk is short enough
+@settings(max_examples=20, deadline=None, phases=set(Phase) - {Phase.shrink})  # a failing walk is short enough
 @given(
     st.dictionaries(st.sampled_from(DAYS), intervals()),
     st.dictionaries(st.integers(-3, 3), intervals(), max_size=3),
