@@ -33,6 +33,7 @@ from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import FindBusiness, SendMessageToBusiness
 from shopbell.messages import Send, from_customers
 from shopbell.organizations import Business
+from shopbell.outreach.sender import Outreach
 from shopbell.replies import Reply, from_organization
 from shopbell.sealing import Seals
 from shopbell.settings import Settings, load
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     readiness = Readiness(database)
     wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
     worker = Worker(settings, database, secrets, wakes)
+    outreach = Outreach(settings, database, secrets, wakes)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
     replies = group_commit(settings, database, readiness, wakes, from_organization)
     metrics = RequestMetrics()
@@ -132,6 +134,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     def end_waits() -> None:
         wakes.end_waits()
         worker.end()
+        outreach.end()
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
@@ -147,6 +150,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             if settings.run_worker:
                 worker.start()
                 stack.push_async_callback(worker.close)
+                outreach.start()
+                stack.push_async_callback(outreach.close)
             for queue in (sends, replies):
                 queue.start()
                 stack.push_async_callback(queue.close)

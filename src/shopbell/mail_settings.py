@@ -45,6 +45,12 @@ class MailSettings(BaseSettings):
         description="Domain whose mail comes in here: answers go to signed addresses in it; without it nobody can "
         "answer by mail.",
     )
+    mail_batch_s: float = Field(
+        60,
+        ge=0,
+        le=3_600,
+        description="Seconds that a mail waits for more messages to go with it; three times as long at most.",
+    )
     mail_outbox: Path = Field(
         Path("data/outbox"), description="Folder for mails and texts that no provider is set for, while developing."
     )

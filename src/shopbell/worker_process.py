@@ -9,6 +9,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from shopbell import installation, keys, logs
 from shopbell.deadline import LAST_WAIT_S, end_after
+from shopbell.outreach.sender import Outreach
 from shopbell.settings import Settings
 from shopbell.storage.open import open_database
 from shopbell.storage.postgres import PostgresDatabase
@@ -44,9 +45,11 @@ async def _run(settings: Settings, on_started: Callable[[], None]) -> None:
         stack.enter_context(hold(database))
         wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
         worker = Worker(settings, database, secrets, wakes)
+        outreach = Outreach(settings, database, secrets, wakes)
 
         def end() -> None:
             worker.end()
+            outreach.end()
             end_after(settings.shutdown_timeout_s + LAST_WAIT_S)
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,5 +57,6 @@ async def _run(settings: Settings, on_started: Callable[[], None]) -> None:
         await wakes.start()
         stack.push_async_callback(wakes.close)
         worker.start()
+        outreach.start()
         on_started()
-        await worker.ended()
+        await asyncio.gather(worker.ended(), outreach.ended())

@@ -1,0 +1,257 @@
+"""Dispatches: claimed, and settled with what came of them. Their attempts are counted before they are sent.
+
+One dispatch, one transaction. A lease is a due time in the future and the count of attempts its fence. While an
+attempt is under way ``reason`` says nothing, or ``resent``: a dispatch that is found so when its lease is over may have
+gone out. A text is then given up as ``unknown``: a second one costs money, and annoys. A mail is sent once more with
+the same ``Message-ID``: many servers know it again, and one that comes twice is better than none; after that it is
+given up, too.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select, text, update
+
+from shopbell import installation
+from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
+from shopbell.opt_outs import OptOuts
+from shopbell.outreach import deliveries
+from shopbell.storage.customer_schema import dispatches
+
+TEXTS = ("SMS", "WHATSAPP")
+MAILS = ("EMAIL",)
+
+_OPTED_OUT = "opted_out"
+_RESENT = "resent"
+_TO_BE_RESENT = "to_be_resent"
+_UNDER_WAY = (None, _RESENT)
+
+_HOUR_S = 60 * 60
+_PAUSES_S = (30, 60, 300, 900, 1_800, _HOUR_S, 2 * _HOUR_S, 4 * _HOUR_S, 8 * _HOUR_S)
+_GIVEN_UP_AFTER_MS = {"EMAIL": 5 * 24 * _HOUR_S * 1_000, "SMS": 24 * _HOUR_S * 1_000, "WHATSAPP": 24 * _HOUR_S * 1_000}
+"""An answer by text that comes days later is worse than one that is said to have failed."""
+
+_D = dispatches.c
+# Spelled out: it is the way to the index of those that wait.
+_WAITS = text("dispatches.state = 'waiting'")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A dispatch that is due, its row locked.
+
+    Args:
+        row: its row.
+        is_resent: whether it may have gone out once already.
+    """
+
+    row: Row[Any]
+    is_resent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A dispatch whose attempt is counted.
+
+    Args:
+        organization_id: whose.
+        id: its own.
+        channel: by which it goes.
+        attempt: which attempt it is, from 1.
+        is_resent: whether it may have gone out once already.
+        created_at_ms: when it was decided, in Unix ms.
+    """
+
+    organization_id: int
+    id: int
+    channel: str
+    attempt: int
+    is_resent: bool
+    created_at_ms: int
+
+
+def next_due_ms(tx: Connection, channels: Collection[str]) -> int | None:
+    """When the next dispatch of these channels is due, in Unix ms; None when none waits, or all are held back."""
+    if installation.held_back(tx):
+        return None
+    query = select(func.min(_D.due_at_ms)).where(_WAITS, _D.channel.in_(sorted(channels)))
+    due_at_ms: int | None = tx.scalar(query)
+    return due_at_ms
+
+
+def take(tx: Connection, channels: Collection[str], busy: Collection[int], *, now_ms: int) -> Due | None:
+    """Lock the dispatch that has been due for longest.
+
+    Args:
+        tx: the transaction.
+        channels: by which it goes.
+        busy: organizations that have their share already: theirs come when nobody else's is due.
+        now_ms: the time in Unix ms.
+    """
+    due = (
+        select(dispatches)
+        .where(_WAITS, _D.due_at_ms <= now_ms, _D.channel.in_(sorted(channels)))
+        .order_by(_D.due_at_ms)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = tx.execute(due.where(_D.organization_id.not_in(sorted(busy)))).first() if busy else None
+    row = row or tx.execute(due).first()
+    if row is None:
+        return None
+    return Due(row, is_resent=row.reason == _TO_BE_RESENT or (row.attempts > 0 and row.reason in _UNDER_WAY))
+
+
+def is_lost(due: Due) -> bool:
+    """Whether nobody can tell if it went out, and it is not sent again."""
+    row = due.row
+    if not due.is_resent:
+        return False
+    return row.channel in TEXTS or (row.attempts > 0 and row.reason == _RESENT)
+
+
+def start(tx: Connection, due: Due, segments: int | None, *, lease_ms: int, now_ms: int) -> Started:
+    """Count an attempt, which is made once this is committed."""
+    row = due.row
+    _set(
+        tx,
+        row.organization_id,
+        row.id,
+        attempts=row.attempts + 1,
+        due_at_ms=now_ms + lease_ms,
+        reason=_RESENT if due.is_resent else None,
+        segments=segments,
+    )
+    return Started(row.organization_id, row.id, row.channel, row.attempts + 1, due.is_resent, row.created_at_ms)
+
+
+def put_off(tx: Connection, due: Due, until_ms: int) -> None:
+    """Nothing is sent before this time, in Unix ms; no attempt is counted."""
+    _set(tx, due.row.organization_id, due.row.id, due_at_ms=until_ms)
+
+
+def end(
+    tx: Connection, row: Row[Any], state: str, reason: str | None, delivery: str, *, now_ms: int
+) -> list[deliveries.Change]:
+    """Bring a locked dispatch into a final state, and the records of its messages with it.
+
+    Args:
+        tx: the transaction.
+        row: the dispatch's.
+        state: ``sent``, ``failed``, ``unknown`` or ``skipped``.
+        reason: why.
+        delivery: the state of the records.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        What ``deliveries.tell`` has to tell at the transaction's end.
+    """
+    _set(tx, row.organization_id, row.id, state=state, reason=reason, settled_at_ms=now_ms)
+    why = reason if delivery == "failed" else None
+    return deliveries.settle(tx, row.organization_id, row.id, delivery, why, now_ms=now_ms)
+
+
+def settle(tx: Connection, started: Started, outcome: Outcome, opt_outs: OptOuts, *, now_ms: int) -> str:
+    """Write down what came of an attempt; nothing when somebody else has it by now.
+
+    Args:
+        tx: the transaction; nothing may follow in it.
+        started: the attempt.
+        outcome: what came of it.
+        opt_outs: hears of whoever told the provider that he wants nothing more.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        The state that it is in.
+    """
+    row = tx.execute(_locked(started.organization_id, started.id)).first()
+    if row is None:
+        return "gone"
+    if row.state != "waiting" or row.attempts != started.attempt:
+        # A report of the provider may have been here before its own answer.
+        if isinstance(outcome, Sent) and row.provider_id is None and row.attempts == started.attempt:
+            _set(tx, row.organization_id, row.id, provider_id=outcome.provider_id)
+        return str(row.state)
+    changes: list[deliveries.Change] = []
+    state = "waiting"
+    match outcome:
+        case Sent(provider_id=provider_id):
+            state = "sent"
+            _set(tx, row.organization_id, row.id, provider_id=provider_id)
+            changes = end(tx, row, state, None, "sent", now_ms=now_ms)
+        case Refused(reason=reason):
+            state = "failed"
+            if reason == _OPTED_OUT:
+                opt_outs.add(tx, row.organization_id, (row.channel, row.address), now_ms=now_ms)
+            changes = end(tx, row, state, _short(reason), "failed", now_ms=now_ms)
+        case Unknown() if started.channel in TEXTS or started.is_resent:
+            state = "unknown"
+            changes = end(tx, row, state, deliveries.UNKNOWN, "failed", now_ms=now_ms)
+        case Unknown():
+            _set(tx, row.organization_id, row.id, reason=_TO_BE_RESENT, due_at_ms=now_ms + _pause_ms(started, 0))
+        case TryLater(reason=reason, retry_after_s=asked_s):
+            due_at_ms = now_ms + _pause_ms(started, asked_s or 0)
+            if due_at_ms - row.created_at_ms > _GIVEN_UP_AFTER_MS[started.channel]:
+                state = "failed"
+                changes = end(tx, row, state, _short(reason), "failed", now_ms=now_ms)
+            else:
+                _set(tx, row.organization_id, row.id, reason=_short(reason), due_at_ms=due_at_ms)
+    deliveries.tell(tx, row.organization_id, changes, now_ms=now_ms)
+    return state
+
+
+def report(
+    tx: Connection, organization_id: int, dispatch_id: int, state: str, reason: str | None, *, now_ms: int
+) -> bool:
+    """Take what is heard of a dispatch later: a provider's report, or a mail that came back.
+
+    Args:
+        tx: the transaction; nothing may follow in it.
+        organization_id: whose.
+        dispatch_id: its id.
+        state: ``sent``, ``delivered``, ``read`` or ``failed``.
+        reason: why it failed, as a short name.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        Whether there is such a dispatch.
+    """
+    row = tx.execute(_locked(organization_id, dispatch_id)).first()
+    if row is None:
+        return False
+    known = {"waiting": "queued", "unknown": "failed", "skipped": "read"}.get(row.state, row.state)
+    known_reason = deliveries.UNKNOWN if row.state == "unknown" else row.reason
+    if deliveries.later_of(known, known_reason, state):
+        changes = end(tx, row, state, _short(reason) if reason else None, state, now_ms=now_ms)
+        deliveries.tell(tx, organization_id, changes, now_ms=now_ms)
+    return True
+
+
+def find_by_provider_id(tx: Connection, provider_id: str) -> tuple[int, int] | None:
+    """Organization and id of the dispatch that a provider calls so."""
+    row = tx.execute(select(_D.organization_id, _D.id).where(_D.provider_id == provider_id)).first()
+    return None if row is None else (row.organization_id, row.id)
+
+
+def find(tx: Connection, organization_id: int, dispatch_id: int) -> Row[Any] | None:
+    """The row of a dispatch."""
+    return tx.execute(select(dispatches).where(_D.organization_id == organization_id, _D.id == dispatch_id)).first()
+
+
+def _locked(organization_id: int, dispatch_id: int) -> Any:
+    this = and_(_D.organization_id == organization_id, _D.id == dispatch_id)
+    return select(dispatches).where(this).with_for_update()
+
+
+def _set(tx: Connection, organization_id: int, dispatch_id: int, **columns: object) -> None:
+    this = and_(_D.organization_id == organization_id, _D.id == dispatch_id)
+    tx.execute(update(dispatches).where(this).values(**columns))
+
+
+def _pause_ms(started: Started, asked_s: float) -> int:
+    return round(1_000 * max(_PAUSES_S[min(started.attempt, len(_PAUSES_S)) - 1], asked_s))
+
+
+def _short(reason: str) -> str:
+    return reason[:64]

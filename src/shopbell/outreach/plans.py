@@ -1,0 +1,212 @@
+"""Writes down what was decided: dispatches, records of deliveries, automatic messages, questions.
+
+Locks are taken in the house's order: threads by their ids, and the feed last.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from shopbell import events
+from shopbell.events import InThread, upsert
+from shopbell.outreach import deliveries
+from shopbell.outreach.decisions import Facts, Plan, Rules, Said, Send, joined, reach
+from shopbell.outreach.deliveries import Change, New
+from shopbell.outreach.facts import Known
+from shopbell.outreach.saying import lock, say
+from shopbell.storage.customer_schema import dispatches, surveys, thread_outreach
+from shopbell.storage.ids import take_id
+from shopbell.storage.schema import messages
+from shopbell.texts import for_locale
+
+_D = dispatches.c
+
+
+def write_plans(
+    tx: Connection,
+    organization_id: int,
+    plans: Mapping[int, Plan],
+    known: Mapping[int, Known],
+    rules: Rules,
+    *,
+    now_ms: int,
+) -> None:
+    """Write down what follows from the news of threads.
+
+    Args:
+        tx: the transaction; nothing may follow in it.
+        organization_id: whose threads.
+        plans: what was decided, by thread.
+        known: the threads.
+        rules: what this installation can do.
+        now_ms: the time in Unix ms.
+    """
+    said: list[tuple[InThread, Said]] = []
+    changes: list[Change] = []
+    # Locked before anything else is written, in the order in which everybody locks them.
+    locked = {
+        thread_id: lock(tx, organization_id, thread_id)
+        for thread_id, plan in sorted(plans.items())
+        if plan.auto_reply_period is not None
+    }
+    for thread_id, plan in sorted(plans.items()):
+        thread = known[thread_id]
+        if thread_id in locked:
+            text = closed_text(thread, now_ms)
+            placed, message = say(tx, organization_id, locked[thread_id], text, None, now_ms=now_ms)
+            said.append((placed, message))
+            reach(plan, thread.facts, message, "auto-reply", rules, now_ms=now_ms)
+        changes += write_sends(tx, organization_id, thread.thread, plan, now_ms=now_ms)
+        if plan.asks is not None:
+            _ask(tx, organization_id, thread, plan, now_ms)
+        _remember(tx, organization_id, thread.facts, plan, now_ms)
+    for placed, message in said:
+        events.record(tx, organization_id, "message", now_ms=now_ms, thread=placed, message_id=message.message_id)
+    deliveries.tell(tx, organization_id, changes, now_ms=now_ms)
+
+
+def write_sends(tx: Connection, organization_id: int, thread: InThread, plan: Plan, *, now_ms: int) -> list[Change]:
+    """Write down what is to be sent because of a thread, and the ways of its messages.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose thread.
+        thread: the thread.
+        plan: what was decided; not what is asked.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        What ``deliveries.tell`` has to tell at the transaction's end.
+    """
+    new = [
+        New(
+            thread_id=thread.id,
+            message_id=record.message.message_id,
+            sequence=record.message.sequence,
+            channel=record.channel,
+            audience="customer",
+            state=record.state,
+            reason=record.reason,
+        )
+        for record in plan.records
+    ]
+    for send in joined(send for send in plan.sends if send.purpose != "survey"):
+        dispatch_id = _join(tx, organization_id, thread.id, send) if send.joins else None
+        if dispatch_id is None:
+            if send.joins and send.purpose == "store-notice":
+                continue  # the store knows that the customer waits
+            dispatch_id = _add(tx, organization_id, thread.id, send, now_ms)
+        new += [
+            New(thread.id, said.message_id, said.sequence, send.channel, send.audience, "queued", None, dispatch_id)
+            for said in send.messages
+        ]
+    return deliveries.add(tx, organization_id, new, {thread.id: thread}, now_ms=now_ms)
+
+
+def closed_text(thread: Known, now_ms: int) -> str:
+    """What a customer is told outside of opening hours, in his language."""
+    texts = for_locale(thread.locale, thread.business.locale)
+    hours = thread.facts.store.hours
+    opens_at_ms = hours.next_opening_ms(now_ms) if hours else None
+    if opens_at_ms is None:
+        return texts.gettext("Thank you for your message. We are closed now and will answer as soon as we can.")
+    when = texts.weekday_and_time(opens_at_ms, thread.business.time_zone)
+    return texts.gettext("Thank you for your message. We are closed now and open again {when}.", when=when)
+
+
+def _join(tx: Connection, organization_id: int, thread_id: int, send: Send) -> int | None:
+    """Let messages go with what waits already; None when nothing does."""
+    if not send.messages:
+        return None
+    waiting = (
+        select(dispatches)
+        .where(
+            # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+            _D.organization_id + 0 == organization_id,
+            *(_D.thread_id == thread_id, _D.state == "waiting", _D.attempts == 0),
+            *(_D.channel == send.channel, _D.audience == send.audience, _D.purpose == send.purpose),
+            _D.address == send.address,
+        )
+        .order_by(_D.id.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    row = tx.execute(waiting).first()
+    if row is None or _has_template(tx, organization_id, row):
+        return None
+    due_at_ms = max(row.due_at_ms, min(row.created_at_ms + send.put_off_at_most_ms, send.due_at_ms))
+    tx.execute(
+        update(dispatches)
+        .where(_D.organization_id == organization_id, _D.id == row.id)
+        .values(last_sequence=send.messages[-1].sequence, due_at_ms=due_at_ms)
+    )
+    dispatch_id: int = row.id
+    return dispatch_id
+
+
+def _has_template(tx: Connection, organization_id: int, row: Any) -> bool:
+    m = messages.c
+    query = select(m.id).where(
+        m.organization_id == organization_id,
+        m.thread_id == row.thread_id,
+        m.sequence == row.first_sequence,
+        m.content_sid.is_not(None),
+    )
+    return tx.execute(query).first() is not None
+
+
+def _add(
+    tx: Connection, organization_id: int, thread_id: int, send: Send, now_ms: int, survey_id: int | None = None
+) -> int:
+    dispatch_id = take_id(tx)
+    sequences: Sequence[int] = [said.sequence for said in send.messages]
+    tx.execute(
+        insert(dispatches).values(
+            organization_id=organization_id,
+            id=dispatch_id,
+            thread_id=thread_id,
+            channel=send.channel,
+            audience=send.audience,
+            purpose=send.purpose,
+            address=send.address,
+            first_sequence=min(sequences, default=None),
+            last_sequence=max(sequences, default=None),
+            survey_id=survey_id,
+            state="waiting",
+            attempts=0,
+            due_at_ms=send.due_at_ms,
+            created_at_ms=now_ms,
+        )
+    )
+    return dispatch_id
+
+
+def _ask(tx: Connection, organization_id: int, thread: Known, plan: Plan, now_ms: int) -> None:
+    survey_id = take_id(tx)
+    tx.execute(
+        insert(surveys).values(
+            organization_id=organization_id,
+            id=survey_id,
+            thread_id=thread.facts.thread_id,
+            customer_id=thread.customer_id,
+            kind=plan.asks,
+            asked_at_ms=now_ms,
+        )
+    )
+    for send in plan.sends:
+        if send.purpose == "survey":
+            _add(tx, organization_id, thread.facts.thread_id, send, now_ms, survey_id)
+
+
+def _remember(tx: Connection, organization_id: int, facts: Facts, plan: Plan, now_ms: int) -> None:
+    changed: dict[str, Any] = {}
+    if plan.invites:
+        changed["invited_at_ms"] = now_ms
+    if plan.told_sequence != facts.told_sequence:
+        changed["store_told_sequence"] = plan.told_sequence
+    if plan.auto_reply_period is not None:
+        changed["auto_replied_period"] = plan.auto_reply_period
+    if changed:
+        new = upsert(tx, thread_outreach).values(organization_id=organization_id, thread_id=facts.thread_id, **changed)
+        tx.execute(new.on_conflict_do_update(index_elements=list(thread_outreach.primary_key.columns), set_=changed))

@@ -1,0 +1,256 @@
+"""The part of a worker that reaches people: decides by the feed what must be sent, sends it, settles it.
+
+One task reads the feeds, and one for mails and one for texts sends what is due; what is under way has tasks of its own.
+When the database fails, what came of attempts is kept until it is back.
+"""
+
+import asyncio
+import time
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import structlog
+from prometheus_client import Counter as Count
+
+from shopbell.channels.channel import Channel, Outcome, Sent, Unknown
+from shopbell.channels.mail_folder import MailFolderChannel
+from shopbell.channels.smtp import SmtpChannel
+from shopbell.channels.texts import open_texts
+from shopbell.errors import StorageError
+from shopbell.keys import Keys
+from shopbell.mail.outgoing import OutgoingMail
+from shopbell.outreach import cursor, dispatches
+from shopbell.outreach.counter import Counter, Packed
+from shopbell.outreach.decisions import Rules
+from shopbell.settings import Settings
+from shopbell.storage.database import Database
+from shopbell.wakes.hub import Listener, Wakes
+
+SLOTS = 8
+"""Most mails, and most texts, of one worker at once."""
+
+_LOOKING_SHARE = 5
+"""Reading feeds takes at most a sixth of the time: after each turn so many times as long is waited."""
+_PAUSE_AFTER_FAILURE_S = 0.5
+_AGAIN_S = 0.02
+_MS = 1_000_000
+
+DISPATCHES = Count(
+    "shopbell_dispatches", "Mails and texts, by channel and by what came of the attempt.", ["channel", "outcome"]
+)
+
+log = structlog.get_logger()
+
+
+class Outreach:
+    """Sends mails and texts until it is closed.
+
+    Args:
+        settings: those of this process.
+        database: where everything is.
+        keys: the installation's keys.
+        wakes: tells of news; must be started.
+
+    Raises:
+        SettingsError: a header of the operator's may not be sent.
+    """
+
+    def __init__(self, settings: Settings, database: Database, keys: Keys, wakes: Wakes) -> None:
+        self._settings = settings
+        self._database = database
+        self._wakes = wakes
+        self._counter = Counter(settings, keys)
+        self._texts = open_texts(settings)
+        has_whatsapp = settings.sms_provider in ("http", "folder") or settings.whatsapp_from is not None
+        self._rules = Rules(
+            mail_batch_ms=round(settings.mail_batch_s * 1_000),
+            sends_texts=self._texts is not None,
+            sends_whatsapp=self._texts is not None and has_whatsapp,
+        )
+        self._mails: Channel[OutgoingMail] = SmtpChannel.of(settings) or MailFolderChannel(settings.mail_outbox)
+        self._news = Listener()
+        self._due = {dispatches.MAILS: Listener(), dispatches.TEXTS: Listener()}
+        self._sending: dict[asyncio.Task[None], tuple[tuple[str, ...], int]] = {}
+        self._unsettled: list[tuple[Packed, Outcome]] = []
+        self._ending = asyncio.Event()
+        self._last_organization_id = 0
+        self._is_failing = False
+        self._is_held_back = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to decide and to send; needs a running event loop."""
+        self._task = asyncio.create_task(self._run(), name="reach people")
+
+    def end(self) -> None:
+        """Send nothing more; what is under way goes on for as long as ``shutdown_timeout_s``."""
+        self._ending.set()
+        for listener in (self._news, *self._due.values()):
+            listener.wake()
+
+    async def close(self) -> None:
+        """End, and settle what is done. What is still under way after the deadline may have gone out: the next worker
+        sees that once its lease ends."""
+        self.end()
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        with self._wakes.listen(None) as self._news:
+            sending = (
+                self._again_and_again(partial(self._send_due, channels), listener)
+                for channels, listener in self._due.items()
+            )
+            await asyncio.gather(self._again_and_again(self._decide, self._news), *sending)
+        await self._finish()
+        await self._mails.close()
+        if self._texts is not None:
+            await self._texts.close()
+
+    async def _again_and_again(self, turn: Callable[[], Awaitable[float]], listener: Listener) -> None:
+        """Do turns, each after the seconds that the one before it gave or at the next wake-up, whatever happens."""
+        while not self._ending.is_set():
+            try:
+                wait_s = await turn()
+            except StorageError:
+                if not self._is_failing:
+                    log.warning("put off", job="reach people")
+                self._is_failing = True
+                await self._pause(_PAUSE_AFTER_FAILURE_S)
+                continue
+            except Exception as error:  # a bug in one turn must not be the end of all later ones
+                log.error("bug", job="reach people", exc_info=error)
+                await self._pause(_PAUSE_AFTER_FAILURE_S)
+                continue
+            self._is_failing = False
+            await listener.wait(wait_s)
+
+    async def _decide(self) -> float:
+        """Look at what is new; gives the seconds after which to look again unless something happens."""
+        begun_s = time.monotonic()
+        organization_ids = await self._database.read(cursor.find_news, self._last_organization_id)
+        self._note_held_back(organization_ids is None)
+        for organization_id in organization_ids or ():
+            self._last_organization_id = organization_id
+            await self._decide_for(organization_id)
+            if self._ending.is_set():
+                break
+        # Whatever the news: mails may wait a moment, and messages that come in must not wait for them.
+        await self._pause(_LOOKING_SHARE * (time.monotonic() - begun_s))
+        return 0 if organization_ids else self._settings.poll_interval_s
+
+    async def _decide_for(self, organization_id: int) -> None:
+        now_ms = _now_ms()
+        read = (organization_id, self._rules, self._counter.opt_outs)
+        decided = await self._database.read(cursor.read_and_decide, *read, now_ms=now_ms)
+        if decided is None:
+            return
+        written = await self._database.write(cursor.write_decided, decided, self._rules, now_ms=now_ms)
+        plans = decided.plans.values()
+        if not written or not any(plan.sends or plan.records or plan.auto_reply_period or plan.asks for plan in plans):
+            return
+        self._wakes.announce([organization_id])
+        for listener in self._due.values():
+            listener.wake()
+
+    async def _send_due(self, channels: tuple[str, ...]) -> float:
+        """Send all that is due, as far as there is room; gives the seconds after which to look again."""
+        await self._settle()
+        if channels == dispatches.TEXTS and self._texts is None:
+            return self._settings.poll_interval_s
+        while self._free(channels) > 0 and not self._ending.is_set():
+            due_at_ms = await self._database.read(dispatches.next_due_ms, channels)
+            if due_at_ms is None:
+                break
+            if due_at_ms > _now_ms():
+                return min((due_at_ms - _now_ms()) / 1_000 + _AGAIN_S, self._settings.poll_interval_s)
+            packed = await self._database.write(self._counter.pack, channels, self._busy(channels), now_ms=_now_ms())
+            if packed is None:  # another worker has its hands on it
+                return _AGAIN_S
+            if isinstance(packed, Packed):
+                task = asyncio.create_task(self._send(packed))
+                self._sending[task] = (channels, packed.started.organization_id)
+                task.add_done_callback(self._sent)
+        return self._settings.poll_interval_s
+
+    def _free(self, channels: tuple[str, ...]) -> int:
+        return SLOTS - sum(channels == held for held, _ in self._sending.values())
+
+    def _busy(self, channels: tuple[str, ...]) -> frozenset[int]:
+        """Organizations that hold half of the slots: others go first."""
+        tally = Tally(organization_id for held, organization_id in self._sending.values() if held == channels)
+        return frozenset(organization_id for organization_id, count in tally.items() if count >= SLOTS // 2)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        channels, _ = self._sending.pop(task)
+        self._due[channels].wake()
+
+    async def _send(self, packed: Packed) -> None:
+        outcome = await self._attempt(packed)
+        self._unsettled.append((packed, outcome))
+        started = packed.started
+        DISPATCHES.labels(started.channel, type(outcome).__name__.lower()).inc()
+        if not isinstance(outcome, Sent):
+            where = {"organization": started.organization_id, "dispatch": started.id, "channel": started.channel}
+            log.warning("not sent", **where, attempt=started.attempt, reason=outcome.reason)
+
+    async def _attempt(self, packed: Packed) -> Outcome:
+        item: Any = packed.item
+        channel: Channel[Any] | None = self._mails if isinstance(item, OutgoingMail) else self._texts
+        assert channel is not None  # noqa: S101 - texts are packed only where somebody carries them
+        try:
+            return await channel.send(item)
+        except Exception as error:  # nobody knows how far it came
+            log.error("bug", job="send", exc_info=error)
+            return Unknown("bug")
+
+    async def _settle(self) -> None:
+        while self._unsettled:
+            packed, outcome = self._unsettled.pop(0)
+            try:
+                await self._database.write(
+                    dispatches.settle, packed.started, outcome, self._counter.opt_outs, now_ms=_now_ms()
+                )
+            except StorageError:
+                self._unsettled.insert(0, (packed, outcome))
+                raise
+            except Exception as error:  # once its lease ends, it is another's
+                log.error("bug", job="settle", exc_info=error)
+            self._wakes.announce([packed.started.organization_id])
+
+    async def _finish(self) -> None:
+        """Let what is under way end, within the deadline, and settle it."""
+        deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=max(0, deadline_s - time.monotonic()))
+        cut = list(self._sending)
+        for task in cut:
+            task.cancel()
+        await asyncio.gather(*cut, return_exceptions=True)
+        try:
+            await self._settle()
+        except StorageError:
+            log.warning("put off", job="reach people")
+
+    def _note_held_back(self, is_held_back: bool) -> None:
+        if is_held_back and not self._is_held_back:
+            log.warning("held back: nothing is sent until `shopbell webhooks resume`", job="reach people")
+        self._is_held_back = is_held_back
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, whatever the news, but not when the end has come."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._ending.wait()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // _MS
