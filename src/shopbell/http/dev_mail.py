@@ -1,0 +1,152 @@
+"""What would have been sent, while developing: the mails and texts in the outbox's folder, as pages.
+
+Only the demo has them, and only for whoever sits at the machine: people's words and links that open conversations are
+in them.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+
+from shopbell.channels.mail_folder import SUFFIX as MAIL
+from shopbell.channels.text_folder import SUFFIX as TEXT
+from shopbell.errors import NotFound
+from shopbell.http.pages import is_at_the_machine_itself, page
+from shopbell.settings import Settings
+
+LISTED_MAX = 200
+FILE_MAX_BYTES = 2_000_000
+
+# A name cannot leave the folder: there is no slash in it, and it begins with the time.
+_NAME = re.compile(rf"\d{{10,17}}-[A-Za-z0-9_-]{{1,80}}(?:{re.escape(MAIL)}|{re.escape(TEXT)})", re.ASCII)
+_LINK = re.compile(r"(https?://[^\s<>\"'()]+[^\s<>\"'().,;:!?])")
+
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+# The mail's own page: nothing in it may run or load, and its links open pages of their own.
+_MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+_MAIL_HEADERS = {
+    "Content-Security-Policy": _MAIL_POLICY,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a page shows of a file."""
+
+    name: str
+    kind: str
+    to: str
+    subject: str
+    at: datetime
+    text: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    html: str | None = None
+
+
+def _only_at_the_machine(request: Request) -> None:
+    """Whoever asks from elsewhere, or of an installation that is not the demo, is told that there is nothing.
+
+    Raises:
+        NotFound: 404.
+    """
+    if request.app.state.demo is None or not is_at_the_machine_itself(request):
+        raise NotFound
+
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(_only_at_the_machine)])
+
+
+@router.api_route("/dev/mail", methods=["GET", "HEAD"])
+def dev_mail(request: Request) -> Response:
+    """List what would have been sent, the newest first.
+
+    Raises:
+        NotFound: 404, this is not the demo, or whoever asks is not at the machine.
+    """
+    files = sorted(_files(_folder(request)), key=lambda file: file.name, reverse=True)[:LISTED_MAX]
+    shown = [each for file in files if (each := _read(file)) is not None]
+    return page("dev_mail.html", policy=_PAGE_POLICY, cache="no-store", root="../", shown=shown)
+
+
+@router.api_route("/dev/mail/{name}", methods=["GET", "HEAD"])
+def dev_mail_item(request: Request, name: str, part: str | None = None) -> Response:
+    """Show one mail or text.
+
+    Args:
+        request: tells the folder.
+        name: of the file.
+        part: ``html`` for a mail's page alone, as a mail program shows it.
+
+    Raises:
+        NotFound: 404, there is no such file; or as above.
+    """
+    shown = _read(_folder(request) / name) if _NAME.fullmatch(name) else None
+    if shown is None or (part is not None and (part != "html" or shown.html is None)):
+        raise NotFound
+    if part == "html":
+        return HTMLResponse(f'<base target="_blank">{shown.html}', headers=_MAIL_HEADERS)
+    pieces = _LINK.split(shown.text)
+    return page("dev_mail_item.html", policy=_PAGE_POLICY, cache="no-store", root="../../", item=shown, pieces=pieces)
+
+
+def _folder(request: Request) -> Path:
+    settings: Settings = request.app.state.settings
+    return settings.mail_outbox
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if _NAME.fullmatch(file.name)] if folder.is_dir() else []
+
+
+def _read(file: Path) -> _Shown | None:
+    """A file, if it is one; the oldest ones go while we look."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(FILE_MAX_BYTES)
+        return _mail(file, content) if file.name.endswith(MAIL) else _text(file, orjson.loads(content))
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def _mail(file: Path, content: bytes) -> _Shown:
+    message = cast("EmailMessage", message_from_bytes(content, policy=cast("Any", policy.default)))
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    return _Shown(
+        name=file.name,
+        kind="Mail",
+        to=str(message["To"]),
+        subject=str(message["Subject"]),
+        at=_time(file),
+        text=plain.get_content() if plain is not None else "",
+        headers=[(name, str(value)) for name, value in message.items()],
+        html=html.get_content() if html is not None else None,
+    )
+
+
+def _text(file: Path, content: Mapping[str, Any]) -> _Shown:
+    text = str(content["text"])
+    rest = [(name, str(value)) for name, value in content.items() if name != "text"]
+    return _Shown(file.name, str(content["channel"]), str(content["to"]), text[:80], _time(file), text, rest)
+
+
+def _time(file: Path) -> datetime:
+    return datetime.fromtimestamp(int(file.name.partition("-")[0]) // 1_000, UTC)
