@@ -7,10 +7,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-emit-index-url --no-header --no-annotate --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test crash soak bench check format lock docs catalogs
+.PHONY: help install run test test-browser test-long crash soak bench check format lock docs catalogs
 
 help: ## list all targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed ## create .venv with the server and its command .venv/bin/shopbell
 
@@ -19,6 +19,12 @@ run: install ## start the server with a demo shop at http://127.0.0.1:8080
 
 test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-browser: $(VENV)/.installed-dev ## widget and pages in a real Chromium (Debian: apt-get install chromium)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/browser
+
+test-long: $(VENV)/.installed-dev ## the whole suite with every process started from nothing, and its long forms (long)
+	SHOPBELL_PLAIN_STARTS=1 SHOPBELL_LONG=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 crash: $(VENV)/.installed-dev ## 100 times kill -9 under load on each engine (long)
 	SHOPBELL_CRASH_KILLS=100 $(BIN)/python -m pytest tests/crash
