@@ -195,6 +195,19 @@ def test_an_answer_is_an_id_or_the_number_of_an_error() -> None:
         assert (read_answer(body).sid, read_answer(body).error_code) == (None, None)
 
 
+def test_a_text_has_no_character_that_a_database_does_not_keep() -> None:
+    text = inbound_text(list((INBOUND | {"Body": "a\0b"}).items()))
+    assert text is not None
+    assert text.text == "a\ufffdb"
+
+
+def test_a_form_is_utf_8_and_keeps_its_empty_fields() -> None:
+    assert read_form(b"Body=&From=%C3%A9") == [("Body", ""), ("From", "é")]
+    for body in (b"Body=%ff", b"Body=\xc3\xa9"):
+        with pytest.raises(ValueError, match="decode"):
+            read_form(body)
+
+
 def test_a_form_of_too_many_fields_is_refused() -> None:
     assert len(read_form(b"&".join(b"a%d=1" % n for n in range(200)))) == 200
     with pytest.raises(ValueError, match="fields"):
