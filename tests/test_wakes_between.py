@@ -19,6 +19,7 @@ from harness.nats import Nats
 from harness.postgres import Postgres
 from shopbell.wakes.hub import Wakes
 from shopbell.wakes.relay import LONGEST_PAYLOAD_BYTES, TOGETHER_S, Heard, Relay
+from shopbell.wakes.signals import Signal
 
 ACME, GLOBEX = 1, 2
 SOON_S = 1
@@ -129,6 +130,27 @@ def test_another_process_is_woken_within_a_second(carrier: Carrier) -> None:
         run(test)
         assert listening.stdout.read() == ""
     assert listening.returncode == 0
+
+
+def test_signals_reach_who_hears_them_in_another_process_whole_and_in_order(carrier: Carrier) -> None:
+    typed = [Signal(ACME, thread_id, 0, "typing", {"from": "store", "employeeName": "Zoë"}) for thread_id in range(500)]
+
+    async def test() -> None:
+        here, there = Wakes(carrier.relay()), Wakes(carrier.relay())
+        of_acme: list[Signal] = []
+        of_globex: list[Signal] = []
+        with there.hear(ACME, of_acme.append), there.hear(GLOBEX, of_globex.append):
+            await here.start()
+            await there.start()
+            for each in typed:
+                here.signal(each)
+            here.announce([GLOBEX])
+            await until(lambda: len(of_acme) == len(typed))
+        assert (of_acme, of_globex) == (typed, [])
+        await here.close()
+        await there.close()
+
+    run(test)
 
 
 def test_no_listener_of_another_organization_is_woken(carrier: Carrier) -> None:

@@ -19,7 +19,7 @@ from shopbell.errors import (
     RequestTimeout,
     TemporarilyUnavailable,
 )
-from shopbell.http import reference_api, reference_widget
+from shopbell.http import reference_api, reference_streams, reference_widget
 from shopbell.http.reference_answers import HEADERS, SCHEMAS, SECURITY_SCHEMES, answer, headers
 from shopbell.http.widget import ROUTE
 from shopbell.settings import Settings
@@ -97,7 +97,11 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own 422
         schemas.pop(unused, None)
     reference_api.complete(app, document["paths"], schemas, settings)
-    document["paths"] = {ROUTE: reference_widget.path_item(settings), **document["paths"]}
+    document["paths"] = {
+        ROUTE: reference_widget.path_item(settings),
+        **document["paths"],
+        **reference_streams.path_items(),
+    }
     for path, (summary, description, ok) in _OPERATIONS.items():
         document["paths"][path] = {
             "get": {

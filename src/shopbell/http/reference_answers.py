@@ -17,7 +17,13 @@ SECURITY_SCHEMES: Mapping[str, Any] = {
         "name": "token",
         "description": "An API token of the organization: `sb_live_…`. `shopbell token create` makes one. "
         "It belongs on a server, never in a browser.",
-    }
+    },
+    "customerSession": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The session of a customer's browser or app: `sbs_…`. `POST /api/customer/sessions` and "
+        "`POST /api/authenticate-customer` begin one.",
+    },
 }
 
 FAULT_CODES = (

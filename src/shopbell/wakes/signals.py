@@ -37,7 +37,7 @@ Hear = Callable[[Signal], None]
 
 def encode(signal: Signal) -> str:
     """A signal as it goes to other processes."""
-    return orjson.dumps(signal).decode()
+    return orjson.dumps(tuple(signal)).decode()
 
 
 def join(encoded: list[str]) -> str:
