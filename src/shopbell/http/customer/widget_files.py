@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
 from shopbell import organizations, publishable_keys
-from shopbell.demo import Demo
+from shopbell.demo import BUSINESSES, Demo
 from shopbell.errors import NotFound
 from shopbell.http.addresses import base_url
 from shopbell.http.api.access import Api
@@ -105,6 +105,7 @@ def demo_shop(request: Request) -> Response:
         "demo.html",
         texts,
         None,
+        name=BUSINESSES[0]["name"],
         key=demo.publishable_key,
         business_id=demo.business_ids[0],
         base=base_url(request, request.app.state.settings),

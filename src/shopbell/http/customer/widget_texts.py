@@ -4,13 +4,12 @@ from shopbell.texts import Texts
 
 
 def launcher_texts(texts: Texts) -> list[str]:
-    """What the loader says before anything else was loaded: open, close, unread, unreachable, the panel's name."""
+    """What the loader says before anything else was loaded: open, close, unread, the panel's name."""
     _ = texts.gettext
     return [
         _("Open chat"),
         _("Close chat"),
         _("Unread messages: {count}", count="{count}"),
-        _("The chat cannot be reached right now. Please try again in a moment."),
         _("Chat"),
     ]
 

@@ -61,8 +61,9 @@ class Log {
     if (text) text.replaceChildren(withLinks(text.textContent))
   }
 
+  /** Forget what the server told; what is on its way stays. */
   clear() {
-    this.list.replaceChildren()
+    for (const item of [...this.list.children]) if (!item.dataset.client) item.remove()
     this.shown.clear()
     this.last = this.readByStore = 0
   }

@@ -110,6 +110,7 @@ class Talk {
   clear() {
     this.stop()
     this.outgoing.clear()
+    for (const shown of this.pending.values()) shown.remove()
     this.pending.clear()
     this.log.clear()
     byId('cards').replaceChildren()

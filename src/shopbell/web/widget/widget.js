@@ -14,7 +14,7 @@
  */
 (() => {
   'use strict'
-  // By locale: open, close, unread, unreachable, the panel's name. The server puts them in.
+  // By locale: open, close, unread, the panel's name. The server puts them in.
   const LABELS = __LABELS__
   const PHONE = '(max-width:480px),(max-height:420px)'
   const PATIENCE_MS = 20000
@@ -42,7 +42,6 @@ i{position:fixed;clip-path:inset(50%)}
 .light .frame{color-scheme:light}
 .dark .frame{color-scheme:dark}
 iframe{display:block;width:100%;height:100%;border:0}
-p{padding:12px 24px;font:16px/1.5 system-ui}
 @keyframes up{from{opacity:0;transform:translateY(12px)}}
 @media ${PHONE}{.all .frame{inset:0;width:auto;height:100vh;height:100dvh;border-radius:0}.open button{display:none}}
 @media (prefers-reduced-motion){.frame{animation:none}}
@@ -81,7 +80,7 @@ p{padding:12px 24px;font:16px/1.5 system-ui}
     const badge = make('b', {}, { 'aria-hidden': true })
     const status = make('i', {}, { role: 'status' })
     const phone = matchMedia(PHONE)
-    let isOpen, frame, iframe, port, deadline, opener, confined
+    let isOpen, hasFailed, frame, iframe, port, deadline, opener, confined
     let unread = 0
     // What a panel that is not ready yet will be told.
     let early = []
@@ -99,17 +98,18 @@ p{padding:12px 24px;font:16px/1.5 system-ui}
       const color = /^#[0-9a-f]{6}$/i.test(options.color) ? options.color : '#1f5fbf'
       host.dir = /^(ar|fa|he|ur)/.test(locale()) ? 'rtl' : 'ltr'
       host.lang = locale()
-      calls.side = options.position || (host.dir === 'rtl' ? 'left' : 'right')
+      const side = options.position || (host.dir === 'rtl' ? 'left' : 'right')
+      bubble.hidden = ![undefined, true].includes(options.launcher)
+      calls.side = bubble.hidden || side
       const values = [...widgets.values()]
       const beside = values.slice(0, values.indexOf(calls)).filter((one) => one.side === calls.side).length
       const looks = { z: options.zIndex || 2147483000, color, ink: inkOn(color), n: beside }
       for (const each in looks) host.style.setProperty('--' + each, looks[each])
-      all.className = `all ${calls.side} ${options.theme} ${isOpen ? 'open' : ''}`
-      bubble.hidden = ![undefined, true].includes(options.launcher)
+      all.className = `all ${side} ${options.theme} ${isOpen ? 'open' : ''}`
       bubble.setAttribute('aria-expanded', Boolean(isOpen))
       bubble.setAttribute('aria-label', label(isOpen ? 1 : 0) + (unread ? ', ' + unreadLabel() : ''))
-      badge.textContent = unread > 99 ? '99+' : unread
-      badge.hidden = !unread
+      badge.textContent = hasFailed ? '!' : unread > 99 ? '99+' : unread
+      badge.hidden = !unread && !hasFailed
       bubble.replaceChildren(icon(isOpen ? 'm5 9 7 7 7-7' : 'M21 12a8 8 0 0 1-8 8H4l2-3.5A8 8 0 1 1 21 12Z'), badge)
     }
 
@@ -130,8 +130,10 @@ p{padding:12px 24px;font:16px/1.5 system-ui}
       if (isOpen) return
       const active = document.activeElement
       opener = by || (active === document.body ? bubble : active)
+      for (const one of widgets.values()) one.close()
       if (!frame) load()
       isOpen = true
+      hasFailed = false
       unread = 0
       frame.hidden = false
       draw()
@@ -151,7 +153,6 @@ p{padding:12px 24px;font:16px/1.5 system-ui}
       draw()
       frame.hidden = true
       tell({ type: 'closed' })
-      if (!iframe) unload()
       if (hadFocus) (opener.isConnected && opener !== host ? opener : bubble).focus()
       fire('closed')
     }
@@ -173,8 +174,8 @@ p{padding:12px 24px;font:16px/1.5 system-ui}
       const url = new URL('widget/panel', script.src)
       const given = { ...(endpoint ? {} : { key, business }), locale: locale(), theme }
       for (const each in given) if (given[each]) url.searchParams.set(each, given[each])
-      iframe = make('iframe', { src: url.href, title: label(4), onload: connect })
-      frame = make('div', {}, { class: 'frame', role: 'dialog', 'aria-label': label(4) })
+      iframe = make('iframe', { src: url.href, title: label(3), onload: connect })
+      frame = make('div', {}, { class: 'frame', role: 'dialog', 'aria-label': label(3) })
       frame.append(iframe)
       bubble.before(frame)
       deadline = setTimeout(unreachable, PATIENCE_MS)
@@ -198,11 +199,13 @@ p{padding:12px 24px;font:16px/1.5 system-ui}
       iframe.contentWindow.postMessage({ shopbell: 1, hasToken: !!options.getToken }, ORIGIN, [port2])
     }
 
-    /** The next opening tries again. */
+    /** The mark says so, and the next opening tries again. */
     function unreachable() {
-      iframe = null
-      frame.replaceChildren(make('p', { textContent: label(3) }, { role: 'alert' }))
-      if (!isOpen) unload()
+      close()
+      unload()
+      hasFailed = true
+      draw()
+      warn('the panel does not answer: is the server there, and may this origin use the key?')
       fire('error', { code: 'unreachable' })
     }
 
