@@ -1,0 +1,1 @@
+"""What becomes of mails that come in."""
