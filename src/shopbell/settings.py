@@ -25,14 +25,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shopbell.errors import SettingsError
-from shopbell.mail_settings import MailSettings
+from shopbell.mail_listener_settings import MailListenerSettings
 from shopbell.text_settings import TextSettings
 
 PREFIX = "SHOPBELL_"
 SECRET_KEY_MIN_BYTES = 32
 
 
-class Settings(TextSettings, MailSettings):
+class Settings(TextSettings, MailListenerSettings):
     """The settings of one process, read once at its start and never changed after."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
@@ -68,6 +68,13 @@ class Settings(TextSettings, MailSettings):
     )
     rate_limit_burst: int = Field(
         200, ge=1, le=1_000_000, description="Requests that one token may send at once, per server process."
+    )
+    visitor_rate_per_min: int = Field(
+        60,
+        ge=1,
+        le=1_000_000,
+        description="Messages per minute that customers' browsers of one network address may send, and three times "
+        "the conversations that they may begin, per server process.",
     )
     body_limit_bytes: int = Field(
         262_144, ge=1_024, le=67_108_864, description="Largest request body; above it the answer is 413."
