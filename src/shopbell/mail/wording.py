@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from shopbell.mail import marker
+from shopbell.mail.headers import clean
 from shopbell.mail.letter import Letter, Purpose
 from shopbell.texts import Texts
 
@@ -68,7 +69,7 @@ def _by_purpose(texts: Texts, letter: Letter, names: dict[str, str]) -> tuple[st
             intro = texts.gettext("Here is the new link to your conversation with {business}.", **names)
             return texts.gettext("Your link to the conversation with {business}", **names), intro, go_on
         case Purpose.STORE_NOTICE:
-            subject = letter.subject or texts.gettext("{customer} has written to {business}", **names)
+            subject = clean(letter.subject or "") or texts.gettext("{customer} has written to {business}", **names)
             count = max(len(letter.messages), 1)
             intro = texts.ngettext(
                 "A new message from {customer}:", "{count} new messages from {customer}:", count, **names
@@ -87,7 +88,7 @@ def _by_purpose(texts: Texts, letter: Letter, names: dict[str, str]) -> tuple[st
 
 def _about(texts: Texts, letter: Letter, names: dict[str, str]) -> str:
     """A customer's subject: the same for all mails of a conversation."""
-    return _again(letter.subject or texts.gettext("Your conversation with {business}", **names), letter)
+    return _again(clean(letter.subject or "") or texts.gettext("Your conversation with {business}", **names), letter)
 
 
 def _again(subject: str, letter: Letter) -> str:
