@@ -29,7 +29,6 @@ from shopbell.wakes.hub import Wakes
 
 TEXT_MAX_CHARACTERS = 10_000
 FILES_MAX = 20
-_SNIFFED_BYTES = 16_384
 _NOBODY = NotWanted("This address is not in use any more")
 
 log = structlog.get_logger()
@@ -122,7 +121,7 @@ class MailIntake:
 
     async def _keep_file(self, organization_id: int, name: str, content: bytes) -> Attachment | None:
         settings = self._settings
-        content_type = media_types.sniff(content[:_SNIFFED_BYTES])
+        content_type = media_types.sniff(content[: media_types.SNIFF_BYTES])
         is_wanted = media_types.is_among(content_type, settings.attachment_types)
         if self._blobs is None or not is_wanted or not 0 < len(content) <= settings.attachment_limit_bytes:
             return None

@@ -23,7 +23,8 @@ from shopbell.texting.segments import segments
 
 _ANSWERED_ELSEWHERE = ("reply", "auto-reply", "welcome")
 _ASKED_FOR = ("link",)
-"""What somebody has just asked for himself is sent although he wants nothing else."""
+"""What somebody has just asked for himself, a new link or to be left alone, is answered although he wants nothing
+else."""
 
 log = structlog.get_logger()
 
@@ -143,11 +144,11 @@ class Counter:
     def _make(self, tx: Connection, due: Due, thread: Known, address: str, now_ms: int) -> OutgoingMail | OutgoingText:
         row = due.row
         # He who writes by SMS or WhatsApp goes on there; a store answers by mail.
-        needs_link = row.audience == "customer" and (
-            row.channel == "EMAIL" or row.purpose in ("invitation", "link") or thread.facts.channel == "WEB"
-        )
+        is_link = row.purpose in ("invitation", "link") and row.first_sequence is None
+        is_by_address = row.purpose in ("reply", "auto-reply") and thread.facts.channel == "WEB"
+        needs_link = row.audience == "customer" and (row.channel == "EMAIL" or is_link or is_by_address)
         link = None
-        if needs_link and row.purpose != "welcome":
+        if needs_link:
             token = self._links.make(tx, row.organization_id, row.thread_id, row.channel, address, now_ms=now_ms)
             link = f"{self._office.base_url}{PATH}{token}"
         read_sequence = thread.facts.read_sequence

@@ -107,7 +107,7 @@ class Office:
         name = thread.business.name
         content_sid = None
         media: list[str] = []
-        if row.purpose in ("invitation", "link"):
+        if row.purpose in ("invitation", "link") and row.first_sequence is None:
             body = texts.gettext("{business}: your conversation with us goes on here:", business=name)
         else:
             new, _ = self._lines(tx, row, read_sequence)
@@ -118,7 +118,7 @@ class Office:
             named = [] if media else [file.name for file in files]
             body = "\n".join(part for part in (*(line.text for line in new), *named) if part.strip())
             # Who writes from a number that nobody knows says who he is; who was written to is known.
-            if thread.facts.channel == "WEB" and row.channel == "SMS" and row.purpose != "welcome":
+            if thread.facts.channel == "WEB" and row.channel == "SMS" and row.purpose == "reply":
                 body = f"{name}: {body}"
         ending = f"\n{link}" if link else ""
         if len(body) + len(ending) > 0:

@@ -1,0 +1,275 @@
+"""What becomes of texts that come in, and of what providers tell of ours.
+
+A text is to the business whose number it was sent to. Where several have that number, or it is the operator's own for
+all of them, it goes on with the conversation in which its sender was last written to by text.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection, delete, func, insert, select
+
+from shopbell import customers, incoming, organizations
+from shopbell.errors import Conflict
+from shopbell.events import record, upsert
+from shopbell.identity import normal_phone
+from shopbell.incoming import Incoming
+from shopbell.keys import Keys
+from shopbell.opt_outs import OptOuts
+from shopbell.organizations import Business
+from shopbell.outreach import deliveries, dispatches
+from shopbell.outreach.decisions import Plan, Send
+from shopbell.outreach.plans import write_sends
+from shopbell.outreach.saying import lock, say
+from shopbell.storage.customer_schema import dispatches as dispatches_table
+from shopbell.storage.database import Database
+from shopbell.storage.ids import take_id
+from shopbell.storage.schema import businesses, customer_identities, threads
+from shopbell.storage.schema import customers as customers_table
+from shopbell.storage.schema import organizations as organizations_table
+from shopbell.texting import opt_out
+from shopbell.texting.inbound import InboundText, StatusReport
+from shopbell.texts import for_locale
+from shopbell.wakes.hub import Wakes
+
+_REFERENCE = re.compile(r"([0-9]{1,16})-([0-9]{1,16})", re.ASCII)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text belongs.
+
+    Args:
+        business: to whom it is.
+        thread_id: the conversation that it goes on with; None for the one that its sender has with the business.
+    """
+
+    business: Business
+    thread_id: int | None
+
+
+class TextIntake:
+    """Keeps texts and reports.
+
+    Args:
+        database: where they are kept.
+        keys: the installation's keys.
+        wakes: hears of what was kept.
+    """
+
+    def __init__(self, database: Database, keys: Keys, wakes: Wakes) -> None:
+        self._database = database
+        self._opt_outs = OptOuts(keys)
+        self._wakes = wakes
+
+    async def receive(self, text: InboundText) -> None:
+        """Keep a text, once; one that is to nobody is let go.
+
+        Raises:
+            StorageError: it is not kept.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            organization_id = await self._database.write(keep, text, self._opt_outs, now_ms=now_ms)
+        except Conflict:  # its sender's conversation is one of somebody who was erased
+            return
+        if organization_id is None:
+            log.warning("a text came to a number that no business has", channel=text.channel)
+        else:
+            self._wakes.announce([organization_id])
+
+    async def report(self, report: StatusReport) -> None:
+        """Keep what became of a text.
+
+        Raises:
+            StorageError: it is not kept.
+        """
+        organization_id = await self._database.write(note, report, now_ms=time.time_ns() // 1_000_000)
+        if organization_id is not None:
+            self._wakes.announce([organization_id])
+
+
+def note(tx: Connection, report: StatusReport, *, now_ms: int) -> int | None:
+    """Move a dispatch on; a report of a text that nobody knows changes nothing.
+
+    Args:
+        tx: the transaction; nothing may follow in it.
+        report: what the provider told.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        Whose text it was.
+    """
+    if report.status == "queued":
+        return None
+    which = _referred(report.reference)
+    if which is None and report.provider_id is not None:
+        which = dispatches.find_by_provider_id(tx, report.provider_id)
+    if which is None or not dispatches.report(tx, *which, report.status, report.reason, now_ms=now_ms):
+        return None
+    return which[0]
+
+
+def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -> int | None:
+    """Keep a text.
+
+    Args:
+        tx: the transaction; nothing may follow in it.
+        text: the text.
+        opt_outs: notes who wants nothing more.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        Whose it is; None when it is to nobody.
+
+    Raises:
+        Conflict: 409; the conversation's customer was erased.
+    """
+    sender = _number(text.sender)
+    place = _place(tx, text, sender)
+    if place is None:
+        return None
+    business = place.business
+    if text.asked is not None:
+        _do_as_asked(tx, text, text.asked, sender, place, opt_outs, now_ms)
+        return business.organization_id
+    customer_id = customer_of(tx, business.organization_id, sender, None, now_ms=now_ms)
+    arrived = Incoming(
+        organization_id=business.organization_id,
+        customer_id=customer_id,
+        business_id=business.id,
+        channel=text.channel,
+        body=_body(text),
+        external_id=text.provider_id,
+        thread_id=place.thread_id,
+    )
+    incoming.receive(tx, arrived)
+    return business.organization_id
+
+
+def customer_of(tx: Connection, organization_id: int, number: str, locale: str | None, *, now_ms: int) -> int:
+    """The customer who is known by a number; a new one where there is none.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose customer.
+        number: in E.164, or a short code's digits.
+        locale: the language of a new one, as far as it is known.
+        now_ms: the time in Unix ms.
+    """
+    c = customer_identities.c
+    known = select(c.customer_id).where(c.organization_id == organization_id, c.kind == "phone", c.value == number)
+    customer_id: int | None = tx.scalar(known)
+    if customer_id is not None:
+        return customers.find(tx, organization_id, customer_id).id
+    new_id = take_id(tx)
+    row = {"organization_id": organization_id, "id": new_id, "locale": locale, "created_at_ms": now_ms}
+    tx.execute(insert(customers_table).values(row))
+    identity = {"organization_id": organization_id, "kind": "phone", "value": number, "shown": number}
+    new = upsert(tx, customer_identities).values(**identity, customer_id=new_id, created_at_ms=now_ms)
+    if tx.execute(new.on_conflict_do_nothing()).rowcount == 1:
+        return new_id
+    mine = (customers_table.c.organization_id == organization_id, customers_table.c.id == new_id)
+    tx.execute(delete(customers_table).where(*mine))  # somebody else met him at the same time
+    other_id: int = tx.execute(known).scalar_one()
+    return other_id
+
+
+def _place(tx: Connection, text: InboundText, sender: str) -> Place | None:
+    b = businesses.c
+    of_number = select(b.organization_id, b.id).where(
+        b.phone_number == _number(text.recipient), b.deactivated_at_ms.is_(None)
+    )
+    ids = {(row.organization_id, row.id) for row in tx.execute(of_number)}
+    if len(ids) != 1:
+        for organization_id, business_id, thread_id in _written_to(tx, text.channel, sender):
+            if not ids or (organization_id, business_id) in ids:
+                business = organizations.find_business(tx, organization_id, business_id)
+                return Place(business, thread_id) if business else None
+    business = organizations.find_business(tx, *min(ids)) if ids else None
+    return Place(business, None) if business else None
+
+
+def _written_to(tx: Connection, channel: str, number: str) -> list[tuple[int, int, int]]:
+    """Organization, business and id of the threads in which a number was sent texts, the latest first."""
+    o, i, d, t = organizations_table.c, customer_identities.c, dispatches_table.c, threads.c
+    # By the organizations: an address has its index within each of them.
+    known = (
+        select(i.organization_id, i.customer_id)
+        .join(organizations_table, o.id == i.organization_id)
+        .where(i.kind == "phone", i.value == number)
+    )
+    found: list[tuple[int, int, int, int]] = []
+    for organization_id, customer_id in tx.execute(known).all():
+        family = customers.family(tx, organization_id, customer_id)
+        ids = [row.id for row in customers.threads_of(tx, organization_id, family)]
+        last = (
+            select(func.max(d.id).label("last_id"), d.thread_id, t.business_id)
+            .join(threads, (t.organization_id == d.organization_id) & (t.id == d.thread_id))
+            # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+            .where(d.organization_id + 0 == organization_id, d.thread_id.in_(ids), d.channel == channel)
+            .group_by(d.thread_id, t.business_id)
+        )
+        found += [(row.last_id, organization_id, row.business_id, row.thread_id) for row in tx.execute(last)]
+    return [row[1:] for row in sorted(found, reverse=True)]
+
+
+def _do_as_asked(
+    tx: Connection, text: InboundText, asked: opt_out.Asked, sender: str, place: Place, opt_outs: OptOuts, now_ms: int
+) -> None:
+    """End texts, or take them up again, and say so where the provider does not."""
+    business = place.business
+    if asked.intent == "stop":
+        opt_outs.add(tx, business.organization_id, (text.channel, sender), now_ms=now_ms)
+    elif asked.intent == "start":
+        opt_outs.remove(tx, business.organization_id, (text.channel, sender))
+    thread_id = place.thread_id or _thread_of(tx, business, sender)
+    if text.is_answered or thread_id is None:
+        return
+    texts = for_locale(asked.language, business.locale)
+    thread = lock(tx, business.organization_id, thread_id)
+    body = opt_out.answer(asked.intent, texts, business.name)
+    placed, said = say(tx, business.organization_id, thread, body, text.channel, now_ms=now_ms)
+    answer = Send(text.channel, "customer", "link", sender, now_ms, (said,), joins=False)
+    changes = write_sends(tx, business.organization_id, placed, Plan(None, [answer]), now_ms=now_ms)
+    record(tx, business.organization_id, "message", now_ms=now_ms, thread=placed, message_id=said.message_id)
+    deliveries.tell(tx, business.organization_id, changes, now_ms=now_ms)
+
+
+def _thread_of(tx: Connection, business: Business, number: str) -> int | None:
+    """The conversation of whoever has this number with a business."""
+    i, t = customer_identities.c, threads.c
+    known = select(i.customer_id).where(
+        i.organization_id == business.organization_id, i.kind == "phone", i.value == number
+    )
+    customer_id = tx.scalar(known)
+    if customer_id is None:
+        return None
+    owner_id = customers.find(tx, business.organization_id, customer_id).id
+    return tx.scalar(
+        select(t.id).where(
+            t.organization_id == business.organization_id, t.customer_id == owner_id, t.business_id == business.id
+        )
+    )
+
+
+def _body(text: InboundText) -> str:
+    """What it says; files stay with the provider, and are named by their types."""
+    files = [f"[{media.content_type}]" for media in text.media]
+    return "\n".join(part for part in (text.text, *files) if part).replace("\0", "")
+
+
+def _number(sent: str) -> str:
+    try:
+        return normal_phone(sent, None)
+    except ValueError:  # a short code, or a name
+        return sent
+
+
+def _referred(reference: str | None) -> tuple[int, int] | None:
+    match = _REFERENCE.fullmatch(reference or "")
+    return (int(match[1]), int(match[2])) if match else None
