@@ -1,9 +1,12 @@
 """The words by which people end texts and take them up again, as people write them."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shopbell.texting import opt_out
 from shopbell.texting.opt_out import answer, asked
 from shopbell.texting.segments import segments
 from shopbell.texts import LANGUAGES, for_locale
@@ -36,7 +39,7 @@ HELPS = {
     "it": ("aiuto",),
     "pt": ("ajuda",),
     "nl": ("hulp",),
-    "ar": ("مساعدة",),
+    "ar": ("مساعدة", "مساعده", "مســاعدة"),
 }
 
 
@@ -107,3 +110,32 @@ def test_the_answer_names_the_business_and_the_way_back_in_few_parts(language: s
     assert ("START" if intent == "stop" else "STOP") in said
     assert segments(said).count <= 2
     assert asked("START" if intent == "stop" else "STOP") is not None
+
+
+def test_the_page_names_each_word_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sms.md").read_text()
+    languages = {
+        "English": "en",
+        "French": "fr",
+        "Spanish": "es",
+        "German": "de",
+        "Italian": "it",
+        "Portuguese": "pt",
+        "Dutch": "nl",
+        "Arabic": "ar",
+    }
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")
+    ]
+    table = {languages[row[0]]: row[1:] for row in rows if row[0] in languages}
+    assert set(table) == set(LANGUAGES)
+    named = {"stop": "stop", "start": "start", "help": "help"}
+    for language, cells in table.items():
+        for intent, cell in zip(("stop", "start", "help"), cells, strict=True):
+            for word in cell.split(", "):
+                found = asked(word)
+                assert found is not None, word
+                assert found.intent == intent, word
+                assert found.language in (language, None), word
+                named[opt_out._normal(word)] = intent
+    assert named == {word: known.intent for word, known in opt_out._KNOWN.items()}

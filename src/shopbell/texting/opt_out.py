@@ -32,7 +32,7 @@ _WORDS: dict[Intent, dict[str, tuple[str, ...]]] = {
         "it": ("ferma", "fermare", "basta", "disiscrivimi", "disiscriviti", "annulla iscrizione", "cancellami"),
         "pt": ("parar", "pare", "sair", "cancelar inscrição", "descadastrar", "remover"),
         "nl": ("stoppen", "afmelden", "uitschrijven", "afmelding"),
-        "ar": ("إيقاف", "ايقاف", "توقف", "قف", "إلغاء", "إلغاء الاشتراك", "الغاء الاشتراك"),
+        "ar": ("إيقاف", "توقف", "قف", "إلغاء", "إلغاء الاشتراك"),
     },
     "start": {
         "en": ("start", "unstop", "subscribe", "opt in"),
@@ -42,7 +42,7 @@ _WORDS: dict[Intent, dict[str, tuple[str, ...]]] = {
         "it": ("riprendi", "inizia", "iscrivimi"),
         "pt": ("retomar", "começar", "iniciar", "inscrever"),
         "nl": ("starten", "aanmelden", "hervatten"),
-        "ar": ("ابدأ", "ابدا", "بدء", "اشتراك", "استئناف"),
+        "ar": ("ابدأ", "بدء", "اشتراك", "استئناف"),
     },
     "help": {
         "en": ("help", "info"),
@@ -52,12 +52,14 @@ _WORDS: dict[Intent, dict[str, tuple[str, ...]]] = {
         "it": ("aiuto",),
         "pt": ("ajuda",),
         "nl": ("hulp",),
-        "ar": ("مساعدة", "مساعده"),
+        "ar": ("مساعدة",),
     },
 }
 _LONGEST_CHARACTERS = 40
 # Signs around a word: quotes, full stops, exclamation marks, an emoji, marks of direction.
 _NO_LETTERS = re.compile(r"[\W_]+")
+# Letters that people write for one another, and one that only makes a word longer.
+_ALIKE = str.maketrans({"ة": "ه", "ى": "ي", "ـ": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def answer(intent: Intent, texts: Texts, business_name: str) -> str:
 
 def _normal(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(character for character in folded if not unicodedata.combining(character) and character != "ـ")
+    plain = "".join(character for character in folded if not unicodedata.combining(character)).translate(_ALIKE)
     return _NO_LETTERS.sub(" ", plain).strip()
 
 
