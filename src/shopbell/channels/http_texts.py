@@ -13,7 +13,7 @@ answer               what it means
 ===================  =================================================================================================
 2xx                  taken; ``{"id": "…"}`` may say what the service calls it
 4xx                  refused for good; ``{"reason": "…"}`` may be one of ``texting/reasons.py``
-401                  our headers are wrong: tried again every few minutes until the operator mends it
+401                  our headers are wrong: tried again after five minutes at the earliest, for the operator to mend
 408, 429, 503        not taken: tried again, after ``Retry-After`` at the earliest
 another 5xx, or no   nobody knows: not posted again, unless ``SHOPBELL_SMS_HTTP_DEDUPLICATES`` says that the service
 answer in time       notices a repeated ``id``
