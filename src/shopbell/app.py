@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from starlette.types import ASGIApp
 
-from shopbell import idempotency, installation, keys, logs, organizations, webhooks
+from shopbell import idempotency, installation, keys, logs, organizations, private_keys, webhooks
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachment_sweep import Sweep
 from shopbell.blobs.open import open_store
@@ -21,6 +21,7 @@ from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication
 from shopbell.http.customer import stream as customer_stream
 from shopbell.http.customer.access import CustomerAccess
+from shopbell.http.customer.limits import VisitorLimits
 from shopbell.http.edge import StreamRoute
 from shopbell.http.fresh import Fresh
 from shopbell.http.live import organization_stream
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     database.write_now(installation.adopt, secrets)
     if len(secrets.secrets) > 1:  # while it is being changed: what is sealed can be opened without the former one, then
         database.write_now(webhooks.reseal, Seals(secrets, webhooks.SEALING_PURPOSE))
+        database.write_now(private_keys.reseal, Seals(secrets, private_keys.SEALING_PURPOSE))
     blobs = open_store(settings)
 
     authentication = Authentication(database, secrets)
@@ -103,6 +105,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         blobs=blobs,
         links=AttachmentLinks(secrets, settings.attachment_link_s),
         sessions=CustomerAccess(database, secrets),
+        limits=VisitorLimits(settings.visitor_rate_per_min),
     )
     widget = SendMessageToBusiness(
         authentication=authentication,

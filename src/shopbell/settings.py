@@ -73,8 +73,8 @@ class Settings(TextSettings, MailListenerSettings):
         60,
         ge=1,
         le=1_000_000,
-        description="Messages per minute that customers' browsers of one network address may send, and three times "
-        "the conversations that they may begin, per server process.",
+        description="Messages per minute that customers' browsers of one network address may send, per server "
+        "process; they may begin a third as many conversations.",
     )
     body_limit_bytes: int = Field(
         262_144, ge=1_024, le=67_108_864, description="Largest request body; above it the answer is 413."

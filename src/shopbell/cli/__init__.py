@@ -19,6 +19,8 @@ from shopbell.cli.move import move_app
 from shopbell.cli.organization_archives import organization_archive_app
 from shopbell.cli.organizations import business_app, organization_app
 from shopbell.cli.output import visible
+from shopbell.cli.private_keys import private_key_app
+from shopbell.cli.publishable_keys import publishable_key_app
 from shopbell.cli.server import server_app
 from shopbell.cli.templates import template_app
 from shopbell.cli.threads import threads_app
@@ -41,9 +43,11 @@ app.add_typer(worker_app)
 app.add_typer(backup_app)
 app.add_typer(move_app)
 organization_app.add_typer(organization_archive_app)
+organization_app.add_typer(private_key_app)
 app.add_typer(organization_app, name="organization")
 app.add_typer(business_app, name="business")
 app.add_typer(token_app, name="token")
+app.add_typer(publishable_key_app, name="publishable-key")
 app.add_typer(employee_app, name="employee")
 app.add_typer(template_app, name="template")
 app.add_typer(threads_app, name="threads")

@@ -136,7 +136,7 @@ HEADERS: Mapping[str, Any] = {
     "WWW-Authenticate": {
         "description": "How to authenticate.",
         "required": True,
-        "schema": {"const": 'ApiToken realm="api"'},
+        "schema": {"enum": ['ApiToken realm="api"', 'Bearer realm="customer"']},
     },
     "Allow": {"description": "The methods of this route.", "required": True, "schema": {"type": "string"}},
 }

@@ -17,6 +17,7 @@ from shopbell.errors import (
     QuotaExceeded,
     Unauthorized,
 )
+from shopbell.http import reference_customer
 from shopbell.http.methods import all_routes, allowed
 from shopbell.http.reference_answers import RATE, answer, headers
 from shopbell.http.reference_examples import Examples
@@ -33,6 +34,7 @@ TAGS = (
     {"name": "businesses", "description": "Businesses (stores): what customers write to."},
     {"name": "events", "description": "Everything that happens, in order, to be followed without a gap."},
     {"name": "webhooks", "description": "Addresses that are told of messages and transfers; what became of it."},
+    *reference_customer.TAGS,
 )
 _IDS = "^(0|[1-9][0-9]{0,15})$"
 
@@ -56,7 +58,11 @@ def complete(app: FastAPI, paths: dict[str, Any], schemas: dict[str, Any], setti
     for route in routes:
         for method in route.methods or ():
             allow = allowed(app.routes, route.path.replace("{", "").replace("}", ""))
-            _complete(route, paths[route.path][method.lower()], Examples(schemas), settings, allow)
+            operation, examples = paths[route.path][method.lower()], Examples(schemas)
+            if reference_customer.is_customers(route):
+                reference_customer.complete(route, operation, examples, settings, allow, _camel(route.name))
+            else:
+                _complete(route, operation, examples, settings, allow)
 
 
 def scope_of(route: APIRoute) -> str:

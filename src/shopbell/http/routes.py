@@ -21,6 +21,14 @@ GET  POST /api/webhooks[/{webHookId}/…]      api/webhooks.py
 GET  POST /api/webhooks/{webHookId}/test …/deliveries[/…]  api/deliveries.py
 GET  POST /api/attachments[/{attachmentId}]  api/attachments.py
 GET  /attachments/{uuid}/{name}              downloads.py
+POST /api/authenticate-customer              api/customer_authentication.py
+GET  POST /api/publishable-keys[/{publishableKeyId}/revoke]  api/publishable_keys.py
+POST /api/customer/sessions …/sign-out       customer/sessions.py
+GET  POST /api/customer/messages             customer/messages.py
+POST /api/customer/attachments               customer/attachments.py
+POST /api/customer/read …/typing             customer/reading.py
+POST /api/customer/identify                  customer/profile.py
+GET  /api/customer/transcript                customer/transcript.py
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
@@ -55,6 +63,7 @@ from shopbell.http import dev_mail, downloads, methods, operations, pages, refer
 from shopbell.http.api import (
     attachments,
     businesses,
+    customer_authentication,
     customers,
     deliveries,
     employees,
@@ -63,6 +72,7 @@ from shopbell.http.api import (
     merges,
     messages,
     organization,
+    publishable_keys,
     templates,
     thread_messages,
     threads,
@@ -71,6 +81,7 @@ from shopbell.http.api import (
 from shopbell.http.api.access import Api
 from shopbell.http.api.body import faults_of
 from shopbell.http.body import ClientDisconnect
+from shopbell.http.customer import routers as customer_routers
 from shopbell.http.edge import Edge, HotRoute, StreamRoute
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
@@ -128,14 +139,18 @@ def build(
         templates,
         employees,
         organization,
+        publishable_keys,
         businesses,
         events,
         webhooks,
         deliveries,
         merges,
         customers,
+        customer_authentication,
     ):
         app.include_router(resource.router)
+    for router in customer_routers.ROUTERS:
+        app.include_router(router)
     app.include_router(downloads.router)
     app.include_router(operations.router)
     app.include_router(pages.router)

@@ -13,6 +13,7 @@ from shopbell.blobs.store import Store
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.customer.access import CustomerAccess
+from shopbell.http.customer.limits import VisitorLimits
 from shopbell.http.problems import ANSWER_HEADERS
 from shopbell.http.rate import RateLimit
 from shopbell.keys import Keys
@@ -43,6 +44,7 @@ class Api:
         blobs: the bytes of attachments; None where the operator has named no place for them.
         links: makes links to attachments.
         sessions: finds the sessions of customers' browsers and apps.
+        limits: how much those may ask for.
     """
 
     settings: Settings
@@ -56,6 +58,7 @@ class Api:
     blobs: Store | None
     links: AttachmentLinks
     sessions: CustomerAccess
+    limits: VisitorLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ def needs(scope: str) -> Any:
     return Depends(find_caller)
 
 
+SendsMessages = Annotated[Caller, needs("widget:send")]
 ReadsThreads = Annotated[Caller, needs("threads:read")]
 WritesThreads = Annotated[Caller, needs("threads:write")]
 ReadsCustomers = Annotated[Caller, needs("customers:read")]

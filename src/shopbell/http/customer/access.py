@@ -191,7 +191,9 @@ def _thread_named(headers: Headers) -> int | None:
 
 async def _find_visitor(request: Request) -> Visitor:
     api = cast("Api", request.app.state.api)
-    return Visitor(await api.sessions.session_of(request.scope["headers"]), api)
+    session = await api.sessions.session_of(request.scope["headers"])
+    api.limits.requests.take(session.id)
+    return Visitor(session, api)
 
 
 IsVisitor: Any = Depends(_find_visitor)
@@ -199,6 +201,7 @@ IsVisitor: Any = Depends(_find_visitor)
 
 Raises:
     NoSession: 401.
+    TooFast: 429.
     StorageError: 503.
 """
 

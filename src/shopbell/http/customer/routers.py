@@ -1,0 +1,9 @@
+"""All routes of customers' browsers and apps that are ordinary ones."""
+
+from fastapi import APIRouter
+
+from shopbell.http.customer import attachments, messages, profile, reading, sessions, transcript
+
+ROUTERS: tuple[APIRouter, ...] = tuple(
+    part.router for part in (sessions, messages, attachments, reading, profile, transcript)
+)

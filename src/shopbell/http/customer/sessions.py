@@ -1,0 +1,243 @@
+"""``POST /api/customer/sessions`` and ``…/sign-out``: who a browser speaks for, from when on and until when."""
+
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field, StringConstraints
+from sqlalchemy import Connection
+
+from shopbell import conversation, customer_sessions, identity_tokens, organizations, publishable_keys, visitors
+from shopbell.customer_sessions import CustomerSession
+from shopbell.errors import BusinessNotInOrganization, Fault, Forbidden, Invalid, Problem, Unauthorized
+from shopbell.http.addresses import base_url
+from shopbell.http.api.access import Api
+from shopbell.http.api.body import Body, described, takes
+from shopbell.http.api.fields import Fields, Id
+from shopbell.http.api.results import Ok
+from shopbell.http.customer.access import COOKIE_PREFIX, CustomersBrowser, NoSession, secret_of
+from shopbell.http.customer.fields import Locale
+from shopbell.http.customer.limits import address_of
+from shopbell.identity_tokens import Claims, ExpiredToken, WrongToken
+from shopbell.private_keys import SEALING_PURPOSE
+from shopbell.private_keys import find as find_private_key
+from shopbell.publishable_keys import PublishableKey
+from shopbell.sealing import Seals
+
+TAG = "customers' browsers and apps"
+
+router = APIRouter(tags=[TAG])
+
+
+class OriginRefused(Forbidden):
+    """403: a key that is none, or a website that may not use it."""
+
+    def __init__(self, developer_message: str) -> None:
+        Problem.__init__(self, "This website may not use this chat.", developer_message)
+
+
+class IdentityRefused(Unauthorized):
+    """401: the identity token is over (``reason`` is ``expired``) or is not to be believed (``invalid``)."""
+
+    def __init__(self, reason: str, what: str) -> None:
+        details = {"expired": "The identity token has expired; ask the website for a new one."}
+        otherwise = "The website's word for who this is cannot be taken."
+        Problem.__init__(self, details.get(reason, otherwise), f"Field 'identityToken' {what}")
+        self.reason = reason
+
+    def members(self) -> dict[str, object]:
+        return {"reason": self.reason}
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="customer"'}
+
+
+class BeginSession(Fields):
+    """What a browser begins with."""
+
+    key: Annotated[str, StringConstraints(max_length=64)] = Field(
+        description="The website's publishable key.", examples=["pk_live_0123456789abcdefghijABCD"]
+    )
+    business_id: Id | None = Field(None, description="The business to write to; needed unless the key is for one.")
+    identity_token: Annotated[str, StringConstraints(max_length=identity_tokens.TOKEN_MAX_CHARACTERS)] | None = Field(
+        None, description="A JWT of the website's backend that says who its visitor is."
+    )
+    locale: Locale | None = Field(None, description="The visitor's language.", examples=["fr"])
+    origin: Annotated[str, StringConstraints(max_length=300)] | None = Field(
+        None,
+        description="The website that shows the widget, where the request itself comes from the widget's own document.",
+        examples=["https://shop.example"],
+    )
+
+
+class SessionBegun(Fields):
+    """A session."""
+
+    result: str = Field("ok", examples=["ok"])
+    session_token: str = Field(
+        description="For `Authorization: Bearer …`; kept nowhere here.",
+        examples=["sbs_0000000000000000000000000000000000000000000000000"],
+    )
+    expires_at: int = Field(description="In Unix milliseconds.", examples=[1700000000000])
+    verified: bool = Field(description="Whether the website vouches for who it is.", examples=[False])
+    customer_thread_id: str | None = Field(description="His conversation, where there is one.", examples=[None])
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a session is to be, once all about the request has been checked."""
+
+    key: PublishableKey
+    business_id: int
+    locale: str | None
+    claims: Claims | None
+    former: CustomerSession | None
+
+
+def _limited_by_address(request: Request) -> Api:
+    api = cast("Api", request.app.state.api)
+    api.limits.sessions_of_address.take(address_of(request))
+    return api
+
+
+@router.post("/api/customer/sessions", summary="Begin a session", openapi_extra=described(BeginSession))
+async def begin_session(
+    api: Annotated[Any, Depends(_limited_by_address)],
+    body: Annotated[Body[BeginSession], takes(BeginSession)],
+    request: Request,
+) -> SessionBegun:
+    """Let a visitor's browser write to a business.
+
+    With an identity token it speaks for the customer whom the token names, and for nobody else; 401 with `reason`
+    `expired` asks for a new one. Without one it is somebody new. A browser that sends its session along, in
+    `Authorization`, takes the conversation that it had before with it.
+    """
+    fields = body.fields
+    key: PublishableKey | None = await api.database.read(publishable_keys.find, fields.key)
+    if key is None:
+        raise OriginRefused("Field 'key' is not a publishable key that is valid")
+    check_origin(request, api, key, fields.origin)
+    api.limits.sessions_of_key.take(key.id)
+    api.limits.sessions_of_organization.take(key.organization_id)
+    business_id = fields.business_id if key.business_id is None else key.business_id
+    if business_id is None:
+        raise Invalid([Fault("body", "#/businessId", "required", "is required")])
+    if fields.business_id not in (None, business_id):
+        raise BusinessNotInOrganization
+    claims = None
+    if fields.identity_token is not None:
+        claims = await _claims(api, key, fields.identity_token)
+    asked = _Asked(key, business_id, fields.locale, claims, await _former(api, request, key))
+    session, secret, thread_id = await api.database.write(
+        _begin, asked, api.sessions.keys, now_ms=time.time_ns() // 1_000_000
+    )
+    api.wakes.announce([session.organization_id])
+    return SessionBegun(
+        session_token=secret,
+        expires_at=session.expires_at_ms,
+        verified=session.verified,
+        customer_thread_id=None if thread_id is None else str(thread_id),
+    )
+
+
+@router.post("/api/customer/sign-out", summary="End a session")
+async def sign_out(visitor: CustomersBrowser, response: Response) -> Ok:
+    """End this session: its token is good for nothing within a second. The conversation stays."""
+
+    def work(tx: Connection, session: CustomerSession, now_ms: int) -> None:
+        customer_sessions.revoke(tx, session.organization_id, session.id, now_ms=now_ms)
+
+    await visitor.write(work, time.time_ns() // 1_000_000)
+    if visitor.session.kind == "page":
+        response.delete_cookie(f"{COOKIE_PREFIX}{visitor.session.thread_id}", path="/", httponly=True, samesite="lax")
+    return Ok()
+
+
+def check_origin(request: Request, api: Api, key: PublishableKey, shown_on: str | None) -> None:
+    """Let only the sites of a key use it.
+
+    Args:
+        request: names its origin, as every browser does with a request that writes.
+        api: what the routes work with.
+        key: says which sites.
+        shown_on: the site that shows the widget, when the request comes from the widget's own document.
+
+    Raises:
+        OriginRefused: 403.
+    """
+    own = own_origins(request, api)
+    origin = request.headers.get("origin")
+    if origin is None:
+        raise OriginRefused("Header 'origin' is missing: sessions are for browsers")
+    if origin not in own and not key.allows(origin):
+        raise OriginRefused("Header 'origin' is not one of the key's allowed origins; add it to the key")
+    if origin in own and shown_on is None:
+        raise OriginRefused("Field 'origin' is missing: it names the website that shows the widget")
+    if shown_on is not None and shown_on not in own and not key.allows(shown_on):
+        raise OriginRefused("Field 'origin' is not one of the key's allowed origins; add it to the key")
+
+
+def own_origins(request: Request, api: Api) -> set[str]:
+    """The origins of this server's own pages, as far as this request can come from them."""
+    addresses = [urlsplit(base_url(request, api.settings))]
+    if host := request.headers.get("host"):
+        # No site can make a browser send another host than the one that it asks.
+        addresses.append(urlsplit(f"{request.url.scheme}://{host}"))
+    return {f"{address.scheme}://{address.netloc}".lower() for address in addresses}
+
+
+async def _claims(api: Api, key: PublishableKey, token: str) -> Claims:
+    private_key = await api.database.read(find_private_key, key.organization_id, Seals(api.keys, SEALING_PURPOSE))
+    if private_key is None:
+        raise IdentityRefused("invalid", "cannot be checked: the organization has no private key yet")
+    audiences = (key.key, str(key.organization_id))
+    try:
+        return identity_tokens.read(token, private_key, audiences, now_s=time.time())
+    except ExpiredToken as error:
+        raise IdentityRefused("expired", str(error)) from None
+    except WrongToken as error:
+        raise IdentityRefused("invalid", str(error)) from None
+
+
+async def _former(api: Api, request: Request, key: PublishableKey) -> CustomerSession | None:
+    """The session that the browser had so far; one that is over, or somebody else's, is none."""
+    if secret_of(request.scope["headers"]) is None:
+        return None
+    try:
+        found = await api.sessions.session_of(request.scope["headers"])
+    except NoSession:
+        return None
+    return found if found.organization_id == key.organization_id and found.kind == "widget" else None
+
+
+def _begin(
+    tx: Connection, asked: _Asked, keys: tuple[bytes, ...], *, now_ms: int
+) -> tuple[CustomerSession, str, int | None]:
+    organization_id, claims, former = asked.key.organization_id, asked.claims, asked.former
+    business = organizations.find_business(tx, organization_id, asked.business_id)
+    if business is None or not business.active:
+        raise BusinessNotInOrganization
+    locale = asked.locale or (claims.locale if claims else None)
+    if claims is not None:
+        customer_id = visitors.recognise(tx, organization_id, claims, now_ms=now_ms)
+        if former is not None:
+            visitors.join(tx, former, customer_id)
+            customer_sessions.revoke(tx, organization_id, former.id, now_ms=now_ms)
+    else:
+        customer_id = visitors.arrive(tx, organization_id, locale, now_ms=now_ms)
+    session, secret = customer_sessions.create(
+        tx,
+        keys,
+        organization_id,
+        "widget",
+        customer_id,
+        business_id=business.id,
+        verified=claims is not None,
+        locale=locale,
+        now_ms=now_ms,
+    )
+    threads = customer_sessions.threads_of(tx, session)
+    seen = conversation.state(tx, organization_id, threads[-1]) if threads else None
+    return session, secret, seen.thread_id if seen and seen.last_sequence else None
