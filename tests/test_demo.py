@@ -127,6 +127,7 @@ def test_the_demo_token_is_kept_for_its_owner_alone(fresh_installation: Installa
     kept = kept_in(fresh_installation)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     document = json.loads(kept.read_text())
+    assert document.pop("publishableKey").startswith("pk_live_")
     assert document == {
         "organizationId": "12344",
         "businessIds": ["12345", "12346"],

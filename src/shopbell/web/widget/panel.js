@@ -65,18 +65,40 @@ class Visitor {
     return this.session && { Authorization: `Bearer ${this.session.token}` }
   }
 
+  /** Whether the page around vouches for somebody whom the session does not name yet. */
+  get isToBeVerified() {
+    return this.host.hasToken && !this.session?.verified
+  }
+
   async ensure() {
-    if (!this.session) await (this.making ||= this.make().finally(() => (this.making = null)))
+    if (!this.session) await this.begin()
     return this.headers()
   }
 
-  async make() {
+  /** What the page around says of who this is, if anything. */
+  async token() {
+    return this.host.hasToken ? this.host.ask({ type: 'token' }) : null
+  }
+
+  /** A new session; what this browser wrote before goes along with it. */
+  begin(token) {
+    return (this.making ||= this.make(token).finally(() => (this.making = null)))
+  }
+
+  async make(given, isSecond = false) {
     const { key, business, locale } = this.config
-    const identityToken = this.host.hasToken ? await this.host.ask({ type: 'token' }) : null
-    const body = { key, locale, origin: this.host.origin, ...(business.id ? { businessId: business.id } : {}) }
-    const answer = await ask('sessions', { body: identityToken ? { ...body, identityToken } : body })
+    const token = given || (await this.token())
+    const body = { key, locale, origin: this.host.origin, businessId: business.id, ...(token ? { identityToken: token } : {}) }
+    let answer
+    try {
+      answer = await ask('sessions', { body, headers: this.headers() || {} })
+    } catch (error) {
+      if (token && !isSecond && error.status === 401) return this.make(null, true) // it has expired: the page makes another
+      throw error
+    }
     const { sessionToken, expiresAt, verified, customerThreadId } = await answer.json()
-    this.kept.write({ session: { token: sessionToken, expiresAt, verified, hasThread: Boolean(customerThreadId), name: newId() } })
+    const session = { token: sessionToken, expiresAt, verified, hasThread: Boolean(customerThreadId), name: newId() }
+    this.kept.write({ session })
     if (this.profile) await this.identify(this.profile)
   }
 
@@ -139,10 +161,11 @@ function runConversation(config) {
     byId('menu').hidden = !visitor.session
   }
 
-  function begin() {
-    const start = () => (showMenu(), visitor.session?.hasThread && talk.start())
-    if (visitor.session || !host.hasToken) start()
-    else visitor.ensure().then(start).catch(() => {}) // the first message tries again
+  async function begin() {
+    const token = visitor.isToBeVerified ? await visitor.token() : null
+    if (token) await visitor.begin(token).catch(() => {}) // who could not be verified is who he was
+    showMenu()
+    if (visitor.session?.hasThread) talk.start()
   }
 
   function forget() {
