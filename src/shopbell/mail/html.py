@@ -124,15 +124,15 @@ class _Reader(HTMLParser):
             self._preformatted = max(0, self._preformatted - 1)
 
     def handle_data(self, data: str) -> None:
-        self._has_words = self._has_words or not data.isspace()
-        if not self._preformatted:
-            self._line.append(_SPACES.sub(" ", data))
-            return
-        first, *others = data.split("\n")
-        self._line.append(first)
+        first, *others = data.split("\n") if self._preformatted else [_SPACES.sub(" ", data)]
+        self._say(first)
         for other in others:
             self._break()
-            self._line.append(other)
+            self._say(other)
+
+    def _say(self, words: str) -> None:
+        self._line.append(words)
+        self._has_words = self._has_words or bool(words and not words.isspace())
 
     def text(self) -> str:
         self._end_line()

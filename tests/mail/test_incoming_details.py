@@ -1,0 +1,232 @@
+"""What a mail says of itself and of its sender, and how its words are taken from its parts."""
+
+import pytest
+
+from shopbell.errors import SettingsError
+from shopbell.mail import html, quotes
+from shopbell.mail.authentication_results import Authentication
+from shopbell.mail.automatic import Reason
+from shopbell.mail.marker import LINE, marker
+from shopbell.mail.parse import parse
+from shopbell.settings import load
+from shopbell.texts import LANGUAGES, for_locale
+
+HEAD = "From: Carol <carol@example.com>\r\n"
+RECEIVED = "Received: from out.example.com by mx.example.org; Tue, 12 May 2026 09:41:07 +0200\r\n"
+
+
+def authenticated(*fields: str) -> Authentication | None:
+    """What a mail with these fields at its top has of its sender."""
+    head = "".join(f"Authentication-Results: {field}\r\n" for field in fields)
+    return parse(f"{head}{RECEIVED}{HEAD}\r\nhi".encode(), authserv_id="mx.example.org").authentication
+
+
+def test_the_receiving_server_says_who_sent_a_mail() -> None:
+    found = authenticated(
+        "mx.example.org;\r\n\tdkim=pass (2048-bit key; x=y) header.d=example.com header.s=s1 header.b=abc;\r\n"
+        '\tspf=softfail (mx.example.org: "a@example.com" may (not)) smtp.mailfrom=carol@bounce.example.com;'
+        "\r\n\tdmarc=pass (p=reject) header.from=example.com"
+    )
+    assert found == Authentication("softfail", "bounce.example.com", "pass", "example.com", "pass")
+    assert found is not None
+    assert found.is_aligned
+
+
+def test_one_good_signature_is_enough() -> None:
+    found = authenticated("mx.example.org; dkim=fail header.d=list.example.net; dkim=pass header.d=example.com")
+    assert found is not None
+    assert (found.dkim, found.dkim_domain) == ("pass", "example.com")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "mx.example.com; dmarc=pass",
+        "mx.example.org.example.com; dmarc=pass",
+        "(mx.example.org) evil.example.com; dmarc=pass",
+        "evil.example.com (; mx.example.org); dmarc=pass",
+        "evil.example.com\r\n mx.example.org; dmarc=pass",
+    ],
+)
+def test_nobody_elses_word_counts(field: str) -> None:
+    assert authenticated(field) is None
+
+
+def test_what_came_with_the_mail_counts_for_nothing_below_what_the_server_wrote() -> None:
+    found = authenticated("mx.example.org; dmarc=fail", "mx.example.org; dmarc=pass")
+    assert found is not None
+    assert found.dmarc == "fail"
+    assert not found.is_aligned
+
+
+def test_results_that_nobody_has_defined_are_none() -> None:
+    assert authenticated("mx.example.org; dmarc=passed; spf=pass-but-no; dkim=; =pass; dmarc") == Authentication(
+        spf="pass"
+    )
+
+
+def test_without_a_named_server_nothing_is_known_of_a_sender() -> None:
+    assert parse(f"Authentication-Results: mx.example.org; dmarc=pass\r\n{HEAD}\r\nhi".encode()).authentication is None
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("Auto-Submitted: auto-replied", Reason.AUTO_SUBMITTED),
+        ("Auto-Submitted: auto-notified; owner-email=x", Reason.AUTO_SUBMITTED),
+        ("Auto-Submitted: no", None),
+        ("Precedence: bulk", Reason.PRECEDENCE),
+        ("Precedence: JUNK", Reason.PRECEDENCE),
+        ("Precedence: first-class", None),
+        ("X-Autoreply: yes", Reason.AUTO_REPLY_HEADER),
+        ("X-Autorespond:", Reason.AUTO_REPLY_HEADER),
+        ("X-Auto-Response-Suppress: DR, OOF, AutoReply", Reason.AUTO_RESPONSE_SUPPRESS),
+        ("X-Auto-Response-Suppress: RN", None),
+        ("Return-Path: <>", Reason.EMPTY_SENDER),
+        ("Return-Path: <carol@example.com>", None),
+        ("List-Id: <list.example.com>", Reason.MAILING_LIST),
+        ("Message-ID: <x@Reply.example.org>", Reason.OUR_OWN),
+        ("Message-ID: <x@example.org>", None),
+        ("Subject: Automatische Antwort", None),
+        ("Subject: Out of office: hi\r\nX-Auto-Response-Suppress: RN", Reason.VACATION_SUBJECT),
+        ("Subject: Réponse automatique : hi\r\nIn-Reply-To: <x@reply.example.org>", Reason.VACATION_SUBJECT),
+    ],
+)
+def test_programs_give_themselves_away(field: str, reason: Reason | None) -> None:
+    assert parse(f"{field}\r\n{HEAD}\r\nhi".encode(), own_domain="reply.example.org").automatic == reason
+
+
+@pytest.mark.parametrize("sender", ["MAILER-DAEMON@example.com", "postmaster@example.com", "bounces+x=y@example.com"])
+def test_mail_servers_are_programs(sender: str) -> None:
+    assert parse(f"From: {sender}\r\n\r\nhi".encode()).automatic == Reason.MAILER_DAEMON
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+def test_the_line_of_our_own_mails_ends_an_answer_in_every_language(locale: str) -> None:
+    line = marker(for_locale(locale).gettext(LINE))
+    assert quotes.cut(f"Yes\n\n{line}\n\nold\nolder") == "Yes"
+    assert quotes.cut(f"Yes\n\nSome program that nobody knows says:\n\n> {line}\n> old").startswith("Yes")
+    assert "old" not in quotes.cut(f"Yes\n\n> {line}\n> old")
+    begin, _, end = line.partition(" ")
+    assert quotes.cut(f"Yes\n\n> > {begin}\n> > {end}\n> > old\n\nolder") == "Yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("just this", "just this"),
+        ("On Monday I wrote: nothing", "On Monday I wrote: nothing"),
+        ("I said on 3 May:\nwe wrote 7 letters:\n- a\n- b", "I said on 3 May:\nwe wrote 7 letters:\n- a\n- b"),
+        ("From: the kitchen\nTo: the hall\nit must fit", "From: the kitchen\nTo: the hall\nit must fit"),
+        ("> 5 is too much\n\nYes", "> 5 is too much\n\nYes"),
+        ("Yes\n\n> old\n> older\n", "Yes"),
+        ("> only\n> quoted", "> only\n> quoted"),
+        ("On 3 May 2026 Acme wrote:\n> old", "On 3 May 2026 Acme wrote:\n> old"),
+        ("Best regards\nCarol\n\n-- \nCarol Diaz\nPhone", "Best regards\nCarol"),
+        ("-- \nonly a signature", "-- \nonly a signature"),
+        ("Sent from my garden, with love", "Sent from my garden, with love"),
+        ("Yes\nSent from my iPhone", "Yes"),
+        ("Sent from my iPhone is what it says\n1\n2\n3\n4", "Sent from my iPhone is what it says\n1\n2\n3\n4"),
+        ("Yes\n\nCarol <carol@example.com> wrote on 3 May 2026:\n\n> old", "Yes"),
+        ("Yes\n\n*From:* Acme\n*Sent:* Tuesday\n*To:* Carol\n*Subject:* x\n\nold", "Yes"),
+        ("Yes\n\nOn 3 May 2026 Acme wrote:\n> a?\nno\n> b?\n> c?\nmaybe", "Yes\n\n> a?\nno\n\n> b?\n> c?\nmaybe"),
+        ("", ""),
+        ("\n\n", ""),
+    ],
+)
+def test_an_answer_ends_where_the_quote_begins_and_nowhere_else(text: str, answer: str) -> None:
+    assert quotes.cut(text) == answer
+
+
+def test_an_answer_of_thousands_of_lines_is_kept_whole() -> None:
+    text = "\n".join(f"line {number}" for number in range(20_000))
+    assert quotes.cut(text) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("<p>one</p><p>two<br>three</p>", "one\n\ntwo\nthree"),
+        ("a<blockquote>b<blockquote>c</blockquote></blockquote>d", "a\n> b\n>> c\nd"),
+        ("<ul><li>a<li>b</ul>", "- a\n- b"),
+        ("<pre>a\n  b</pre>", "a\n  b"),
+        ("<a href='https://example.com/x'>here</a>", "here <https://example.com/x>"),
+        ("<a href='https://example.com/'>example.com</a>", "example.com"),
+        ("<a href='mailto:a@example.com'>write</a>", "write"),
+        ("<a href='javascript:alert(1)'>here</a>", "here"),
+        ("a&nbsp;b &lt;c&gt; &amp;", "a b <c> &"),
+        ("<script>x</script><style>y</style><title>z</title>w", "w"),
+        ("<!--[if mso]>x<![endif]-->w", "w"),
+    ],
+)
+def test_html_becomes_words(source: str, text: str) -> None:
+    assert html.to_text(html.clean(source).html) == text
+
+
+def test_the_text_of_flowed_lines_is_joined_again() -> None:
+    head = f"{HEAD}Content-Type: text/plain; format=flowed"
+    assert parse(f"{head}\r\n\r\na \r\nb\r\n c\r\n> d \r\n> e\r\n-- \r\nf".encode()).text == "a b\nc\n> d e\n-- \nf"
+    assert parse(f"{head}; delsp=yes\r\n\r\n中 \r\n文".encode()).text == "中文"
+
+
+def test_an_alternative_counts_once_and_pieces_that_follow_each_other_all() -> None:
+    body = (
+        "--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n"
+        "--c\r\n\r\nplain\r\n--c\r\nContent-Type: text/html\r\n\r\n<p>marked</p>\r\n--c--\r\n"
+        "--b\r\nContent-Type: text/html\r\n\r\n<i>more</i>\r\n--b\r\n\r\n1 < 2\r\n--b--\r\n"
+    )
+    mail = parse(f"{HEAD}Content-Type: multipart/mixed; boundary=b\r\n\r\n{body}".encode())
+    assert mail.text == "plain\n\nmore\n\n1 < 2"
+    assert mail.html == "<p>marked</p>\n<i>more</i>\n<div>1 &lt; 2</div>".replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ('filename="a b.pdf"', "a b.pdf"),
+        ("filename*=utf-8''K%C3%BCche.pdf", "Küche.pdf"),
+        ("filename*0*=utf-8''K%C3%BC; filename*1=che.pdf", "Küche.pdf"),
+        ('filename="=?utf-8?q?K=C3=BCche=2Epdf?="', "Küche.pdf"),
+        ('filename="../../etc/passwd"', "passwd"),
+        ('filename="C:\\\\Users\\\\carol\\\\a.pdf"', "a.pdf"),
+        ('filename="a\u202efdp.exe"', "afdp.exe"),
+        ('filename=".."', "file"),
+        ('filename=""', "document.pdf"),
+        (f'filename="{"a" * 300}.pdf"', "a" * 251 + ".pdf"),
+    ],
+)
+def test_names_of_files_are_read_in_every_form_and_lead_nowhere(said: str, name: str) -> None:
+    part = f"Content-Type: application/pdf\r\nContent-Disposition: attachment; {said}\r\n\r\n%PDF"
+    (file,) = parse(
+        f"{HEAD}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}\r\n--b--".encode()
+    ).attachments
+    assert (file.name, file.content) == (name, b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"mail_listen": "http://127.0.0.1:8024"}, "SHOPBELL_MAIL_LISTEN"),
+        ({"mail_listen": "lmtp://127.0.0.1"}, "SHOPBELL_MAIL_LISTEN"),
+        ({"mail_listen": "lmtp://127.0.0.1:70000"}, "SHOPBELL_MAIL_LISTEN"),
+        ({"mail_listen": "lmtp://127.0.0.1:8024", "mail_reply_domain": None}, "SHOPBELL_MAIL_REPLY_DOMAIN"),
+        ({"mail_peers": "everybody"}, "SHOPBELL_MAIL_PEERS"),
+        ({"mail_authserv_id": "mx.example.org; dmarc=pass"}, "SHOPBELL_MAIL_AUTHSERV_ID"),
+        ({"mail_limit_bytes": 1}, "SHOPBELL_MAIL_LIMIT_BYTES"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        load(**{"mail_reply_domain": "reply.example.org"} | settings)
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("lmtp://127.0.0.1:8024", ("lmtp", "127.0.0.1", 8024)),
+        ("smtp://[::1]:25/", ("smtp", "::1", 25)),
+        ("lmtp://mail.internal:24", ("lmtp", "mail.internal", 24)),
+    ],
+)
+def test_the_listener_is_told_where_to_listen(listen: str, address: tuple[str, str, int]) -> None:
+    assert load(mail_listen=listen, mail_reply_domain="reply.example.org").mail_listen_address == address
