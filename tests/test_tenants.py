@@ -34,6 +34,15 @@ PUBLIC_ROUTES = {
     ("GET", "/problems"),
     ("GET", "/problems/{name}"),
 }
+CUSTOMERS_ROUTES = {
+    *(("POST", f"/api/customer/{name}") for name in ("sessions", "sign-out", "messages", "attachments", "identify")),
+    *(("POST", f"/api/customer/{name}") for name in ("read", "typing")),
+    *(("GET", f"/api/customer/{name}") for name in ("messages", "transcript")),
+    *(("GET", "/t/{token}"), ("POST", "/t/{token}"), ("POST", "/t/new-link")),
+    *(("GET", "/c/{thread_id}"), ("GET", "/c/{thread_id}/transcript")),
+    *(("POST", "/c/{thread_id}/messages"), ("POST", "/c/{thread_id}/notifications")),
+}
+"""Where a session, or a link that was sent, stands for the token: test_customer_tenants.py."""
 DEMO_ROUTES = {("GET", "/dev/mail"), ("GET", "/dev/mail/{name}")}
 """Where there is nothing but for who sits at the machine of the demo."""
 SIGNED_ROUTES = {("GET", "/attachments/{uuid}/{name}")}
@@ -103,7 +112,7 @@ def test_every_route_of_the_server_is_either_public_or_in_the_reference(shop: Sh
     served = {(method, path) for method, path in json.loads(done.stdout) if method != "HEAD"}
     described = {(route.method, route.path) for route in API_ROUTES}
     assert len(described) > 40
-    assert served == described | PUBLIC_ROUTES | SIGNED_ROUTES | DEMO_ROUTES
+    assert served == described | PUBLIC_ROUTES | SIGNED_ROUTES | CUSTOMERS_ROUTES | DEMO_ROUTES
     assert all(path.startswith("/api/") for _, path in described)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -87,6 +87,11 @@ class OneFile:
         if not self._parts:
             raise Invalid([Fault("body", f"#/{PART}", "required", "is required")])
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the end of it has come."""
+        return self._is_over
+
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > 1:
@@ -102,9 +107,12 @@ class OneFile:
         kind, options = parse_options_header(self._part_headers.get(b"content-disposition", b""))
         if kind != b"form-data" or options.get(b"name") != PART.encode() or b"filename" not in options:
             raise _other_parts()
+        self._end_file_headers(options)
+
+    def _end_file_headers(self, options: Mapping[bytes, bytes]) -> None:
         if self._part_headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _ENCODINGS:
             raise _improper()
-        name = options[b"filename"].decode("utf-8", "replace")
+        name = options.get(b"filename", b"").decode("utf-8", "replace")
         self.sent_name = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
 
     def _take(self, data: bytes, start: int, end: int) -> None:

@@ -29,6 +29,8 @@ POST /api/customer/attachments               customer/attachments.py
 POST /api/customer/read …/typing             customer/reading.py
 POST /api/customer/identify                  customer/profile.py
 GET  /api/customer/transcript                customer/transcript.py
+GET  POST /t/{token}  POST /t/new-link       customer/links.py
+GET  /c/{threadId}[/transcript]  POST /c/{threadId}/[messages|notifications]  customer/pages.py
 GET  /healthz /readyz /metrics               operations.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py

@@ -2,8 +2,17 @@
 
 from fastapi import APIRouter
 
-from shopbell.http.customer import attachments, messages, profile, reading, sessions, transcript
+from shopbell.http.customer import (
+    attachments,
+    links,
+    messages,
+    pages,
+    profile,
+    reading,
+    sessions,
+    transcript,
+)
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
-    part.router for part in (sessions, messages, attachments, reading, profile, transcript)
+    part.router for part in (sessions, messages, attachments, reading, profile, transcript, links, pages)
 )

@@ -1,0 +1,123 @@
+"""What pages send without scripts: forms, from nowhere but this server's own pages."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from python_multipart.multipart import parse_options_header
+
+from shopbell.attachments import Attachment
+from shopbell.errors import Fault, Invalid
+from shopbell.http.api.access import Api
+from shopbell.http.body import read_body
+from shopbell.http.customer.access import Visitor
+from shopbell.http.customer.attachments import keep
+from shopbell.http.customer.sessions import OriginRefused, own_origins
+from shopbell.http.one_file import PART, OneFile
+
+TEXT_PART = "text"
+_TEXT_MAX_BYTES = 65_536
+_FORM_MAX_BYTES = 4_096
+
+
+class MessageForm(OneFile):
+    """A ``multipart/form-data`` body with a text and perhaps a file, taken apart while it arrives.
+
+    Args:
+        headers: of the request, names in lower case.
+
+    Raises:
+        Invalid: 400, they do not announce such a body.
+    """
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(headers)
+        self._text = bytearray()
+        self._is_text = False
+        self._seen: set[str] = set()
+        self.has_file = False
+
+    @property
+    def text(self) -> str:
+        """What was written, with the ends of lines as people's programs write them elsewhere."""
+        return self._text.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "")
+
+    def end(self) -> None:
+        if not self._is_over:
+            raise _improper()
+
+    def _begin(self) -> None:
+        self._part_headers.clear()
+
+    def _end_headers(self) -> None:
+        kind, options = parse_options_header(self._part_headers.get(b"content-disposition", b""))
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if kind != b"form-data" or name not in (TEXT_PART, PART) or name in self._seen:
+            raise _improper()
+        self._seen.add(name)
+        self._is_text = name == TEXT_PART
+        if not self._is_text:
+            self._end_file_headers(options)
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if not self._is_text:
+            self.has_file = self.has_file or end > start
+            super()._take(data, start, end)
+            return
+        self._text += data[start:end]
+        if len(self._text) > _TEXT_MAX_BYTES:
+            raise _improper()
+
+
+async def read_message(visitor: Visitor, request: Request) -> tuple[str, Attachment | None]:
+    """What a page's form sends: a text, and perhaps a file, which is kept then.
+
+    Raises:
+        Problem: 400, 408, 409, 413, 429.
+        StorageError: 503.
+    """
+    form = MessageForm(request.scope["headers"])
+    if visitor.api.blobs is None:
+        form.feed(await read_body(request.receive, request.scope, visitor.api.settings.body_limit_bytes))
+        form.end()
+        return form.text, None
+    kept = None
+    try:
+        kept = await keep(visitor, request, form)
+    except Invalid:
+        if form.has_file or not form.is_over:
+            raise
+    return form.text, kept
+
+
+async def read_fields(request: Request) -> dict[str, str]:
+    """The fields of a small form.
+
+    Raises:
+        Problem: 408, 413.
+    """
+    content = await read_body(request.receive, request.scope, _FORM_MAX_BYTES)
+    fields = parse_qs(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
+    return {name: values[0] for name, values in fields.items()}
+
+
+def check_own_form(request: Request, api: Api) -> None:
+    """Let only forms of this server's own pages do anything.
+
+    A page that says ``no-referrer`` sends no origin with its forms: ``Sec-Fetch-Site`` says it then. Where a browser
+    knows neither, cookies are not sent along from foreign sites (``SameSite``).
+
+    Raises:
+        OriginRefused: 403.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin", "null")
+    foreign = (
+        site != "same-origin" if site is not None else origin != "null" and origin not in own_origins(request, api)
+    )
+    if foreign:
+        raise OriginRefused("The form is not one of this server's own pages")
+
+
+def _improper() -> Invalid:
+    return Invalid([Fault("body", "#", "invalid_format", "must be a form with a text, and a file if there is one")])
