@@ -45,7 +45,11 @@ CUSTOMERS_ROUTES = {
 """Where a session, or a link that was sent, stands for the token: test_customer_tenants.py."""
 DEMO_ROUTES = {("GET", "/dev/mail"), ("GET", "/dev/mail/{name}")}
 """Where there is nothing but for who sits at the machine of the demo."""
-SIGNED_ROUTES = {("GET", "/attachments/{uuid}/{name}")}
+SIGNED_ROUTES = {
+    ("GET", "/attachments/{uuid}/{name}"),
+    ("GET", "/unsubscribe/{token}"),
+    ("POST", "/unsubscribe/{token}"),
+}
 """Where a signature in the link stands for the token."""
 EXAMPLES = {
     "/docs/static/{name}": "/docs/static/swagger-ui.css",

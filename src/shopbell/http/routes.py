@@ -36,6 +36,7 @@ GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
 GET  /docs /docs/static/{name} /static/{name} pages.py
 GET  /dev/mail /dev/mail/{name}              dev_mail.py, only when the demo runs
+GET  POST /unsubscribe/{token}               unsubscribe.py
 GET  /openapi.json                           reference.py
 """
 
@@ -61,7 +62,7 @@ from shopbell.errors import (
     StorageError,
     TemporarilyUnavailable,
 )
-from shopbell.http import dev_mail, downloads, methods, operations, pages, reference
+from shopbell.http import dev_mail, downloads, methods, operations, pages, reference, unsubscribe
 from shopbell.http.api import (
     attachments,
     businesses,
@@ -157,6 +158,7 @@ def build(
     app.include_router(operations.router)
     app.include_router(pages.router)
     app.include_router(dev_mail.router)
+    app.include_router(unsubscribe.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(StorageError, _storage_error)
     app.add_exception_handler(ClientDisconnect, _gone)

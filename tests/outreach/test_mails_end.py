@@ -1,0 +1,90 @@
+"""Mails end by one click, of a button or of the mail program; a link that is only looked at changes nothing."""
+
+from urllib.parse import urlsplit
+
+import httpx2
+
+from harness.post import Post
+from harness.smtp import Received
+
+ENDED = "You get no e-mails about this conversation."
+GOING_ON = "You get e-mails when there is an answer."
+
+
+def path_of(mail: Received) -> str:
+    """The path of the link that ends a mail's kind."""
+    return urlsplit(str(mail.message["List-Unsubscribe"]).strip("<>")).path
+
+
+def one_click(client: httpx2.Client, path: str) -> httpx2.Response:
+    """What a mail program sends (RFC 8058): no cookie, no origin, no question."""
+    return client.post(path, data={"List-Unsubscribe": "One-Click"})
+
+
+def test_one_click_ends_mails_and_the_button_begins_them_again(post: Post) -> None:
+    carol, client = post.shop.somebody(), post.shop.server.client
+    thread_id = post.shop.send(user={"email": carol})
+    (invitation,) = post.mails.wait_for(1)
+    path = path_of(invitation)
+
+    assert GOING_ON in client.get(path).text
+    answer = one_click(client, path)
+    assert answer.status_code == 200
+    assert ENDED in answer.text
+    assert one_click(client, path).status_code == 200
+
+    message_id = post.reply(thread_id, "Nobody hears this by mail.")
+    post.wait_for_delivery(message_id, "EMAIL", "failed")
+    assert post.deliveries(message_id)["EMAIL", "customer"] == ("failed", "opted_out")
+
+    assert GOING_ON in client.post(f"{path}?again=true").text
+    post.reply(thread_id, "Here I am again.")
+    mails = post.mails.wait_for(2)
+    assert [mail.recipients for mail in mails] == [(carol,), (carol,)]
+    assert b"Nobody hears this" not in mails[1].content.partition(b"##-")[0]
+
+
+def test_a_scanner_that_follows_the_link_ends_nothing(post: Post) -> None:
+    carol, client = post.shop.somebody(), post.shop.server.client
+    thread_id = post.shop.send(user={"email": carol})
+    path = path_of(post.mails.wait_for(1)[0])
+    for method in ("GET", "HEAD", "GET"):
+        assert client.request(method, path).status_code == 200
+    post.reply(thread_id, "Your bicycle is ready.")
+    assert post.mails.wait_for(2)[1].recipients == (carol,)
+
+
+def test_one_customers_link_ends_no_mails_of_another(post: Post) -> None:
+    carol, dave, client = post.shop.somebody(), post.shop.somebody(), post.shop.server.client
+    carols, daves = (post.shop.send(user={"email": email}) for email in (carol, dave))
+    first = next(mail for mail in post.mails.wait_for(2) if mail.recipients == (carol,))
+    assert one_click(client, path_of(first)).status_code == 200
+    message_id = post.reply(carols, "Hello Carol")
+    post.reply(daves, "Hello Dave")
+    assert post.mails.wait_for(3)[2].recipients == (dave,)
+    post.wait_for_delivery(message_id, "EMAIL", "failed")
+
+
+def test_the_page_names_the_shop_and_no_address_and_speaks_the_readers_language(post: Post) -> None:
+    carol = post.shop.somebody()
+    post.shop.send(user={"email": carol})
+    path = path_of(post.mails.wait_for(1)[0])
+    page = post.shop.server.client.get(path, headers={"Accept-Language": "ar-EG,ar;q=0.9"})
+    assert '<html lang="ar" dir="rtl">' in page.text
+    assert carol not in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+def test_a_strangers_link_is_nothing(post: Post) -> None:
+    post.shop.send(user={"email": post.shop.somebody()})
+    path = path_of(post.mails.wait_for(1)[0])
+    client = post.shop.server.client
+    token = path.rpartition("/")[2]
+    other = "b" if token[10] == "a" else "a"
+    for wrong in ("x", "a" * 50, token[:10] + other + token[11:], token + "a", "%00", "é" * 50):
+        for method in ("GET", "POST"):
+            answer = client.request(method, f"/unsubscribe/{wrong}")
+            assert answer.status_code == 404, wrong
+            assert answer.json()["type"] == "/problems/not-found"
