@@ -49,8 +49,14 @@ SIGNED_ROUTES = {
     ("GET", "/attachments/{uuid}/{name}"),
     ("GET", "/unsubscribe/{token}"),
     ("POST", "/unsubscribe/{token}"),
+    ("POST", "/hooks/twilio/inbound"),
+    ("POST", "/hooks/twilio/status"),
+    ("POST", "/hooks/texts/inbound"),
+    ("POST", "/hooks/texts/status"),
 }
-"""Where a signature in the link stands for the token."""
+"""Where a signature in the link, or of the request, stands for the token."""
+PHONE_ROUTES = {("GET", "/v1/ivr"), ("POST", "/v1/ivr")}
+"""Where a phone system sends the token as it can: tests/contract/test_ivr.py."""
 EXAMPLES = {
     "/docs/static/{name}": "/docs/static/swagger-ui.css",
     "/static/{name}": "/static/shopbell.css",
@@ -116,7 +122,7 @@ def test_every_route_of_the_server_is_either_public_or_in_the_reference(shop: Sh
     served = {(method, path) for method, path in json.loads(done.stdout) if method != "HEAD"}
     described = {(route.method, route.path) for route in API_ROUTES}
     assert len(described) > 40
-    assert served == described | PUBLIC_ROUTES | SIGNED_ROUTES | CUSTOMERS_ROUTES | DEMO_ROUTES
+    assert served == described | PUBLIC_ROUTES | SIGNED_ROUTES | CUSTOMERS_ROUTES | PHONE_ROUTES | DEMO_ROUTES
     assert all(path.startswith("/api/") for _, path in described)
 
 

@@ -24,6 +24,7 @@ from shopbell.http.customer.access import CustomerAccess
 from shopbell.http.customer.limits import VisitorLimits
 from shopbell.http.edge import StreamRoute
 from shopbell.http.fresh import Fresh
+from shopbell.http.hooks.access import TextHooks
 from shopbell.http.live import organization_stream
 from shopbell.http.live.followers import Followers
 from shopbell.http.live.sse import Parts
@@ -44,6 +45,7 @@ from shopbell.storage.open import open_database
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.rowset import Program
 from shopbell.storage.running import hold
+from shopbell.text_intake import TextIntake
 from shopbell.wakes.hub import Wakes, relay_of
 from shopbell.worker import Worker
 
@@ -88,6 +90,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
     worker = Worker(settings, database, secrets, wakes)
     outreach = Outreach(settings, database, secrets, wakes)
+    texts = TextIntake(database, secrets, wakes)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
     replies = group_commit(settings, database, readiness, wakes, from_organization)
     metrics = RequestMetrics()
@@ -178,6 +181,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         metrics=metrics,
         request_log=request_log,
         lifespan=lifespan,
+        text_hooks=TextHooks(settings, texts.receive, texts.report),
     )
 
 

@@ -9,25 +9,24 @@ import time
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from shopbell import customers, incoming, organizations
 from shopbell.errors import Conflict
-from shopbell.events import record, upsert
+from shopbell.events import record
 from shopbell.identity import normal_phone
 from shopbell.incoming import Incoming
 from shopbell.keys import Keys
 from shopbell.opt_outs import OptOuts
 from shopbell.organizations import Business
 from shopbell.outreach import deliveries, dispatches
+from shopbell.outreach.callers import customer_of
 from shopbell.outreach.decisions import Plan, Send
 from shopbell.outreach.plans import write_sends
 from shopbell.outreach.saying import lock, say
 from shopbell.storage.customer_schema import dispatches as dispatches_table
 from shopbell.storage.database import Database
-from shopbell.storage.ids import take_id
 from shopbell.storage.schema import businesses, customer_identities, threads
-from shopbell.storage.schema import customers as customers_table
 from shopbell.storage.schema import organizations as organizations_table
 from shopbell.texting import opt_out
 from shopbell.texting.inbound import InboundText, StatusReport
@@ -137,7 +136,7 @@ def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -
     if text.asked is not None:
         _do_as_asked(tx, text, text.asked, sender, place, opt_outs, now_ms)
         return business.organization_id
-    customer_id = customer_of(tx, business.organization_id, sender, None, now_ms=now_ms)
+    customer_id = customer_of(tx, business.organization_id, sender, now_ms=now_ms)
     arrived = Incoming(
         organization_id=business.organization_id,
         customer_id=customer_id,
@@ -149,34 +148,6 @@ def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -
     )
     incoming.receive(tx, arrived)
     return business.organization_id
-
-
-def customer_of(tx: Connection, organization_id: int, number: str, locale: str | None, *, now_ms: int) -> int:
-    """The customer who is known by a number; a new one where there is none.
-
-    Args:
-        tx: the transaction.
-        organization_id: whose customer.
-        number: in E.164, or a short code's digits.
-        locale: the language of a new one, as far as it is known.
-        now_ms: the time in Unix ms.
-    """
-    c = customer_identities.c
-    known = select(c.customer_id).where(c.organization_id == organization_id, c.kind == "phone", c.value == number)
-    customer_id: int | None = tx.scalar(known)
-    if customer_id is not None:
-        return customers.find(tx, organization_id, customer_id).id
-    new_id = take_id(tx)
-    row = {"organization_id": organization_id, "id": new_id, "locale": locale, "created_at_ms": now_ms}
-    tx.execute(insert(customers_table).values(row))
-    identity = {"organization_id": organization_id, "kind": "phone", "value": number, "shown": number}
-    new = upsert(tx, customer_identities).values(**identity, customer_id=new_id, created_at_ms=now_ms)
-    if tx.execute(new.on_conflict_do_nothing()).rowcount == 1:
-        return new_id
-    mine = (customers_table.c.organization_id == organization_id, customers_table.c.id == new_id)
-    tx.execute(delete(customers_table).where(*mine))  # somebody else met him at the same time
-    other_id: int = tx.execute(known).scalar_one()
-    return other_id
 
 
 def _place(tx: Connection, text: InboundText, sender: str) -> Place | None:

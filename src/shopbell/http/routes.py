@@ -21,6 +21,9 @@ GET  POST /api/webhooks[/{webHookId}/…]      api/webhooks.py
 GET  POST /api/webhooks/{webHookId}/test …/deliveries[/…]  api/deliveries.py
 GET  POST /api/attachments[/{attachmentId}]  api/attachments.py
 GET  /attachments/{uuid}/{name}              downloads.py
+POST /hooks/twilio/[inbound|status]          hooks/twilio.py
+POST /hooks/texts/[inbound|status]           hooks/http_texts.py
+GET  POST /v1/ivr                            ivr.py
 POST /api/authenticate-customer              api/customer_authentication.py
 GET  POST /api/publishable-keys[/{publishableKeyId}/revoke]  api/publishable_keys.py
 POST /api/customer/sessions …/sign-out       customer/sessions.py
@@ -32,6 +35,7 @@ GET  /api/customer/transcript                customer/transcript.py
 GET  POST /t/{token}  POST /t/new-link       customer/links.py
 GET  /c/{threadId}[/transcript]  POST /c/{threadId}/[messages|notifications]  customer/pages.py
 GET  /healthz /readyz /metrics               operations.py
+GET  /widget.js /widget/panel /widget/{name} /demo  customer/widget_files.py
 GET  /                                       pages.py
 GET  /problems /problems/{name}              pages.py
 GET  /docs /docs/static/{name} /static/{name} pages.py
@@ -62,9 +66,10 @@ from shopbell.errors import (
     StorageError,
     TemporarilyUnavailable,
 )
-from shopbell.http import dev_mail, downloads, methods, operations, pages, reference, unsubscribe
+from shopbell.http import dev_mail, downloads, ivr, methods, operations, pages, reference, unsubscribe
 from shopbell.http.api import (
     attachments,
+    attention,
     businesses,
     customer_authentication,
     customers,
@@ -85,7 +90,10 @@ from shopbell.http.api.access import Api
 from shopbell.http.api.body import faults_of
 from shopbell.http.body import ClientDisconnect
 from shopbell.http.customer import routers as customer_routers
+from shopbell.http.customer import widget_files
 from shopbell.http.edge import Edge, HotRoute, StreamRoute
+from shopbell.http.hooks import http_texts, twilio
+from shopbell.http.hooks.access import TextHooks
 from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
 from shopbell.http.request_log import RequestLog
@@ -107,6 +115,7 @@ def build(
     metrics: RequestMetrics,
     request_log: RequestLog,
     lifespan: Callable[[Any], Any],
+    text_hooks: TextHooks | None = None,
 ) -> ASGIApp:
     """Put all routes together.
 
@@ -120,6 +129,7 @@ def build(
         metrics: counts the answers.
         request_log: gets a line for each.
         lifespan: opens and closes what the routes need.
+        text_hooks: what the routes for providers of texts hand on.
     """
     app = FastAPI(
         docs_url=None,  # pages.py has its own, which needs no script inside the page
@@ -133,10 +143,12 @@ def build(
     app.state.api = api
     app.state.demo = demo
     app.state.is_ready = is_ready
+    app.state.text_hooks = text_hooks
     for resource in (
         messages,
         threads,
         thread_messages,
+        attention,
         attachments,
         handovers,
         templates,
@@ -154,8 +166,11 @@ def build(
         app.include_router(resource.router)
     for router in customer_routers.ROUTERS:
         app.include_router(router)
+    for provider in (twilio, http_texts, ivr):
+        app.include_router(provider.router)
     app.include_router(downloads.router)
     app.include_router(operations.router)
+    app.include_router(widget_files.router)
     app.include_router(pages.router)
     app.include_router(dev_mail.router)
     app.include_router(unsubscribe.router)

@@ -24,7 +24,7 @@ from shopbell.keys import Keys
 from shopbell.mail.outgoing import OutgoingMail
 from shopbell.outreach import cursor, dispatches
 from shopbell.outreach.counter import Counter, Packed
-from shopbell.outreach.decisions import Rules
+from shopbell.outreach.rules import rules_of
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
 from shopbell.wakes.hub import Listener, Wakes
@@ -64,12 +64,7 @@ class Outreach:
         self._wakes = wakes
         self._counter = Counter(settings, keys)
         self._texts = open_texts(settings)
-        has_whatsapp = settings.sms_provider in ("http", "folder") or settings.whatsapp_from is not None
-        self._rules = Rules(
-            mail_batch_ms=round(settings.mail_batch_s * 1_000),
-            sends_texts=self._texts is not None,
-            sends_whatsapp=self._texts is not None and has_whatsapp,
-        )
+        self._rules = rules_of(settings)
         self._mails: Channel[OutgoingMail] = SmtpChannel.of(settings) or MailFolderChannel(settings.mail_outbox)
         self._news = Listener()
         self._due = {dispatches.MAILS: Listener(), dispatches.TEXTS: Listener()}

@@ -1,0 +1,156 @@
+"""The IVR hook: a caller is sent a welcome by text, and the phone system is told what to do."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from harness.post import Post
+from harness.shop import Shop
+from harness.smtp import SmtpServer
+from harness.world import GLOBEX_CANARY
+
+NUMBER = "+16175550100"
+FORWARD = "+16175550101"
+DIAL = f"<Response><Dial>{FORWARD}</Dial></Response>"
+
+
+@pytest.fixture
+def post(engine: str, shops: Callable[..., Shop], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """A shop whose texts go into a folder; Boston has a number, and one that calls are put through to."""
+    folder = tmp_path_factory.getbasetemp() / f"ivr-{engine}"
+    shop = shops(engine, sms_provider="folder", mail_outbox=folder, sms_cooldown_s=0, poll_interval_s=0.2)
+    post = Post(shop, SmtpServer(), folder)
+    post.business(phone_number=NUMBER, voice_forward_number=FORWARD)
+    return post
+
+
+def call(post: Post, **given: str) -> httpx2.Response:
+    """What a phone system asks; the key is Acme's unless given."""
+    return post.shop.server.client.get("/v1/ivr", params={"key": post.shop.world.token, **given})
+
+
+def xml(answer: httpx2.Response) -> str:
+    """The XML of an answer, which must be 200."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/xml; charset=utf-8"
+    return answer.text
+
+
+def texts_to(post: Post, number: str) -> list[dict[str, Any]]:
+    """The texts that a number was sent."""
+    return [text for text in post.texts() if text["to"] == number]
+
+
+def test_a_call_is_put_through_and_the_caller_is_sent_a_welcome(post: Post) -> None:
+    caller = post.shop.some_number()
+    assert xml(call(post, **{"from": caller, "to": NUMBER, "context": "open"})) == DIAL
+    post.wait_for_texts(len(post.texts()) + (not texts_to(post, caller)))
+    (text,) = texts_to(post, caller)
+    assert text["text"] == "Acme Boston: thank you for your call. Write to us here and we will answer."
+    assert text["from"] == NUMBER
+
+
+def test_a_call_opens_a_conversation_by_sms_with_the_welcome_in_it(post: Post) -> None:
+    caller = post.shop.some_number()
+    call(post, **{"from": caller, "to": NUMBER})
+    found = post.shop.server.client.get(
+        "/api/customers", params={"phoneNumber": caller}, headers={"token": post.shop.world.token}
+    ).json()["customers"]
+    (customer,) = found
+    threads = post.shop.server.client.get(
+        "/api/threads", params={"customerId": customer["id"]}, headers={"token": post.shop.world.token}
+    ).json()["threads"]
+    (thread,) = threads
+    (message,) = post.messages(thread["id"])
+    assert (thread["channel"], thread["status"]) == ("SMS", "replied")
+    assert (message["fromCustomer"], message["internal"]) == (False, False)
+    post.wait_for_delivery(message["id"], "SMS", "sent")
+
+
+def test_who_calls_again_is_not_sent_another_welcome(post: Post) -> None:
+    caller = post.shop.some_number()
+    for _ in range(3):
+        assert xml(call(post, **{"from": caller, "to": NUMBER})) == DIAL
+    rows = post.shop.database.rows("SELECT * FROM dispatches WHERE address = :address", address=caller)
+    assert [row["purpose"] for row in rows] == ["welcome"]
+
+
+def test_a_phone_system_may_post_json(post: Post) -> None:
+    caller = post.shop.some_number()
+    body = {"key": post.shop.world.token, "from": caller, "to": NUMBER}
+    assert xml(post.shop.post(body, token=None, path="/v1/ivr")) == DIAL
+
+
+def test_without_a_number_to_put_calls_through_to_a_sentence_is_spoken_in_two_languages(post: Post) -> None:
+    post.business(voice_forward_number=None)
+    said = xml(call(post, **{"from": post.shop.some_number(), "to": NUMBER}))
+    assert said.startswith('<Response><Say language="en">Thank you for your call. We have sent you a text message.')
+    assert said.count("<Say ") == 2
+    assert '<Say language="fr">' in said
+
+
+def test_a_number_that_no_business_has_is_answered_with_a_sentence(post: Post) -> None:
+    said = xml(call(post, **{"from": post.shop.some_number(), "to": "+16175550999"}))
+    assert said.startswith('<Response><Say language="en">There is nobody at this number. Goodbye.</Say>')
+
+
+def test_the_number_of_another_organizations_business_is_nobodys(post: Post) -> None:
+    number = "+442079460000"
+    post.shop.database.change(
+        "UPDATE businesses SET phone_number = :number, voice_forward_number = :number WHERE id = :id",
+        number=number,
+        id=int(post.shop.world.london),
+    )
+    answer = call(post, **{"from": post.shop.some_number(), "to": number})
+    assert "nobody at this number" in xml(answer)
+    assert GLOBEX_CANARY not in answer.text
+
+
+@pytest.mark.parametrize("hidden", [{}, {"from": ""}, {"from": "anonymous"}])
+def test_a_caller_whose_number_is_hidden_hears_why_nothing_is_sent(post: Post, hidden: dict[str, str]) -> None:
+    assert "Your number is hidden" in xml(call(post, to=NUMBER, **hidden))
+
+
+def test_a_blocked_caller_is_put_through_and_sent_nothing(post: Post) -> None:
+    caller = post.shop.some_number()
+    thread_id = post.shop.send(user={"phoneNumber": caller})
+    post.decided()
+    customer_id = post.shop.database.value("SELECT customer_id FROM threads WHERE id = :id", id=int(thread_id))
+    post.shop.post({}, path=f"/api/customers/{customer_id}/block")
+    assert xml(call(post, **{"from": caller, "to": NUMBER})) == DIAL
+    query = "SELECT count(*) FROM dispatches WHERE address = :address AND purpose = 'welcome'"
+    assert post.shop.database.value(query, address=caller) == 0
+
+
+@pytest.mark.parametrize("key", ["", "sb_live_stranger", "ключ"])
+def test_a_stranger_is_refused_in_the_house_s_shape(post: Post, key: str) -> None:
+    answer = call(post, key=key, **{"from": NUMBER, "to": NUMBER})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["developerMessage"] == "Header 'token' is not a valid API token"
+
+
+def test_a_key_that_may_not_write_is_refused(post: Post) -> None:
+    answer = call(post, key=post.shop.world.reading_token, **{"from": NUMBER, "to": NUMBER})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("wrong", ["6175550100", "+0175550100", "+1617555010012345678", "+1617call", "+999123456789"])
+def test_what_is_no_number_in_e164_is_named_and_not_repeated(post: Post, wrong: str) -> None:
+    answer = call(post, **{"from": wrong, "to": wrong})
+    assert answer.status_code == 400
+    faults = answer.json()["errors"]
+    assert [(fault["in"], fault["name"], fault["code"]) for fault in faults] == [
+        ("query", "from", "invalid_phone_number"),
+        ("query", "to", "invalid_phone_number"),
+    ]
+    assert wrong not in answer.text
+
+
+def test_a_call_to_nowhere_says_what_is_missing(post: Post) -> None:
+    answer = post.shop.post({"key": post.shop.world.token, "from": NUMBER}, token=None, path="/v1/ivr")
+    assert answer.status_code == 400
+    (fault,) = answer.json()["errors"]
+    assert (fault["in"], fault["pointer"], fault["code"]) == ("body", "#/to", "required")
