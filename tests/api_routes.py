@@ -1,5 +1,6 @@
 """The routes of the API as the reference describes them, and requests to them that are made of their descriptions."""
 
+import hmac
 import re
 import uuid
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import httpx2
 from fastapi import FastAPI
 
 from harness.shop import Shop
-from harness.things import KINDS
+from harness.things import KINDS, PRIVATE_KEY
 from shopbell.http import routes
 from shopbell.settings import Settings
 
@@ -172,6 +173,10 @@ class Route:
         real = {name: things[KINDS[name]] if name in KINDS else value for name, value in example.items()}
         if self.path == "/api/templates":
             real["contentSid"] = f"HX{uuid.uuid4().hex}"
+        if self.path == "/api/authenticate-customer":
+            real["nonce"], real["algorithm"] = uuid.uuid4().hex, "hmac-sha256"
+            said = f"{real['nonce']}:{real['customerId']}".encode()
+            real["digest"] = hmac.digest(things.get(PRIVATE_KEY, "").encode(), said, "sha256").hex()
         if "email" in real:
             real["email"] = f"{uuid.uuid4().hex}@example.com"
         return real

@@ -21,8 +21,12 @@ KINDS = {
     "mergeId": "merge",
     "attachmentId": "attachment",
     "lastSeenMessageId": "message",
+    "publishableKeyId": "publishable key",
 }
 """What the fields of requests name that hold ids."""
+
+PRIVATE_KEY = "private key"
+"""What an organization has beside: its backend proves with it who a customer is."""
 
 NOBODYS = {"content of a template": "HXnobody"}
 NO_ID = "1"
@@ -92,5 +96,9 @@ def make(shop: Shop, token: str, business_id: str, mark: str = "") -> dict[str, 
     uploaded = shop.server.client.post("/api/attachments", files=file, headers={"token": token})
     assert uploaded.status_code == 200, uploaded.text
     ids["attachment"] = uploaded.json()["attachmentId"]
+    sites = {"allowedOrigins": [f"https://{unique}.example"]}
+    ids["publishable key"] = post("/api/publishable-keys", sites)["id"]
     assert set(ids) == set(KINDS.values())
+    organization_id = get("/api/organization")["id"]
+    ids[PRIVATE_KEY] = shop.server.installation.cli("organization", "private-key", organization_id)["privateKey"]
     return ids
