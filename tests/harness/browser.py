@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 KEEP_IMAGES = "SHOPBELL_KEEP_IMAGES"
 """Where this variable is set, ``keep_image`` writes into ``docs/images``: to be looked at before it is committed."""
 
-WAIT_MS = 15_000
+WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)  # machines that do something else besides are slow
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     "--no-sandbox",  # everything here is our own, and the sandbox refuses to run as root
