@@ -63,7 +63,7 @@ def test_a_call_opens_a_conversation_by_sms_with_the_welcome_in_it(post: Post) -
         "/api/threads", params={"customerId": customer["id"]}, headers={"token": post.shop.world.token}
     ).json()["threads"]
     (thread,) = threads
-    (message,) = post.messages(thread["id"])
+    (message,) = post.messages(thread["customerThreadId"])
     assert (thread["channel"], thread["status"]) == ("SMS", "replied")
     assert (message["fromCustomer"], message["internal"]) == (False, False)
     post.wait_for_delivery(message["id"], "SMS", "sent")

@@ -109,4 +109,4 @@ def _move(tx: Connection, batch: Batch) -> bool:
     if batch.begin:
         return False
     new = upsert(tx, outreach_cursors).values(organization_id=batch.organization_id, position=batch.end)
-    return bool(tx.execute(new.on_conflict_do_nothing()).rowcount == 1)
+    return tx.execute(new.on_conflict_do_nothing().returning(_C.position)).first() is not None

@@ -90,7 +90,7 @@ def add(
     for one in new:
         values = {name: getattr(one, name) for name in New.__dataclass_fields__}
         made = upsert(tx, message_deliveries).values(organization_id=organization_id, updated_at_ms=now_ms, **values)
-        is_new = tx.execute(made.on_conflict_do_nothing()).rowcount == 1
+        is_new = tx.execute(made.on_conflict_do_nothing().returning(_D.message_id)).first() is not None
         if is_new and one.state != "queued":
             place = _at(threads_of[one.thread_id], one.sequence)
             changes.append(Change(place, one.message_id, one.channel, one.audience, one.state, one.reason))
