@@ -143,18 +143,15 @@ def settle(
     return _move(tx, organization_id, of_dispatch, state, reason, now_ms)
 
 
-def note_read(tx: Connection, organization_id: int, thread_id: int, sequence: int, *, now_ms: int) -> list[Change]:
-    """The customer has seen all messages up to a place; what waits in the widget, or was mailed to him, is read.
+def note_read(tx: Connection, organization_id: int, thread_id: int, sequence: int, *, now_ms: int) -> None:
+    """The customer has seen all messages up to a place: what waits in the widget for him is read.
 
     Args:
-        tx: the transaction.
+        tx: the transaction; nothing may follow in it.
         organization_id: whose thread.
         thread_id: the thread.
         sequence: up to where.
         now_ms: the time in Unix ms.
-
-    Returns:
-        What ``tell`` has to tell at the transaction's end.
     """
     seen = and_(
         _D.organization_id + 0 == organization_id,
@@ -164,7 +161,7 @@ def note_read(tx: Connection, organization_id: int, thread_id: int, sequence: in
         _D.channel == "WEB",
         _D.state != "read",
     )
-    return _move(tx, organization_id, seen, "read", None, now_ms)
+    tell(tx, organization_id, _move(tx, organization_id, seen, "read", None, now_ms), now_ms=now_ms)
 
 
 def of_messages(tx: Connection, organization_id: int, message_ids: Sequence[int]) -> dict[int, list[Delivery]]:

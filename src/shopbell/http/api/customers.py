@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
+from sqlalchemy import Connection
 from starlette.concurrency import iterate_in_threadpool
 
-from shopbell import blocks, customer_export, customers, erasure, identity
+from shopbell import blocks, customer_export, customers, erasure, identity, surveys
 from shopbell.customers import Profile
 from shopbell.errors import Fault, Invalid
 from shopbell.http.api.access import ReadsCustomers, WritesCustomers
@@ -164,8 +165,8 @@ def _wanted(email: str | None, phone: str | None) -> tuple[str | None, str | Non
 @router.get("/api/customers/{customerId}/profile", summary="Read a customer's profile")
 async def get_customer_profile(caller: ReadsCustomers, customer_id: CustomerOfPath) -> CustomerProfile:
     """Read what is known of a customer. One who was merged into another is that other one."""
-    profile = await caller.read(customers.profile, customer_id)
-    customer = profile.customer
+    profile, answered = await caller.read(_profile, customer_id)
+    customer, nps = profile.customer, answered.get("nps")
     data = (("COMPANY", customer.company), ("LOCALE", customer.locale))
     return CustomerProfile(
         id=str(customer.id),
@@ -178,8 +179,13 @@ async def get_customer_profile(caller: ReadsCustomers, customer_id: CustomerOfPa
         company=customer.company,
         channel=profile.channel,  # type: ignore[arg-type]  # the table takes no other
         customer_data=[CustomerDatum(name=name, value=value) for name, value in data if value],
-        last_surveys=LastSurveys(),
+        last_surveys=LastSurveys(nps=SurveyAnswer(created_at=nps.at_ms, text=str(nps.score)) if nps else None),
     )
+
+
+def _profile(tx: Connection, organization_id: int, customer_id: int) -> tuple[Profile, dict[str, surveys.Answered]]:
+    profile = customers.profile(tx, organization_id, customer_id)
+    return profile, surveys.last_answers(tx, organization_id, profile.customer.id)
 
 
 @router.post(

@@ -16,6 +16,7 @@ from shopbell.http.api.results import Ok
 from shopbell.http.customer.access import CustomersBrowser
 from shopbell.http.customer.sessions import TAG
 from shopbell.http.customer.stream import find_thread
+from shopbell.outreach import deliveries
 from shopbell.wakes.signals import Signal
 
 router = APIRouter(tags=[TAG])
@@ -48,7 +49,10 @@ async def note_read(visitor: CustomersBrowser, body: Annotated[Body[HasRead], ta
             return None
         place = body.fields.sequence
         moved = reading.mark(tx, session.organization_id, state.thread_id, "customer", place, now_ms=now_ms)
-        return None if moved is None else (state, moved)
+        if moved is None:
+            return None
+        deliveries.note_read(tx, session.organization_id, state.thread_id, moved, now_ms=now_ms)
+        return state, moved
 
     moved = await visitor.write(work, time.time_ns() // 1_000_000)
     if moved is not None:
