@@ -50,6 +50,8 @@ def test_a_subject_is_read_as_it_was_meant_and_is_one_header(text: str) -> None:
 
 
 @given(ANYTHING)
+@example("=?utf-8?q?=0ABcc=3A_x=40y.example?=")
+@example('a" <mallory@stranger.example>, "b')
 @settings(max_examples=400, deadline=None)
 def test_a_name_stays_before_its_address(name: str) -> None:
     content, message = sent(mailbox("carol@customers.example", name), name="To")
