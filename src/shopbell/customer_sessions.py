@@ -200,8 +200,13 @@ def threads_of(tx: Connection, session: CustomerSession) -> list[int]:
     rows = customers.threads_of(tx, organization_id, family)
     if session.kind == "app":
         return [row.id for row in rows]
-    if session.thread_id is not None:
-        named = [row.id for row in rows if row.id == session.thread_id]
+    thread_id = session.thread_id
+    if thread_id is None:  # another request may have opened it since the session was looked up
+        c = customer_sessions.c
+        mine = select(c.thread_id).where(c.organization_id == organization_id, c.id == session.id)
+        thread_id = tx.scalar(mine)
+    if thread_id is not None:
+        named = [row.id for row in rows if row.id == thread_id]
         if named or session.kind == "page":
             return named
     owner_id = family[0]

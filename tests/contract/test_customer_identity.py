@@ -1,0 +1,226 @@
+"""Visitors whom their site vouches for, and apps that prove for whom they speak."""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from harness.shop import Shop, faults_of
+from harness.visitors import Site, acmes_site, globexs_site
+
+
+@pytest.fixture
+def site(engine: str, shops: Callable[..., Shop]) -> Site:
+    """Acme's website, on a server that delivers nothing."""
+    return acmes_site(shops(engine, run_worker="false"))
+
+
+def _somebody() -> str:
+    return f"user-{uuid.uuid4().hex}"
+
+
+def _refused(site: Site, token: str) -> tuple[str, str]:
+    answer = site.begin(identityToken=token)
+    assert answer.status_code == 401, answer.text
+    assert answer.headers["www-authenticate"] == 'Bearer realm="customer"'
+    assert "sessionToken" not in answer.text
+    return answer.json()["reason"], answer.json()["developerMessage"]
+
+
+def test_a_visitor_whom_his_site_vouches_for_is_the_customer_of_that_address_with_his_conversation(site: Site) -> None:
+    email = site.shop.somebody()
+    thread_id = site.shop.send(user={"email": email}, message="by the form")
+    carol = site.visitor(identityToken=site.identity_token(sub=_somebody(), email=email.upper()))
+    assert carol.begun["verified"] is True
+    assert carol.begun["customerThreadId"] == thread_id
+    assert carol.texts() == ["by the form"]
+    assert carol.say("by the widget")["customerThreadId"] == thread_id
+
+
+def test_a_site_may_call_its_customer_by_a_name_alone_and_is_understood_again(site: Site) -> None:
+    subject = _somebody()
+    claims = {"sub": subject, "given_name": "Carol", "family_name": "Carter", "locale": "fr"}
+    first = site.visitor(identityToken=site.identity_token(**claims))
+    thread_id = first.say("from the phone")["customerThreadId"]
+    (customer,) = site.shop.database.rows("SELECT * FROM customers WHERE id = :id", id=site.shop.customer_of(thread_id))
+    assert (customer["first_name"], customer["last_name"], customer["locale"]) == ("Carol", "Carter", "fr")
+    second = site.visitor(identityToken=site.identity_token(sub=subject))
+    assert second.texts() == ["from the phone"]
+    assert site.visitor(identityToken=site.identity_token(sub=_somebody())).texts() == []
+
+
+def test_what_was_written_before_signing_in_goes_along_as_a_merge_that_can_be_undone(site: Site) -> None:
+    visitor = site.visitor()
+    thread_id = visitor.say("before signing in")["customerThreadId"]
+    was = site.shop.customer_of(thread_id)
+    token = site.identity_token(sub=_somebody(), email=site.shop.somebody())
+    carol = site.visitor(visitor.headers, identityToken=token)
+    assert carol.texts() == ["before signing in"]
+    visitor.wait_until_ended()
+    now = site.shop.customer_of(thread_id)
+    assert now != was
+    (merge,) = site.shop.database.rows("SELECT * FROM customer_merges WHERE merged_customer_id = :id", id=was)
+    assert merge["kept_customer_id"] == now
+    assert site.shop.post({}, path=f"/api/customers/merges/{merge['id']}/undo").status_code == 200
+    assert carol.texts() == []
+
+
+def test_on_a_shared_computer_one_customer_does_not_become_the_next(site: Site) -> None:
+    carol = site.visitor(identityToken=site.identity_token(sub=_somebody(), email=site.shop.somebody()))
+    thread_id = carol.say("Carol's canary")["customerThreadId"]
+    dave = site.visitor(carol.headers, identityToken=site.identity_token(sub=_somebody()))
+    assert dave.texts() == []
+    assert dave.say("Dave's")["customerThreadId"] != thread_id
+
+
+def test_a_block_is_not_shaken_off_by_signing_in(site: Site) -> None:
+    visitor = site.visitor()
+    thread_id = visitor.say("first")["customerThreadId"]
+    was = site.shop.customer_of(thread_id)
+    assert site.shop.post({}, path=f"/api/customers/{was}/block").status_code == 200
+    site.visitor(visitor.headers, identityToken=site.identity_token(sub=_somebody()))
+    assert site.shop.customer_of(thread_id) == was
+
+
+def test_an_address_of_one_customer_and_a_number_of_another_are_noted_and_nothing_moves(site: Site) -> None:
+    email, phone = site.shop.somebody(), site.shop.some_number()
+    one, other = site.shop.send(user={"email": email}), site.shop.send(user={"phoneNumber": phone})
+    carol = site.visitor(identityToken=site.identity_token(sub=_somebody(), email=email, phone_number=phone))
+    assert carol.begun["customerThreadId"] == one
+    pair = sorted((site.shop.customer_of(one), site.shop.customer_of(other)))
+    found = site.shop.database.rows(
+        "SELECT * FROM possible_duplicates WHERE customer_id = :a AND other_customer_id = :b", a=pair[0], b=pair[1]
+    )
+    assert len(found) == 1
+    assert site.shop.identities(site.shop.customer_of(other))["phone"] == [phone]
+
+
+def test_an_address_that_another_account_has_by_now_does_not_open_the_first_ones_conversation(site: Site) -> None:
+    email = site.shop.somebody()
+    first = site.visitor(identityToken=site.identity_token(sub=_somebody(), email=email))
+    first.say("the first one's canary")
+    second = site.visitor(identityToken=site.identity_token(sub=_somebody(), email=email))
+    assert second.texts() == []
+
+
+def test_an_address_that_the_site_itself_has_not_confirmed_counts_for_nothing(site: Site) -> None:
+    email = site.shop.somebody()
+    site.shop.send(user={"email": email}, message="a canary")
+    token = site.identity_token(sub=_somebody(), email=email, email_verified=False)
+    assert site.visitor(identityToken=token).texts() == []
+
+
+def test_a_token_that_is_over_is_told_so_and_any_other_wrong_one_is_not_believed(site: Site) -> None:
+    now_s = int(time.time())
+    assert _refused(site, site.identity_token(sub="x", exp=now_s - 1)) == (
+        "expired",
+        "Field 'identityToken' has expired",
+    )
+    other_key = globexs_site(site.shop).private_key
+    for wrong in (
+        site.identity_token(sub="x", exp=now_s + 7_300),
+        site.identity_token(sub="x", exp=None),
+        site.identity_token(sub="x", nbf=now_s + 600),
+        site.identity_token(sub="x", aud="somebody else"),
+        site.identity_token(sub="x", aud=None),
+        site.identity_token(sub=None),
+        site.identity_token(sub="x", key=other_key),
+        site.identity_token(sub="x", algorithm="HS512"),
+        site.identity_token(sub="x")[:-2],
+        "a.b.c",
+    ):
+        assert _refused(site, wrong)[0] == "invalid"
+    assert site.visitor(identityToken=site.identity_token(sub=_somebody(), aud=site.organization_id)).begun["verified"]
+
+
+def test_a_new_private_key_makes_the_old_ones_tokens_and_proofs_worthless(own_shop: Shop) -> None:
+    site = acmes_site(own_shop)
+    email = own_shop.somebody()
+    own_shop.send(user={"email": email})
+    old = site.identity_token(sub="carol")
+    assert site.begin(identityToken=old).status_code == 200
+    nonce = uuid.uuid4().hex
+    assert site.prove(email, nonce=nonce).status_code == 200
+    cli = own_shop.server.installation.cli
+    assert cli("organization", "private-key", site.organization_id)["privateKey"] == site.private_key
+    fresh = cli("organization", "private-key", site.organization_id, "--rotate")["privateKey"]
+    assert fresh != site.private_key
+    assert _refused(site, old)[0] == "invalid"
+    assert site.prove(email).status_code == 401
+    site.private_key = fresh
+    assert site.prove(email, nonce=nonce).status_code == 200
+    stored = own_shop.database.rows("SELECT * FROM private_keys")
+    assert fresh not in str(stored)
+    assert fresh not in own_shop.server.log
+
+
+def test_an_app_sees_all_conversations_of_the_customer_that_it_speaks_for(site: Site) -> None:
+    email, world = site.shop.somebody(), site.shop.world
+    boston = site.shop.send(user={"email": email}, message="to Boston")
+    paris = site.shop.send(user={"email": email}, message="to Paris", businessId=world.paris)
+    for named in (email, email.upper(), str(site.shop.customer_of(boston))):
+        app = site.app(named)
+        assert app.texts(customerThreadId=boston) == ["to Boston"]
+        assert app.texts(customerThreadId=paris) == ["to Paris"]
+    assert app.say("again", customerThreadId=paris)["customerThreadId"] == paris
+    assert app.say("to the third", businessId=world.nowhere)["customerThreadId"] not in (boston, paris)
+    unsaid = app.post("messages", text="to whom?", clientMessageId=str(uuid.uuid4()))
+    assert faults_of(unsaid) == {("body", "#/customerThreadId", "required")}
+    elsewhere = app.post("messages", text="x", clientMessageId=str(uuid.uuid4()), businessId=world.london)
+    assert elsewhere.status_code == 403
+
+
+def test_the_older_proof_is_what_is_known_of_it(site: Site) -> None:
+    email = site.shop.somebody()
+    site.shop.send(user={"email": email})
+    nonce = uuid.uuid4().hex
+    digest = hashlib.sha1(f"{site.private_key}{nonce}{email}".encode()).hexdigest()
+    assert site.prove(email, nonce=nonce, digest=digest, algorithm="sha1").status_code == 200
+
+
+def test_everything_that_is_wrong_with_a_proof_is_told_alike(site: Site) -> None:
+    email = site.shop.somebody()
+    site.shop.send(user={"email": email})
+    spent = uuid.uuid4().hex
+    assert site.prove(email, nonce=spent).status_code == 200
+    bob = globexs_site(site.shop)
+    bobs = site.shop.somebody()
+    site.shop.send(token=bob.token, user={"email": bobs}, businessId=bob.business_id)
+    told = set()
+    for answer in (
+        site.prove(email, nonce=spent),
+        site.prove(email, digest="0" * 64),
+        site.prove(email, digest="é"),
+        site.prove(site.shop.somebody()),
+        site.prove(bobs),
+        site.prove("1"),
+        site.prove("neither"),
+    ):
+        told.add((answer.status_code, answer.json()["detail"], answer.json()["developerMessage"]))
+    ((status, *_),) = told
+    assert status == 401
+
+
+def test_one_digest_does_not_prove_a_second_pair_of_nonce_and_customer(site: Site) -> None:
+    thread_id = site.shop.send(user={"email": site.shop.somebody()})
+    customer_id = str(site.shop.customer_of(thread_id))
+    nonce = uuid.uuid4().hex
+    digest = hashlib.sha1(f"{site.private_key}{nonce}9{customer_id}".encode()).hexdigest()
+    assert site.prove(customer_id, nonce=f"{nonce}9", digest=digest, algorithm="sha1").status_code == 200
+    # The same letters, cut elsewhere.
+    assert (
+        site.prove(customer_id[1:], nonce=f"{nonce}9{customer_id[0]}", digest=digest, algorithm="sha1").status_code
+        == 401
+    )
+    again = site.prove(f"9{customer_id}", nonce=nonce, digest=digest, algorithm="sha1")
+    assert again.status_code == 401
+
+
+def test_nonces_are_not_kept_as_they_were_sent(site: Site) -> None:
+    email = site.shop.somebody()
+    site.shop.send(user={"email": email})
+    nonce = uuid.uuid4().hex
+    assert site.prove(email, nonce=nonce).status_code == 200
+    assert nonce not in str(site.shop.database.rows("SELECT * FROM used_nonces"))
