@@ -29,6 +29,16 @@ NOT_IN_FILES = {
     "deliveries",
     "delivery_queues",
     "delivery_attempts",
+    "dispatches",
+    "outreach_cursors",
+    "text_counts",
+    "text_recipients",
+    "customer_links",
+    "customer_sessions",
+    "private_keys",
+    "publishable_keys",
+    "used_nonces",
+    "opt_outs",
 }
 FILL = (
     "INSERT INTO customers (organization_id, id, created_at_ms) SELECT :acme, 100000 + 100 * i, 1 FROM step",

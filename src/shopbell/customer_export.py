@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Connection, and_, select
 
 from shopbell import customers
+from shopbell.storage.customer_schema import external_identities, mail_details, surveys
 from shopbell.storage.schema import attachments, blocked_messages, customer_identities, messages
 
 P = ParamSpec("P")
@@ -47,6 +48,8 @@ def begin(tx: Connection, organization_id: int, customer_id: int) -> dict[str, A
             "lastName": customer.last_name,
             "company": customer.company,
             "locale": customer.locale,
+            "unverifiedEmailAddress": customer.unverified_email,
+            "unverifiedPhoneNumber": customer.unverified_phone,
             "createdAt": customer.created_at_ms,
             "blockedAt": customer.blocked_at_ms,
             "erasedAt": customer.erased_at_ms,
@@ -55,6 +58,27 @@ def begin(tx: Connection, organization_id: int, customer_id: int) -> dict[str, A
         "identities": [
             {"kind": row.kind, "value": row.value, "shown": row.shown, "createdAt": row.created_at_ms}
             for row in tx.execute(known.order_by(i.kind, i.value))
+        ],
+        "externalIds": [
+            {"subject": row.subject, "createdAt": row.created_at_ms}
+            for row in tx.execute(
+                select(external_identities)
+                .where(customers.of_customers(external_identities, organization_id, ids))
+                .order_by(external_identities.c.subject)
+            )
+        ],
+        "surveys": [
+            {
+                "customerThreadId": str(row.thread_id),
+                "kind": row.kind,
+                "askedAt": row.asked_at_ms,
+                "answeredAt": row.answered_at_ms,
+                "score": row.score,
+                "comment": row.comment,
+            }
+            for row in tx.execute(
+                select(surveys).where(customers.of_customers(surveys, organization_id, ids)).order_by(surveys.c.id)
+            )
         ],
         "threads": [
             {
@@ -110,11 +134,13 @@ def _listed(read: Reads, page: Page, organization_id: int, owner_id: int) -> Ite
 
 
 def _said(tx: Connection, organization_id: int, thread_id: int, after: int) -> list[tuple[int, dict[str, Any]]]:
-    m, a = messages.c, attachments.c
+    m, a, d = messages.c, attachments.c, mail_details.c
     carried = and_(a.organization_id == m.organization_id, a.id == m.attachment_id)
+    mailed = and_(d.organization_id == m.organization_id, d.message_id == m.id)
     query = (
         select(messages, a.name, a.content_type, a.length_bytes)
-        .select_from(messages.outerjoin(attachments, carried))
+        .add_columns(d.message_id.label("mail_id"), d.sender, d.sender_name, d.subject, d.full_text)
+        .select_from(messages.outerjoin(attachments, carried).outerjoin(mail_details, mailed))
         .where(m.organization_id == organization_id, m.thread_id == thread_id, m.sequence > after)
         .order_by(m.sequence)
         .limit(PAGE_ROWS)
@@ -124,6 +150,7 @@ def _said(tx: Connection, organization_id: int, thread_id: int, after: int) -> l
 
 def _message(row: Any) -> dict[str, Any]:
     attachment = {"name": row.name, "contentType": row.content_type, "lengthBytes": row.length_bytes}
+    mail = {"from": row.sender, "name": row.sender_name, "subject": row.subject, "fullText": row.full_text}
     return {
         "id": str(row.id),
         "sequence": row.sequence,
@@ -132,6 +159,8 @@ def _message(row: Any) -> dict[str, Any]:
         "text": row.body,
         "createdAt": row.created_at_ms,
         "externalId": row.external_id,
+        "channel": row.channel,
+        "mail": None if row.mail_id is None else mail,
         "attachment": None if row.attachment_id is None else attachment,
     }
 

@@ -18,10 +18,25 @@ from shopbell.storage.database import Database
 
 ORGANIZATION = "Demo"
 BUSINESSES: tuple[BusinessChanges, ...] = (
-    {"name": "Corner Shop", "locale": "en", "region": "US", "time_zone": "America/New_York"},
-    {"name": "Boutique du Coin", "locale": "fr", "region": "FR", "time_zone": "Europe/Paris"},
+    {
+        "name": "Corner Shop",
+        "locale": "en",
+        "region": "US",
+        "time_zone": "America/New_York",
+        "email": "corner-shop@example.com",
+        "phone": "+15551230001",
+    },
+    {
+        "name": "Boutique du Coin",
+        "locale": "fr",
+        "region": "FR",
+        "time_zone": "Europe/Paris",
+        "email": "boutique-du-coin@example.com",
+    },
 )
 ACTOR = "demo"
+MAIL_BATCH_S = 5
+"""Who tries it looks for the mail at once."""
 
 _ROUTE = "/api/widget/send-message-to-business"
 _FOLDER = Path("data")
@@ -48,6 +63,20 @@ class Demo:
             "token": self.token,
             "publishableKey": self.publishable_key,
         }
+
+
+def settings_of(settings: Settings) -> Settings:
+    """Settings as the demo has them where nothing else was chosen: all ways to a customer are open, mails and texts end
+    in a folder, and nobody waits long for them."""
+    folder = file(settings).resolve().parent
+    defaults = {
+        "sms_provider": "folder",
+        "mail_batch_s": MAIL_BATCH_S,
+        "mail_outbox": folder / "outbox",
+        "attachments_url": (folder / "attachments").as_uri(),
+    }
+    chosen = settings.model_fields_set
+    return settings.model_copy(update={name: value for name, value in defaults.items() if name not in chosen})
 
 
 def file(settings: Settings) -> Path:

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, exists, select, text, tuple_, update
 
-from shopbell import audit, customers, delivery_texts, events
+from shopbell import audit, customer_sessions, customers, delivery_texts, events
+from shopbell.storage.customer_schema import (
+    customer_links,
+    dispatches,
+    external_identities,
+    mail_details,
+    surveys,
+    thread_outreach,
+)
 from shopbell.storage.delivery_schema import deliveries, delivery_queues, webhooks
 from shopbell.storage.schema import (
     attachments,
@@ -73,7 +81,14 @@ def forget(tx: Connection, organization_id: int, customer_id: int, actor: str) -
         ).all()
         pairs = and_(d.organization_id == organization_id, d.customer_id.in_(beside), d.other_customer_id == id_)
         tx.execute(delete(possible_duplicates).where(pairs))
-    nothing = dict.fromkeys((*customers.PROFILE_FIELDS, "locale"))
+    customer_sessions.revoke_all(tx, organization_id, ids, now_ms=now_ms)
+    x, k = external_identities, customer_links.c
+    tx.execute(delete(x).where(customers.of_customers(x, organization_id, ids)))
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+    tx.execute(
+        delete(customer_links).where(k.organization_id + 0 == organization_id, k.thread_id.in_(person.thread_ids))
+    )
+    nothing = dict.fromkeys((*customers.PROFILE_FIELDS, "locale", "unverified_email", "unverified_phone"))
     tx.execute(
         update(customers_table)
         .where(c.organization_id == organization_id, c.id.in_(ids))
@@ -115,6 +130,41 @@ def _skip_deliveries(tx: Connection, organization_id: int, person: Person, _: Pl
         tx.execute(update(deliveries).where(these).values(state="skipped", settled_at_ms=now_ms))
         tx.execute(delete(delivery_queues).where(queues, q.webhook_id == webhook_id, q.position.in_(some)))
     return () if positions else None
+
+
+def _empty_dispatches(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
+    """What was to be sent is not sent any more; of what was, it is forgotten to where."""
+    d = dispatches.c
+    of_person = and_(d.organization_id + 0 == organization_id, d.thread_id.in_(person.thread_ids))
+    place = tuple_(d.thread_id, d.id)
+    query = select(d.thread_id, d.id).where(of_person).order_by(d.thread_id, d.id).limit(BATCH_ROWS)
+    keys = [tuple(row) for row in tx.execute(query.where(place > after) if after else query)]
+    these = and_(d.organization_id == organization_id, d.id.in_([id_ for _, id_ in keys]))
+    now_ms = time.time_ns() // 1_000_000
+    tx.execute(
+        update(dispatches)
+        .where(these, d.state == "waiting")
+        .values(state="skipped", reason="erased", settled_at_ms=now_ms)
+    )
+    tx.execute(update(dispatches).where(these).values(address=None))
+    return keys[-1] if keys else None
+
+
+def _empty_mails(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
+    """What a mail told beside its text, and what was answered to a question: whether and how good, but not in words."""
+    m, s, o = mail_details.c, surveys.c, thread_outreach.c
+    of_person = and_(m.organization_id + 0 == organization_id, m.thread_id.in_(person.thread_ids))
+    place = tuple_(m.thread_id, m.message_id)
+    query = select(m.thread_id, m.message_id).where(of_person).order_by(m.thread_id, m.message_id).limit(BATCH_ROWS)
+    keys = [tuple(row) for row in tx.execute(query.where(place > after) if after else query)]
+    these = and_(m.organization_id == organization_id, m.message_id.in_([id_ for _, id_ in keys]))
+    tx.execute(update(mail_details).where(these).values(sender=None, sender_name=None, subject=None, full_text=None))
+    if not after:
+        of_customers = customers.of_customers(surveys, organization_id, person.customer_ids)
+        tx.execute(update(surveys).where(of_customers, s.comment.is_not(None)).values(comment=None))
+        of_threads = and_(o.organization_id == organization_id, o.thread_id.in_(person.thread_ids))
+        tx.execute(update(thread_outreach).where(of_threads).values(mail_subject=None, mail_header_id=None))
+    return keys[-1] if keys else None
 
 
 def _empty_messages(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
@@ -191,5 +241,13 @@ def _forget_keys(tx: Connection, organization_id: int, person: Person, after: Pl
     return tuple(rows[-1][:3]) if rows else None
 
 
-WIPES: tuple[Wipe, ...] = (_skip_deliveries, _empty_messages, _delete_unseen, _empty_deliveries, _forget_keys)
+WIPES: tuple[Wipe, ...] = (
+    _skip_deliveries,
+    _empty_dispatches,
+    _empty_mails,
+    _empty_messages,
+    _delete_unseen,
+    _empty_deliveries,
+    _forget_keys,
+)
 """To be run in this order, each again and again until there is no more."""

@@ -21,6 +21,19 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Table
 
+from shopbell.storage.customer_schema import (
+    customer_links,
+    customer_sessions,
+    dispatches,
+    message_deliveries,
+    opt_outs,
+    outreach_cursors,
+    private_keys,
+    publishable_keys,
+    text_counts,
+    text_recipients,
+    used_nonces,
+)
 from shopbell.storage.delivery_schema import (
     deliveries,
     delivery_attempts,
@@ -52,6 +65,18 @@ LEFT_OUT = frozenset(
         delivery_queues,
         delivery_attempts,
         webhook_subscriptions,  # follows from webhooks; those of a file are switched off
+        # The same of mails and texts. What is imported is told to nobody: the cursor is set behind it.
+        dispatches,
+        outreach_cursors,
+        text_counts,
+        text_recipients,
+        # Secrets, and what lets browsers and websites in: they lead to this installation.
+        customer_links,
+        customer_sessions,
+        private_keys,
+        publishable_keys,
+        used_nonces,
+        opt_outs,  # by hashes that only this installation's key makes
     }
 )
 """Tables that are not in the file; whatever table comes later is, until somebody decides otherwise."""
@@ -70,6 +95,7 @@ LEFT_OUT_COLUMNS: Mapping[Table, frozenset[str]] = {
             "disabled_reason",
         }
     ),
+    message_deliveries: frozenset({"dispatch_id"}),
     # The name of the bytes in the store, which no two installations share.
     attachments: frozenset({"uuid"}),
 }

@@ -15,13 +15,14 @@ from typing import Any, NoReturn
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from shopbell import audit, webhooks
+from shopbell import audit, feed, webhooks
 from shopbell.attachments import blob_name
 from shopbell.blobs.store import Store
 from shopbell.errors import CommandError, StorageError
 from shopbell.organization_archive import Shift, id_columns, with_ids
 from shopbell.organization_file import File, Piece, Row, look_through, read
 from shopbell.sealing import Seals
+from shopbell.storage.customer_schema import outreach_cursors
 from shopbell.storage.database import Database
 from shopbell.storage.delivery_schema import webhooks as webhooks_table
 from shopbell.storage.ids import take_block
@@ -149,6 +150,9 @@ def _write(database: Database, path: Path, plan: _Plan, now_ms: int, on_progress
 def _insert(tx: Connection, path: Path, plan: _Plan, now_ms: int, on_progress: Progress) -> None:
     for rows in _rows(path, plan, on_progress):
         tx.execute(insert(rows[0].table), [plan.row(row) for row in rows])
+    # Whatever the file tells of has been told where it came from.
+    place = {"organization_id": plan.organization_id, "position": feed.last_position(tx, plan.organization_id)}
+    tx.execute(insert(outreach_cursors).values(place))
     subject = f"organization {plan.organization_id}"
     audit.record(tx, plan.organization_id, audit.COMMAND_LINE, "organization.import", subject, now_ms=now_ms)
 

@@ -77,6 +77,7 @@ class Carol:
             assert shop.customer_of(shop.send(user=user)) != self.id  # and they are possible duplicates
         self._block_and_send()
         self._deliveries()
+        self._by_mail()
 
     def _reply(self, **fields: Any) -> None:
         body = {"customerThreadId": self.thread} | fields
@@ -113,6 +114,28 @@ class Carol:
             change(f"{_ATTEMPT} VALUES (:acme, :webhook, :position, 1, 1, 1, 500, :answer)", **values)
         change(f"{_QUEUE} VALUES (:acme, :webhook, :thread, 0, 2, 1)", **_of(where, 3))
 
+    def _by_mail(self) -> None:
+        """A mail of hers, one to her that waits, a question that she answered, and what a site and she herself said."""
+        where = {"acme": int(self.shop.world.acme), "thread": int(self.thread), "id": self.id, "mark": self.mark}
+        for statement in (
+            "UPDATE customers SET unverified_email = :mark, unverified_phone = :mark"
+            " WHERE organization_id = :acme AND id = :id",
+            "INSERT INTO external_identities VALUES (:acme, :mark, :id, 1)",
+            "INSERT INTO mail_details (organization_id, message_id, thread_id, sender, sender_name, subject, full_text)"
+            " SELECT :acme, max(id), :thread, :mark, :mark, :mark, :mark FROM messages"
+            " WHERE organization_id = :acme AND thread_id = :thread AND from_customer",
+            "INSERT INTO thread_outreach (organization_id, thread_id, mail_subject, mail_header_id)"
+            " VALUES (:acme, :thread, :mark, :mark) ON CONFLICT (organization_id, thread_id)"
+            " DO UPDATE SET mail_subject = :mark, mail_header_id = :mark",
+            "INSERT INTO surveys VALUES (:acme, :id, :thread, :id, 'nps', 1, 2, 9, :mark)",
+            "INSERT INTO customer_links VALUES (:acme, :id, :thread, 'EMAIL', :mark, 'hash of ' || CAST(:id AS TEXT), 1, 2, NULL)",
+            "INSERT INTO dispatches (organization_id, id, thread_id, channel, audience, purpose, address, state,"
+            " due_at_ms, created_at_ms)"
+            " VALUES (:acme, :id, :thread, 'EMAIL', 'customer', 'reply', :mark, 'waiting', 99999999999999, 1)",
+        ):
+            names = {name: value for name, value in where.items() if f":{name}" in statement}
+            self.shop.database.change(statement, **names)
+
     def traces(self) -> list[str]:
         """What is left of her anywhere in the database."""
         everything = _everything(self.shop)
@@ -131,6 +154,8 @@ def test_nothing_of_an_erased_person_remains_in_any_table(shop: Shop) -> None:
     _erase(shop, carol.id)
     assert carol.traces() == []
     assert shop.messages(dave)[0]["body"] == "Dave stays"
+    assert shop.database.value(f"SELECT state FROM dispatches WHERE id = {carol.id}") == "skipped"
+    assert shop.database.value(f"SELECT score FROM surveys WHERE id = {carol.id}") == 9
     assert shop.identities(shop.customer_of(dave))["email"] == [f"dave-{carol.mark[::-1]}@example.com"]
 
 
@@ -316,6 +341,14 @@ def test_an_export_has_everything_that_is_kept_of_a_customer(shop: Shop) -> None
         "contentType": "text/plain",
         "lengthBytes": 11,
     }
+    assert [message["mail"] for message in said[carol.thread]] == [
+        {"from": carol.mark, "name": carol.mark, "subject": carol.mark, "fullText": carol.mark},
+        None,
+        None,
+    ]
+    assert document["externalIds"] == [{"subject": carol.mark, "createdAt": 1}]
+    assert [(survey["score"], survey["comment"]) for survey in document["surveys"]] == [(9, carol.mark)]
+    assert document["customer"]["unverifiedEmailAddress"] == carol.mark
     assert [message["text"] for message in said[carol.staying]] == [f"also {carol.mark}"]
     assert [unseen["text"] for unseen in document["blockedMessages"]] == [f"hear {carol.mark}"] * 2
 

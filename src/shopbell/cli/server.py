@@ -54,7 +54,7 @@ def serve_demo(host: Host = None, port: Port = None, json: JSON = False) -> None
     from shopbell import demo, keys, settings
     from shopbell.http.server import run
 
-    chosen = settings.load(**_given(host=host, port=port, workers=1))
+    chosen = demo.settings_of(settings.load(**_given(host=host, port=port, workers=1)))
     with opened() as database:
         shown = demo.ensure(database, chosen, keys.load(chosen), now_ms=now_ms())
 
@@ -75,7 +75,7 @@ def create_demo_app() -> "ASGIApp":
     from shopbell import demo, settings
     from shopbell.app import create_app
 
-    chosen = settings.load()
+    chosen = demo.settings_of(settings.load())
     return create_app(chosen, demo.load(chosen))
 
 
