@@ -40,7 +40,6 @@ _ALIASES = {
 }
 _ENCODED_WORD = re.compile(rb"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([bBqQ])\?([^?\r\n]*)\?=")
 _BETWEEN_WORDS = re.compile(rb"\s+")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -52,15 +51,15 @@ def decode(content: bytes, charset: str | None) -> str:
         charset: as the mail names it; None, unknown and wrong ones are guessed.
 
     Returns:
-        The text with line breaks of one character, without control characters and halves of characters.
+        The text with line breaks of one character and without control characters.
     """
     return tidy(_decode(content, charset))
 
 
 def tidy(text: str) -> str:
-    """A text with line breaks of one character, without control characters and halves of characters."""
+    """A text with line breaks of one character and without control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text.replace("\x0b", "\n").replace("\x0c", "\n")))
+    return _CONTROLS.sub("", text.replace("\x0b", "\n").replace("\x0c", "\n"))
 
 
 def header(value: bytes | None) -> str:
