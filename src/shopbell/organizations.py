@@ -1,8 +1,10 @@
 """Organizations and their businesses: make, change, list and deactivate them. Owns the tables of both."""
 
+import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 from unicodedata import category
 from zoneinfo import available_timezones
 
@@ -11,7 +13,9 @@ from phonenumbers import SUPPORTED_REGIONS
 from sqlalchemy import Connection, insert, select, update
 
 from shopbell import identity
-from shopbell.errors import CommandError, Fault
+from shopbell.errors import CommandError, Fault, Invalid
+from shopbell.hours import OpeningHours
+from shopbell.storage.customer_schema import SURVEY_KINDS
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import businesses, organizations
 
@@ -62,7 +66,8 @@ class Business:
 
 
 class BusinessChanges(TypedDict, total=False):
-    """What to set of a business, as a person wrote it. An empty text takes an optional value away."""
+    """What to set of a business, as a person wrote it. An empty text takes an optional value away; ``opening_hours`` is
+    the JSON that ``hours.py`` reads."""
 
     name: str
     locale: str
@@ -71,6 +76,12 @@ class BusinessChanges(TypedDict, total=False):
     email: str
     phone: str
     forward_phone: str
+    opening_hours: str
+    survey: str
+    brand_color: str
+    invites_customers: bool
+    tells_store: bool
+    auto_replies: bool
 
 
 def create(tx: Connection, name: str, *, now_ms: int) -> Organization:
@@ -250,12 +261,12 @@ def check(name: str, text: str, *, region: str | None = None) -> str | None:
     return _RULES[name].normal(text, region)
 
 
-def _checked(given: BusinessChanges, *, region: str | None) -> dict[str, str | None]:
+def _checked(given: BusinessChanges, *, region: str | None) -> dict[str, Any]:
     """The columns to set, in normal form; all faults are raised together, and none of them repeats a value."""
-    columns: dict[str, str | None] = {}
+    columns: dict[str, Any] = {name: given[name] for name in _SWITCHES if name in given}  # type: ignore[literal-required]
     wrong: list[tuple[str, str]] = []
     for name, rule in _RULES.items():
-        text = cast("Mapping[str, str]", given).get(name)
+        text = cast("Mapping[str, str | None]", given).get(name)
         if text is None:
             continue
         try:
@@ -307,6 +318,31 @@ def _normal_phone(text: str, region: str | None) -> str | None:
     return identity.normal_phone(text, region) if text else None
 
 
+def _normal_hours(text: str, _: str | None) -> str | None:
+    if not text:
+        return None
+    try:
+        hours = OpeningHours.from_json(json.loads(text), DEFAULT_TIME_ZONE)
+    except (ValueError, RecursionError):
+        raise ValueError('must be JSON such as {"weekly": {"mon": [["09:00", "18:00"]]}}') from None
+    except Invalid as invalid:
+        first = invalid.faults[0]
+        raise ValueError(f"must be right at {first.name}, which {first.detail}") from None
+    return json.dumps(hours.as_json())
+
+
+def _normal_survey(text: str, _: str | None) -> str | None:
+    if text not in ("", *SURVEY_KINDS):
+        raise ValueError(f"must be {' or '.join(SURVEY_KINDS)}")
+    return text or None
+
+
+def _normal_color(text: str, _: str | None) -> str | None:
+    if text and not re.fullmatch("#[0-9A-Fa-f]{6}", text):
+        raise ValueError("must be a colour such as #8f4f00")
+    return text.lower() or None
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """What a value must be: what people call it, the column, the code and the field of a request, its normal form."""
@@ -328,7 +364,12 @@ _RULES = {
     "forward_phone": _Rule(
         "forward phone number", "voice_forward_number", "invalid_phone_number", "forwardPhoneNumber", _normal_phone
     ),
+    "opening_hours": _Rule("opening hours", "opening_hours", "invalid_format", "openingHours", _normal_hours),
+    "survey": _Rule("survey", "survey", "invalid_value", "survey", _normal_survey),
+    "brand_color": _Rule("brand color", "brand_color", "invalid_format", "brandColor", _normal_color),
 }
+_SWITCHES = {"invites_customers": "invitesCustomers", "tells_store": "tellsStore", "auto_replies": "autoReplies"}
+"""What is on or off, with its field of a request."""
 
 
 class WrongValues(CommandError):
@@ -346,4 +387,5 @@ def code_of(name: str) -> str:
 
 def fields_of(names: Collection[str]) -> list[str]:
     """These values of a business, as the API calls them."""
-    return [rule.field for name, rule in _RULES.items() if name in names]
+    fields = {name: rule.field for name, rule in _RULES.items()} | _SWITCHES
+    return [field for name, field in fields.items() if name in names]

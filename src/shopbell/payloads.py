@@ -65,6 +65,8 @@ def _data(told: Told) -> tuple[str, dict[str, Any]]:
         return TEST_EVENT, {}
     if told.event_type == "transfer":
         return "transfer", _transfer(told, orjson.loads(told.details or "{}"))
+    if told.event_type == "message-delivery":
+        return "delivery", _delivery(told, orjson.loads(told.details or "{}"))
     return told.event_type, _message(told)
 
 
@@ -98,6 +100,23 @@ def _transfer(told: Told, details: dict[str, Any]) -> dict[str, Any]:
         "fromBusinessId": _number(details.get("fromBusinessId")),
         "toBusinessId": _number(details.get("toBusinessId")),
         "employeeUserId": _number(details.get("employeeUserId")),
+        "threadSequence": told.thread_sequence,
+    }
+
+
+def _delivery(told: Told, details: dict[str, Any]) -> dict[str, Any]:
+    """What became of a message, on one of its ways; its text is in the message's own event."""
+    return {
+        "customerThreadId": told.thread_id,
+        "businessId": told.business_id,
+        "organizationId": told.organization_id,
+        "customerId": str(told.customer_id),
+        "messageId": told.message_id,
+        "messageExternalId": told.external_id,
+        "channel": details.get("channel"),
+        "audience": details.get("audience"),
+        "state": details.get("state"),
+        "reason": details.get("reason"),
         "threadSequence": told.thread_sequence,
     }
 

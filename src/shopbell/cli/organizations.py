@@ -1,6 +1,6 @@
 """``shopbell organization …`` and ``shopbell business …``."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from sqlalchemy import Connection
@@ -33,6 +33,25 @@ TimeZone = Annotated[str | None, typer.Option("--timezone", help="IANA time zone
 Email = Annotated[str | None, typer.Option(help="The business's own e-mail address.")]
 Phone = Annotated[str | None, typer.Option(help="The business's own phone number.")]
 ForwardPhone = Annotated[str | None, typer.Option(help="Where voice calls are put through to.")]
+OpeningHours = Annotated[
+    str | None,
+    typer.Option(metavar="JSON", help='When it is open: {"weekly": {"mon": [["09:00", "18:00"]]}}.'),
+]
+Survey = Annotated[
+    str | None, typer.Option(metavar="nps|csat", help="What customers are asked when a conversation is resolved.")
+]
+BrandColor = Annotated[str | None, typer.Option(help="Colour of buttons, such as #8f4f00.")]
+InvitesCustomers = Annotated[
+    bool | None,
+    typer.Option("--invite-customers/--no-invite-customers", help="Send who writes first a link to the conversation."),
+]
+TellsStore = Annotated[
+    bool | None, typer.Option("--tell-store/--no-tell-store", help="Mail conversations that wait to the business.")
+]
+AutoReplies = Annotated[
+    bool | None,
+    typer.Option("--auto-replies/--no-auto-replies", help="Tell customers when the business is closed."),
+]
 
 
 @organization_app.command("create")
@@ -129,10 +148,30 @@ def create_business(
     email: Email = None,
     phone: Phone = None,
     forward_phone: ForwardPhone = None,
+    opening_hours: OpeningHours = None,
+    survey: Survey = None,
+    brand_color: BrandColor = None,
+    invites_customers: InvitesCustomers = None,
+    tells_store: TellsStore = None,
+    auto_replies: AutoReplies = None,
     json: JSON = False,
 ) -> None:
     """Make a business of an organization; its locale is en and its time zone UTC unless given."""
-    given = _given(name, locale, region, timezone, email, phone, forward_phone)
+    given = _given(
+        name=name,
+        locale=locale,
+        region=region,
+        time_zone=timezone,
+        email=email,
+        phone=phone,
+        forward_phone=forward_phone,
+        opening_hours=opening_hours,
+        survey=survey,
+        brand_color=brand_color,
+        invites_customers=invites_customers,
+        tells_store=tells_store,
+        auto_replies=auto_replies,
+    )
     at_ms = now_ms()
 
     def work(tx: Connection) -> Business:
@@ -180,10 +219,30 @@ def update_business(
     email: Email = None,
     phone: Phone = None,
     forward_phone: ForwardPhone = None,
+    opening_hours: OpeningHours = None,
+    survey: Survey = None,
+    brand_color: BrandColor = None,
+    invites_customers: InvitesCustomers = None,
+    tells_store: TellsStore = None,
+    auto_replies: AutoReplies = None,
     json: JSON = False,
 ) -> None:
     """Change what is given of a business; an empty text ("") takes a region, address or number away."""
-    changes = _given(name, locale, region, timezone, email, phone, forward_phone)
+    changes = _given(
+        name=name,
+        locale=locale,
+        region=region,
+        time_zone=timezone,
+        email=email,
+        phone=phone,
+        forward_phone=forward_phone,
+        opening_hours=opening_hours,
+        survey=survey,
+        brand_color=brand_color,
+        invites_customers=invites_customers,
+        tells_store=tells_store,
+        auto_replies=auto_replies,
+    )
     at_ms = now_ms()
 
     def work(tx: Connection) -> Business:
@@ -219,35 +278,16 @@ def _note(tx: Connection, business: Business, action: str, at_ms: int) -> None:
     audit.record(tx, business.organization_id, audit.COMMAND_LINE, action, subject, now_ms=at_ms)
 
 
-def _given(
-    name: str | None,
-    locale: str | None,
-    region: str | None,
-    time_zone: str | None,
-    email: str | None,
-    phone: str | None,
-    forward_phone: str | None,
-) -> BusinessChanges:
-    given: BusinessChanges = {}
-    if name is not None:
-        given["name"] = name
-    if locale is not None:
-        given["locale"] = locale
-    if region is not None:
-        given["region"] = region
-    if time_zone is not None:
-        given["time_zone"] = time_zone
-    if email is not None:
-        given["email"] = email
-    if phone is not None:
-        given["phone"] = phone
-    if forward_phone is not None:
-        given["forward_phone"] = forward_phone
-    return given
+def _given(**options: str | bool | None) -> BusinessChanges:
+    return cast("BusinessChanges", {name: value for name, value in options.items() if value is not None})
 
 
 def _as_json(business: Business) -> dict[str, object]:
     return {**as_json(business), "active": business.active}
+
+
+def _yes(is_on: bool) -> str:
+    return "yes" if is_on else "no"
 
 
 def _show(business: Business, *, json: bool) -> None:
@@ -265,6 +305,12 @@ def _show(business: Business, *, json: bool) -> None:
             ("e-mail", business.email),
             ("phone", business.phone_number),
             ("forward phone", business.voice_forward_number),
+            ("invites customers", _yes(business.invites_customers)),
+            ("tells the store", _yes(business.tells_store)),
+            ("replies when closed", _yes(business.auto_replies)),
+            ("opening hours", business.opening_hours),
+            ("survey", business.survey),
+            ("brand color", business.brand_color),
             ("created", iso(business.created_at_ms)),
             ("deactivated", iso(business.deactivated_at_ms)),
         )

@@ -1,6 +1,8 @@
 """Businesses: the stores that customers write to, and who works for them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shopbell.client.call import Call, Done, Id, Pages, get, pages, part, post
 from shopbell.client.shape import named
@@ -14,6 +16,12 @@ class Business:
         locale: the language that customers are spoken to.
         region: the country of phone numbers without a ``+``.
         time_zone: its name in the IANA database.
+        invites_customers: whether who writes first is sent a link to the conversation.
+        tells_store: whether a conversation that waits is mailed to ``email``.
+        auto_replies: whether who writes outside of the opening hours is told so.
+        opening_hours: ``{"weekly": {"mon": [["09:00", "18:00"]]}, "exceptions": […]}``, or None.
+        survey: ``nps``, ``csat`` or None: what customers are asked when a conversation is resolved.
+        brand_color: of buttons, as ``#rrggbb``.
         active: whether customers can write to it.
     """
 
@@ -25,6 +33,12 @@ class Business:
     email: str | None = field(repr=False)
     phone_number: str | None = field(repr=False)
     forward_phone_number: str | None = field(repr=False)
+    invites_customers: bool
+    tells_store: bool
+    auto_replies: bool
+    opening_hours: Mapping[str, Any] | None
+    survey: str | None
+    brand_color: str | None
     active: bool
     created_at_ms: int = named("createdAt")
     deactivated_at_ms: int | None = named("deactivatedAt")
@@ -70,6 +84,12 @@ def create_business(
     email: str | None = None,
     phone_number: str | None = None,
     forward_phone_number: str | None = None,
+    invites_customers: bool | None = None,
+    tells_store: bool | None = None,
+    auto_replies: bool | None = None,
+    opening_hours: Mapping[str, Any] | None = None,
+    survey: str | None = None,
+    brand_color: str | None = None,
 ) -> Call[Business]:
     """Make a business; customers can write to it at once.
 
@@ -87,6 +107,12 @@ def create_business(
         email=email,
         phoneNumber=phone_number,
         forwardPhoneNumber=forward_phone_number,
+        invitesCustomers=invites_customers,
+        tellsStore=tells_store,
+        autoReplies=auto_replies,
+        openingHours=opening_hours,
+        survey=survey,
+        brandColor=brand_color,
     )
 
 
@@ -100,8 +126,15 @@ def update_business(
     email: str | None = None,
     phone_number: str | None = None,
     forward_phone_number: str | None = None,
+    invites_customers: bool | None = None,
+    tells_store: bool | None = None,
+    auto_replies: bool | None = None,
+    opening_hours: Mapping[str, Any] | None = None,
+    survey: str | None = None,
+    brand_color: str | None = None,
 ) -> Call[Done]:
-    """Change a business; what is None stays, an empty text takes a region, address or number away.
+    """Change a business; what is None stays, an empty text takes a region, address or number away,
+    an empty mapping the opening hours.
 
     Raises:
         ValidationFailed: 400.
@@ -118,6 +151,12 @@ def update_business(
         email=email,
         phoneNumber=phone_number,
         forwardPhoneNumber=forward_phone_number,
+        invitesCustomers=invites_customers,
+        tellsStore=tells_store,
+        autoReplies=auto_replies,
+        openingHours=opening_hours,
+        survey=survey,
+        brandColor=brand_color,
     )
 
 

@@ -73,6 +73,7 @@ def send_message(
     last_seen_message_id: Id | None = None,
     attachment_id: Id | None = None,
     employee_user_id: Id | None = None,
+    channel: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[str]:
     """Answer in a conversation, and return the message's id.
@@ -86,6 +87,7 @@ def send_message(
             is sent.
         attachment_id: a file that was uploaded before.
         employee_user_id: the employee in whose name it is sent; a program's own message without.
+        channel: ``WEB``, ``EMAIL``, ``SMS`` or ``WHATSAPP``; where the customer last wrote unless given.
         idempotency_key: as in ``send_message_to_business``.
 
     Raises:
@@ -106,6 +108,7 @@ def send_message(
         "lastSeenMessageId": last_seen_message_id,
         "attachmentId": attachment_id,
         "employeeUserId": employee_user_id,
+        "channel": channel,
     }
     return Call(
         method="POST",
@@ -128,6 +131,48 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDelivery:
+    """One way that a message took.
+
+    Args:
+        channel: ``WEB``, ``EMAIL``, ``SMS`` or ``WHATSAPP``.
+        audience: ``customer`` or ``store``.
+        state: ``queued``, ``sent``, ``delivered``, ``read`` or ``failed``.
+        reason: why it failed, as a short name.
+        at_ms: since when, in Unix milliseconds.
+    """
+
+    channel: str
+    audience: str
+    state: str
+    reason: str | None
+    at_ms: int = named("at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailFacts:
+    """What is known of a mail that came in.
+
+    Args:
+        sender: the address that it says it is from: a claim.
+        full_text: all of it, where the message's text is not.
+        spf: what the receiving server found, as RFC 8601 names it.
+        foreign_sender: whether it came from another address than the conversation's own.
+        automatic: whether a program wrote it.
+    """
+
+    sender: str | None = field(repr=False)
+    sender_name: str | None = field(repr=False)
+    subject: str | None = field(repr=False)
+    full_text: str | None = field(repr=False)
+    spf: str | None
+    dkim: str | None
+    dmarc: str | None
+    foreign_sender: bool
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A message of a conversation.
 
@@ -137,6 +182,9 @@ class Message:
         internal: whether only employees see it.
         employee_user_id: the employee who wrote it; None for the customer and for programs.
         content_sid: the template that it was made from.
+        channel: by which it came, or was told to go; None is the web, or where the customer last wrote.
+        deliveries: what became of it, on each way that it took.
+        mail: of a message that came by mail.
         created_at_ms: when it was stored, in Unix milliseconds.
     """
 
@@ -149,6 +197,9 @@ class Message:
     content_sid: str | None
     external_id: str | None
     attachment: Attachment | None
+    channel: str | None
+    deliveries: list[MessageDelivery]
+    mail: MailFacts | None
     created_at_ms: int = named("createdAt")
 
 

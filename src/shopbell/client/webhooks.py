@@ -56,7 +56,7 @@ def create_webhook(
 
     Args:
         url: HTTPS.
-        subscribed_events: of ``messages``, ``transfers``.
+        subscribed_events: of ``messages``, ``transfers``, ``deliveries``.
         enabled: whether it begins at once; it does unless told otherwise.
         extra_headers: sent along, as for the receiver's own authorization; the server never tells their values again.
         payload_version: ``flat`` for receivers that read the fields at the top level.

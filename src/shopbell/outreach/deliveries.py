@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 
 from shopbell import events
 from shopbell.events import InThread, upsert
-from shopbell.storage.customer_schema import message_deliveries, thread_reads
+from shopbell.storage.customer_schema import mail_details, message_deliveries, thread_reads
 from shopbell.storage.schema import messages, threads
 
 UNKNOWN = "unknown"
@@ -175,6 +175,13 @@ def of_messages(tx: Connection, organization_id: int, message_ids: Sequence[int]
     for row in tx.execute(query):
         found.setdefault(row.message_id, []).append(Delivery(*row))
     return found
+
+
+def mails_of(tx: Connection, organization_id: int, message_ids: Sequence[int]) -> dict[int, Row[Any]]:
+    """Of those messages that came by mail, what is known of the mail, by the messages' ids."""
+    c = mail_details.c
+    query = select(mail_details).where(c.organization_id == organization_id, c.message_id.in_(message_ids))
+    return {row.message_id: row for row in tx.execute(query)}
 
 
 def read_sequences(tx: Connection, organization_id: int, thread_ids: Sequence[int]) -> dict[int, int]:

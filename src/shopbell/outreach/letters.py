@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, false, select
 from shopbell import conversation, customers
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachments import Attachment
+from shopbell.contrast import corrected
 from shopbell.conversation import Line
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, MailAddresses
@@ -96,7 +97,7 @@ class Office:
             if row.purpose == "link"
             else self._unsubscribes.link(self.base_url, Subscription(organization_id, row.thread_id, audience)),
             survey=_survey_kind(tx, organization_id, row.survey_id),
-            color=business.brand_color or COLOR,
+            color=corrected(business.brand_color, "#ffffff") if business.brand_color else COLOR,
         )
 
     def text(

@@ -1,22 +1,30 @@
 """Businesses: list, read, make, change and deactivate them."""
 
+import json
 import time
-from typing import Annotated, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Path
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails
 from sqlalchemy import Connection
 
 from shopbell import audit, events, organizations
 from shopbell.errors import Invalid, NotFound
+from shopbell.hours import OpeningHours
 from shopbell.http.api.access import ManagesOrganization, ReadsThreads
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, FilledLine, PathId, wrong
+from shopbell.http.api.fields import Fields, FilledLine, PathId, fault_error, wrong
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.http.api.results import Ok
 from shopbell.organizations import BusinessChanges, WrongValues
 
 router = APIRouter(tags=["businesses"])
+
+_HOURS = {
+    "weekly": {"mon": [["09:00", "12:00"], ["13:30", "18:00"]]},
+    "exceptions": [{"date": "2026-12-25", "intervals": [], "name": "Christmas"}],
+}
 
 
 def _valid(name: str) -> AfterValidator:
@@ -41,6 +49,22 @@ TimeZone = Annotated[str, _valid("time_zone")]
 Email = Annotated[str, _valid("email")]
 Phone = Annotated[str, _valid("phone")]
 ForwardPhone = Annotated[str, _valid("forward_phone")]
+Survey = Annotated[str, _valid("survey")]
+BrandColor = Annotated[str, _valid("brand_color")]
+
+
+def _hours(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return OpeningHours.from_json(value, organizations.DEFAULT_TIME_ZONE, pointer="").as_json() if value else {}
+    except Invalid as invalid:
+        details = [
+            InitErrorDetails(type=fault_error(fault), loc=tuple(fault.name.split("/")[1:]), input="")
+            for fault in invalid.faults
+        ]
+        raise ValidationError.from_exception_data("openingHours", details) from None
+
+
+Hours = Annotated[dict[str, Any], AfterValidator(_hours)]
 BusinessId = Annotated[PathId, Path(alias="businessId", description="The business.", examples=["12345"])]
 
 
@@ -61,10 +85,33 @@ class UpdateBusiness(Fields):
         None, description="Where voice calls are put through to.", examples=["+16175550101"]
     )
 
+    invites_customers: bool | None = Field(
+        None, description="Whether who writes first is sent a link to the conversation.", examples=[True]
+    )
+    tells_store: bool | None = Field(
+        None, description="Whether a conversation that waits is mailed to `email`.", examples=[True]
+    )
+    auto_replies: bool | None = Field(
+        None, description="Whether who writes outside of the opening hours is told so, once.", examples=[True]
+    )
+    opening_hours: Hours | None = Field(
+        None,
+        description="When it is open, by the clocks of its time zone: `weekly` hours, and dates that differ. `{}` "
+        "takes them away.",
+        examples=[_HOURS],
+    )
+    survey: Survey | None = Field(
+        None, description="What customers are asked when a conversation is resolved: `nps` or `csat`.", examples=["nps"]
+    )
+    brand_color: BrandColor | None = Field(None, description="Colour of buttons.", examples=["#8f4f00"])
+
     def changes(self) -> BusinessChanges:
         """What was given, as ``organizations`` takes it."""
         names = {"phone_number": "phone", "forward_phone_number": "forward_phone"}
-        return cast("BusinessChanges", {names.get(name, name): value for name, value in self.given().items()})
+        given = {names.get(name, name): value for name, value in self.given().items()}
+        if "opening_hours" in given:
+            given["opening_hours"] = json.dumps(given["opening_hours"]) if given["opening_hours"] else ""
+        return cast("BusinessChanges", given)
 
 
 class CreateBusiness(UpdateBusiness):
@@ -86,6 +133,20 @@ class BusinessView(Fields):
     forward_phone_number: str | None = Field(
         description="Where voice calls are put through to, in E.164.", examples=["+16175550101"]
     )
+    invites_customers: bool = Field(
+        description="Whether who writes first is sent a link to the conversation.", examples=[True]
+    )
+    tells_store: bool = Field(description="Whether a conversation that waits is mailed to `email`.", examples=[True])
+    auto_replies: bool = Field(
+        description="Whether who writes outside of the opening hours is told so, once.", examples=[True]
+    )
+    opening_hours: dict[str, Any] | None = Field(
+        description="When it is open; `null` when that is not known.", examples=[_HOURS]
+    )
+    survey: Literal["nps", "csat"] | None = Field(
+        description="What customers are asked when a conversation is resolved.", examples=["nps"]
+    )
+    brand_color: str | None = Field(description="Colour of buttons.", examples=["#8f4f00"])
     active: bool = Field(description="Whether customers can write to it.", examples=[True])
     created_at: int = Field(description="When it was made, in Unix ms.", examples=[1_700_000_000_000])
     deactivated_at: int | None = Field(description="When it was closed, in Unix ms.", examples=[None])
@@ -204,6 +265,12 @@ def _shown(business: organizations.Business) -> BusinessView:
         email=business.email,
         phone_number=business.phone_number,
         forward_phone_number=business.voice_forward_number,
+        invites_customers=business.invites_customers,
+        tells_store=business.tells_store,
+        auto_replies=business.auto_replies,
+        opening_hours=json.loads(business.opening_hours) if business.opening_hours else None,
+        survey=cast("Any", business.survey),
+        brand_color=business.brand_color,
         active=business.active,
         created_at=business.created_at_ms,
         deactivated_at=business.deactivated_at_ms,

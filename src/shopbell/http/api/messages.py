@@ -1,7 +1,7 @@
 """``POST /api/send-message-to-customer-thread``: answer in a conversation, or leave a note in it."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Response
@@ -34,6 +34,11 @@ class SendMessage(Fields):
         "employee, or another token): 409, and nothing is sent.",
     )
     employee_user_id: Id | None = Field(None, description="The employee in whose name it is sent.")
+    channel: Literal["WEB", "EMAIL", "SMS", "WHATSAPP"] | None = Field(
+        None,
+        description="By which way the customer is to get it. Unless given: where he last wrote; where that is the web, "
+        "by mail or text as well unless he reads it there.",
+    )
     attachment_id: Id | None = Field(None, description="A file that was uploaded before; `text` may then be absent.")
 
 
@@ -76,6 +81,7 @@ async def send_message_to_customer_thread(
             content_sid=fields.content_sid,
             employee_id=fields.employee_user_id,
             attachment_id=fields.attachment_id,
+            channel=fields.channel,
             last_seen_message_id=fields.last_seen_message_id,
             key=key,
             body_hash=body_hash,

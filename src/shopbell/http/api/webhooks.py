@@ -80,7 +80,7 @@ class GivenHeader(Fields):
 
 
 Url = Annotated[str, StringConstraints(max_length=URL_LONGEST), AfterValidator(_reachable)]
-Topic = Literal["messages", "transfers"]
+Topic = Literal["messages", "transfers", "deliveries"]
 Topics = Annotated[list[Topic], Field(min_length=1), AfterValidator(_without_repetition)]
 GivenHeaders = Annotated[list[GivenHeader], Field(max_length=extra_headers.HEADERS_MAX), AfterValidator(_together)]
 PayloadVersion = Literal["envelope", "flat"]
