@@ -9,12 +9,14 @@ from playwright.sync_api import Browser
 from harness.browser import DESKTOP, Look, Visit, chromium
 from harness.demo import RunningDemo, running_demo
 from harness.host_site import HostSite
+from harness.widget import Shop
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     """A demo that all tests of this worker share; on SQLite: a browser cannot tell the engines apart."""
-    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+    many = {"SHOPBELL_VISITOR_RATE_PER_MIN": "6000"}  # all visitors of all tests come from one address
+    with running_demo(tmp_path_factory.mktemp("demo"), **many) as demo:
         yield demo
 
 
@@ -46,3 +48,9 @@ def host_site() -> Iterator[HostSite]:
     site.start()
     yield site
     site.stop()
+
+
+@pytest.fixture
+def shop(demo: RunningDemo, host_site: HostSite, visit: Callable[..., Visit]) -> Shop:
+    """A shop's website with the widget of the demo's first business on it."""
+    return Shop(demo, host_site, visit)

@@ -78,13 +78,15 @@ class Log {
   /**
    * Show a message, or what has changed of it.
    * @param {Object} message as the stream gives it
-   * @param {HTMLElement} [pending] what stood for it until now
    * @returns {boolean} whether it is new here
    */
-  show(message, pending) {
+  show(message) {
     const earlier = this.shown.get(message.messageId)
+    if (earlier && !message.attachment) {
+      if (message.fromCustomer) this.setState(earlier, message.sequence <= this.readByStore ? 'read' : 'sent')
+      return false // put in anew it would be read out again
+    }
     const item = this.draw(message)
-    if (pending) pending.remove()
     if (earlier) earlier.replaceWith(item)
     else this.place(item)
     this.shown.set(message.messageId, item)

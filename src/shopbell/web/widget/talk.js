@@ -150,9 +150,11 @@ class Talk {
 
   hearMessage(message) {
     const twin = message.fromCustomer && [...this.pending].find(([item]) => isTwin(item, message))
-    const item = twin && twin[0]
-    if (item) this.pending.delete(item)
-    const isNew = this.log.show(message, twin && twin[1])
+    if (twin) {
+      this.pending.delete(twin[0])
+      this.log.settle(twin[1], message.messageId, message.sequence)
+    }
+    const isNew = this.log.show(message)
     // By the stream alone: the answer to a message tells nothing of those that came before it.
     this.log.last = Math.max(this.log.last, message.sequence)
     if (message.fromCustomer || !isNew) return

@@ -1,0 +1,206 @@
+"""The widget on a website: what it costs the page, what it needs from it, and how the page's own scripts use it."""
+
+from urllib.parse import urlsplit
+
+from playwright.sync_api import expect
+
+from harness.browser import DESKTOP, PHONE, RIGHT_TO_LEFT
+from harness.widget import Shop
+
+
+def test_before_the_click_there_is_one_request_and_nothing_else(shop: Shop) -> None:
+    visit = shop.enter()
+    requests: list[str] = []
+    visit.context.on("request", lambda request: requests.append(request.url))
+    visit.context.add_init_script(
+        "new PerformanceObserver(list => { window.shifts = list.getEntries().length })"
+        ".observe({ type: 'layout-shift', buffered: true })"
+    )
+    page = visit.open(shop.page())
+    page.wait_for_selector("shopbell-widget", state="attached")
+    page.wait_for_load_state("networkidle")
+    of_the_server = [url for url in requests if url.startswith(shop.demo.url)]
+    assert of_the_server == [f"{shop.demo.url}/widget.js"]
+    assert len(page.frames) == 1
+    assert visit.context.cookies() == []
+    assert page.evaluate("[localStorage.length, sessionStorage.length, window.shifts ?? 0]") == [0, 0, 0]
+
+
+def test_opening_takes_three_requests_and_the_first_message_two_and_a_stream(shop: Shop) -> None:
+    widget = shop.visit()
+    asked: list[str] = []
+    widget.page.context.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    widget.open()
+    assert asked == ["/widget/panel", "/widget/panel.css", "/widget/panel.js"]
+    widget.write("Hello")
+    widget.expect_state("sent")
+    assert asked[3:5] == ["/api/customer/sessions", "/api/customer/messages"]
+    assert set(asked[5:]) <= {"/api/customer/stream"}
+
+
+def test_the_page_reaches_neither_bubble_nor_panel(shop: Shop) -> None:
+    visit = shop.enter()
+    page = visit.open(shop.page())
+    page.wait_for_selector("shopbell-widget", state="attached")
+    assert page.evaluate("document.querySelector('shopbell-widget').shadowRoot") is None
+    assert page.evaluate("document.querySelectorAll('iframe').length") == 0
+
+
+def test_the_widget_works_under_a_policy_that_forbids_all_but_its_server(shop: Shop) -> None:
+    widget = shop.visit()
+    widget.open()
+    widget.write("Is there anybody?")
+    widget.expect_state("sent")
+    box = widget.bubble.bounding_box()
+    assert box is not None
+    assert (box["width"], box["height"]) == (56, 56)
+    assert box["x"] + box["width"] == DESKTOP.width - 20
+
+
+def test_the_pages_own_styles_do_not_reach_the_bubble(shop: Shop) -> None:
+    tag = shop.tag()
+    hostile = (
+        "body * , shopbell-widget { display: none !important; position: static !important; opacity: 0 !important }"
+    )
+    widget = shop.visit(shop.page(f"<style>{hostile}</style>{tag}", policy=""))
+    expect(widget.bubble).to_be_visible()
+
+
+def test_a_website_that_the_key_does_not_name_is_shown_no_panel_and_told_why(shop: Shop) -> None:
+    key = shop.store.key("https://elsewhere.example")
+    widget = shop.visit(shop.page(shop.tag(key)))
+    widget.bubble.click()
+    expect(widget.bubble).to_have_attribute("aria-expanded", "true")
+    expect(widget.bubble).to_have_attribute("aria-expanded", "false")
+    assert "error" in widget.heard()
+    expect(widget.bubble.locator("b")).to_have_text("!")
+    shop.complaints.forgive("frame-ancestors|postMessage|does not answer")
+
+
+def test_a_call_before_the_script_is_there_waits_for_it(shop: Shop) -> None:
+    key = shop.store.key(shop.site.origin)
+    shop.site.file(
+        "/early.js",
+        "window.Shopbell = window.Shopbell || function () { (Shopbell.q = Shopbell.q || []).push(arguments) };"
+        "Shopbell('on', 'opened', () => { window.wasOpened = true });"
+        f"Shopbell('boot', {{ key: '{key}', business: '{shop.demo.business}' }}); Shopbell('open')",
+    )
+    tags = f'<script src="/early.js"></script><script async src="{shop.demo.url}/widget.js"></script>'
+    widget = shop.visit(shop.page(tags, policy=""))
+    widget.wait_for("window.wasOpened")
+    expect(widget.panel.locator("#text")).to_be_visible()
+
+
+def test_an_unknown_call_warns_and_never_throws(shop: Shop) -> None:
+    widget = shop.visit()
+    calls = "Shopbell('dance'); Shopbell('draw'); Shopbell(); Shopbell('other:open'); 'went on'"
+    assert widget.page.evaluate(calls) == "went on"
+    assert len(shop.complaints.complaints) == 4
+    shop.complaints.forgive(r"\[shopbell\]")
+
+
+def test_what_listens_can_stop_to_listen(shop: Shop) -> None:
+    widget = shop.visit()
+    count = widget.page.evaluate(
+        "() => { let count = 0; const off = Shopbell('on', 'closed', () => count++);"
+        " Shopbell('open'); Shopbell('close'); off(); Shopbell('open'); Shopbell('close'); return count }"
+    )
+    assert count == 1
+
+
+def test_two_widgets_stand_beside_each_other_and_only_one_is_open(shop: Shop) -> None:
+    key = shop.store.key(shop.site.origin)
+    tags = shop.tag(key) + shop.tag(key, name="sales", color="#ffd43b")
+    widget = shop.visit(shop.page(tags))
+    bubbles = widget.page.locator("shopbell-widget button")
+    expect(bubbles).to_have_count(2)
+    first, second = bubbles.nth(0).bounding_box(), bubbles.nth(1).bounding_box()
+    assert first is not None
+    assert second is not None
+    assert abs(first["x"] - second["x"]) >= 56
+    widget.page.evaluate("Shopbell('open')")
+    widget.page.evaluate("Shopbell('sales:open')")
+    expect(bubbles.nth(0)).to_have_attribute("aria-expanded", "false")
+    expect(bubbles.nth(1)).to_have_attribute("aria-expanded", "true")
+
+
+def test_single_page_navigation_leaves_the_conversation_where_it_is(shop: Shop) -> None:
+    widget = shop.visit()
+    widget.open()
+    widget.write("Before the navigation")
+    widget.expect_state("sent")
+    widget.page.evaluate("history.pushState({}, '', '/another'); document.body.replaceChildren('another page')")
+    widget.write("and after")
+    widget.expect_texts("Before the navigation", "and after")
+    widget.page.evaluate("Shopbell('destroy')")
+    expect(widget.page.locator("shopbell-widget")).to_have_count(0)
+    assert len(widget.page.frames) == 1
+    assert widget.heard()[-1] == "destroyed"
+
+
+def test_an_element_of_the_page_can_be_what_opens_it(shop: Shop) -> None:
+    widget = shop.visit(shop.page(shop.tag(launcher="#help")))
+    expect(widget.bubble).to_be_hidden()
+    # As frameworks do: a new element of the same name.
+    widget.page.evaluate("document.querySelector('main').innerHTML += ''")
+    widget.page.locator("#help").click()
+    expect(widget.panel.locator("#text")).to_be_focused()
+    widget.panel.locator("#text").press("Escape")
+    expect(widget.page.locator("#help")).to_be_focused()
+
+
+def test_hidden_and_shown_again(shop: Shop) -> None:
+    widget = shop.visit()
+    widget.page.evaluate("Shopbell('hide')")
+    expect(widget.bubble).to_be_hidden()
+    widget.page.evaluate("Shopbell('show')")
+    expect(widget.bubble).to_be_visible()
+
+
+def test_a_message_can_be_prepared_by_the_page(shop: Shop) -> None:
+    widget = shop.visit()
+    widget.page.evaluate("Shopbell('newMessage', 'About order 12')")
+    expect(widget.panel.locator("#text")).to_have_value("About order 12")
+    expect(widget.panel.locator("#messages li")).to_have_count(0)
+
+
+def test_another_business_has_another_panel(shop: Shop) -> None:
+    widget = shop.visit()
+    widget.open()
+    other = str(shop.demo.facts["businessIds"][1])
+    widget.page.evaluate("id => Shopbell('setBusiness', id)", other)
+    expect(widget.panel.locator("h1")).to_have_text("Boutique du Coin")
+
+
+def test_opened_by_the_page_it_leaves_the_focus_where_somebody_types(shop: Shop) -> None:
+    shop.site.file("/open.js", "window.Shopbell ||= (...call) => (Shopbell.q ||= []).push(call); Shopbell('open')")
+    tags = f"<label>Search <input id=search autofocus></label><script src=/open.js></script>{shop.tag()}"
+    widget = shop.visit(shop.page(tags, policy=""))
+    expect(widget.panel.locator("#text")).to_be_visible()
+    expect(widget.page.locator("#search")).to_be_focused()
+
+
+def test_on_a_phone_nothing_behind_the_panel_can_be_reached(shop: Shop) -> None:
+    widget = shop.visit(look=PHONE)
+    frame = widget.open()
+    assert widget.page.evaluate("[document.body.inert, document.documentElement.style.overflow]") == [True, "hidden"]
+    expect(frame.locator("#title")).to_be_focused()  # not the field: the keyboard would cover half of the panel
+    frame.locator("#close").click()
+    expect(widget.bubble).to_be_focused()
+    assert widget.page.evaluate("[document.body.inert, document.documentElement.style.overflow]") == [False, ""]
+
+
+def test_on_a_desktop_the_page_beside_the_panel_stays_usable(shop: Shop) -> None:
+    widget = shop.visit()
+    widget.open()
+    assert widget.page.evaluate("document.body.inert") is False
+    widget.page.locator("#help").click()
+    expect(widget.page.locator("#help")).to_be_focused()
+
+
+def test_from_the_right_it_stands_on_the_left(shop: Shop) -> None:
+    widget = shop.visit(shop.page(lang="ar"), look=RIGHT_TO_LEFT)
+    box = widget.bubble.bounding_box()
+    assert box is not None
+    assert box["x"] == 20
+    expect(widget.open().locator("html")).to_have_attribute("dir", "rtl")
