@@ -23,7 +23,7 @@ from shopbell.errors import NotFound
 from shopbell.http.pages import is_at_the_machine_itself, page
 from shopbell.settings import Settings
 
-LISTED_MAX = 200
+LISTED_MAX = 100
 FILE_MAX_BYTES = 2_000_000
 
 # A name cannot leave the folder: there is no slash in it, and it begins with the time.
