@@ -7,6 +7,7 @@ world: it does TLS, keeps spam out, and writes ``Authentication-Results``.
 
 import asyncio
 import logging
+import os
 import socket
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import structlog
 from aiosmtpd.smtp import SMTP, Session, syntax
 from aiosmtpd.smtp import Envelope as Transaction
 
-from shopbell.errors import StorageError
+from shopbell.errors import CommandError, StorageError
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Receive, Verdict
 from shopbell.mail.parse import IncomingMail, parse
 from shopbell.mail_listener_settings import MailListenerSettings, Network
@@ -56,12 +57,22 @@ class MailListener:
         settings: those of this process; ``mail_listen`` says where.
         accepts: whether a recipient's address is one of ours; every other one is refused.
         receive: keeps one mail for one recipient.
+        shares_port: whether other processes of the same server listen there, too: then the system shares connections
+            out among them. Otherwise a port that is in use is an error.
     """
 
-    def __init__(self, settings: MailListenerSettings, accepts: Callable[[str], bool], receive: Receive) -> None:
+    def __init__(
+        self,
+        settings: MailListenerSettings,
+        accepts: Callable[[str], bool],
+        receive: Receive,
+        *,
+        shares_port: bool = False,
+    ) -> None:
         self.settings = settings
         self.accepts = accepts
         self._receive = receive
+        self._shares_port = shares_port
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._released = asyncio.Event()
@@ -72,19 +83,27 @@ class MailListener:
         """Listen.
 
         Raises:
-            OSError: the address is taken, or not one of this machine.
+            CommandError: the address is taken, or not one of this machine.
         """
         address = self.settings.mail_listen_address
         if address is None:
             return
         loop = asyncio.get_running_loop()
-        # All processes of one server listen on one port, and the system shares connections out among them.
-        self._server = await loop.create_server(
-            lambda: _Connection(self, loop, is_lmtp=address.protocol == "lmtp"),
-            address.host,
-            address.port,
-            reuse_port=hasattr(socket, "SO_REUSEPORT"),
-        )
+        try:
+            self._server = await loop.create_server(
+                lambda: _Connection(self, loop, is_lmtp=address.protocol == "lmtp"),
+                address.host,
+                address.port,
+                reuse_port=self._shares_port,
+            )
+        except OSError as error:  # its own text differs from loop to loop
+            reason = (
+                "not an address of this machine"
+                if isinstance(error, socket.gaierror)
+                else os.strerror(error.errno or 0)
+            )
+            where = f"{address.host}, port {address.port}"
+            raise CommandError(f"SHOPBELL_MAIL_LISTEN: cannot listen on {where}: {reason}") from None
 
     async def close(self) -> None:
         """Take no more; what is being kept has a few seconds to be, and what is not stays with its sender."""

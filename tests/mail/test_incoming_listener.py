@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.ports import free_port
-from shopbell.errors import StorageError
+from shopbell.errors import CommandError, StorageError
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail
 from shopbell.mail_listener import CONNECTIONS_MAX, RECIPIENTS_MAX, MailListener
@@ -240,6 +240,26 @@ def test_a_machine_that_is_not_named_is_sent_away() -> None:
         with pytest.raises(smtplib.SMTPConnectError) as refused:
             there.smtp()
         assert refused.value.smtp_code == 554
+
+
+def test_a_port_that_is_taken_is_said_and_processes_of_one_server_share_theirs() -> None:
+    async def try_twice(settings: MailListenerSettings, *, shares_port: bool) -> None:
+        listeners = [MailListener(settings, bool, nobody, shares_port=shares_port) for _ in range(2)]
+        try:
+            for listener in listeners:
+                await listener.start()
+        finally:
+            for listener in listeners:
+                await listener.close()
+
+    async def nobody(_: Envelope, __: IncomingMail) -> Verdict:
+        return NotNow()
+
+    port = free_port()
+    settings = MailListenerSettings(mail_listen=f"lmtp://127.0.0.1:{port}", mail_reply_domain="mail.shop.example.com")
+    asyncio.run(try_twice(settings, shares_port=True))
+    with pytest.raises(CommandError, match=f"SHOPBELL_MAIL_LISTEN: cannot listen on 127.0.0.1, port {port}: Address"):
+        asyncio.run(try_twice(settings, shares_port=False))
 
 
 def test_there_are_only_so_many_connections_at_once(smtp: Listening) -> None:
