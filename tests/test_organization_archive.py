@@ -279,15 +279,28 @@ def test_progress_is_shown_to_people_alone(source: Filled, tmp_path: Path) -> No
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "shopbell", "organization", "export", source.people.acme, str(tmp_path / "f")]
     environment = source.installation.environment | {"TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=theirs, check=False, cwd=tmp_path)
-    os.close(theirs)
-    shown = os.read(ours, 65_536).decode()
-    os.close(ours)
-    assert done.returncode == 0
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path) as exporting:
+        os.close(theirs)
+        shown = _all_of(ours)
+        assert exporting.stdout is not None
+        said = exporting.stdout.read().decode()
+    assert exporting.returncode == 0
     assert "messages" in shown
-    assert "rows of organization" in done.stdout.decode()
+    assert "rows of organization" in said
     quiet = source.installation.run("organization", "export", source.people.acme, tmp_path / "g")
     assert quiet.stderr == ""
+
+
+def _all_of(terminal: int) -> str:
+    """What was shown on a terminal until nobody had it open any more; it keeps only a few thousand bytes at a time."""
+    shown = b""
+    try:
+        while piece := os.read(terminal, 65_536):
+            shown += piece
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(terminal)
+    return shown.decode()
 
 
 def _peak_bytes(installation: Installation, *arguments: object) -> int:
