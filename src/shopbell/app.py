@@ -33,6 +33,8 @@ from shopbell.http.rate import RateLimit
 from shopbell.http.readiness import Readiness
 from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import FindBusiness, SendMessageToBusiness
+from shopbell.mail_intake.intake import MailIntake
+from shopbell.mail_listener import MailListener
 from shopbell.messages import Send, from_customers
 from shopbell.organizations import Business
 from shopbell.outreach.sender import Outreach
@@ -91,6 +93,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     worker = Worker(settings, database, secrets, wakes)
     outreach = Outreach(settings, database, secrets, wakes)
     texts = TextIntake(database, secrets, wakes)
+    mails = MailIntake(settings, database, secrets, wakes, blobs)
+    mail_listener = MailListener(settings, mails.accepts, mails.receive)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
     replies = group_commit(settings, database, readiness, wakes, from_organization)
     metrics = RequestMetrics()
@@ -158,6 +162,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
                 stack.push_async_callback(worker.close)
                 outreach.start()
                 stack.push_async_callback(outreach.close)
+                await mail_listener.start()
+                stack.push_async_callback(mail_listener.close)
             for queue in (sends, replies):
                 queue.start()
                 stack.push_async_callback(queue.close)
