@@ -211,7 +211,9 @@ def _slots_of(route: Route, globex: dict[str, str]) -> list[tuple[Slot, list[str
             foreign = [globex[slot.kind]]
         else:
             # A delivery is known by a number that each organization counts for itself.
-            foreign = [id_ for kind, id_ in globex.items() if kind not in ("delivery", *things.NOBODYS)]
+            foreign = [
+                id_ for kind, id_ in globex.items() if kind not in ("delivery", things.PRIVATE_KEY, *things.NOBODYS)
+            ]
         pairs.append((slot, foreign))
     return pairs
 

@@ -1,0 +1,84 @@
+"""A flood from one visitor is stopped where it comes from, and slows down nobody else."""
+
+import uuid
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from harness.shop import Shop
+from harness.visitors import Browser, Site, acmes_site
+
+PER_MIN = 6
+"""So 2 conversations at once, and 6 messages."""
+
+
+@pytest.fixture
+def site(engine: str, shops: Callable[..., Shop]) -> Site:
+    """A website on a server behind a proxy that tells the visitors' addresses, with small limits."""
+    return acmes_site(shops(engine, run_worker="false", trusted_proxies="127.0.0.1", visitor_rate_per_min=PER_MIN))
+
+
+def _at(address: str) -> dict[str, str]:
+    return {"x-forwarded-for": address}
+
+
+def _is_refused(answer: httpx2.Response, name: str) -> None:
+    assert answer.status_code == 429, answer.text
+    assert answer.json()["type"] == "/problems/quota-exceeded"
+    assert answer.json()["developerMessage"] == f"Rate limit '{name}' exceeded"
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+
+
+def _say(browser: Browser, address: str) -> httpx2.Response:
+    body = {"text": "x", "clientMessageId": str(uuid.uuid4())}
+    headers = browser.headers | _at(address)
+    return browser.shop.server.client.post("/api/customer/messages", json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("one", "neighbour", "other"),
+    [
+        ("198.51.100.1", "198.51.100.1", "198.51.100.2"),
+        ("2001:db8:1:1::1", "2001:db8:1:1:ffff::9", "2001:db8:1:2::1"),
+    ],
+)
+def test_who_begins_too_many_conversations_is_refused_and_his_neighbours_are_not(
+    site: Site, one: str, neighbour: str, other: str
+) -> None:
+    assert [site.begin(_at(one)).status_code for _ in range(2)] == [200, 200]
+    before = site.shop.count("customers")
+    for _ in range(20):
+        _is_refused(site.begin(_at(neighbour)), "visitor")
+    assert site.shop.count("customers") == before
+    assert site.begin(_at(other)).status_code == 200
+
+
+def test_an_address_that_a_visitor_makes_up_does_not_help_him(site: Site) -> None:
+    last = "203.0.113.77"
+    told = [site.begin(_at(f"192.0.2.{number}, {last}")).status_code for number in range(4)]
+    assert told == [200, 200, 429, 429]
+
+
+def test_who_writes_too_much_is_refused_and_others_are_answered(site: Site) -> None:
+    flood, carol = site.visitor(_at("198.51.100.11")), site.visitor(_at("198.51.100.12"))
+    told = [_say(flood, "198.51.100.11").status_code for _ in range(10)]
+    assert told[:2] == [200, 200]
+    assert 429 in told
+    # One session from many addresses is one, too.
+    answers = [_say(flood, f"198.51.100.{number}") for number in range(20, 30)]
+    _is_refused(answers[-1], "session")
+    assert _say(carol, "198.51.100.12").status_code == 200
+
+
+def test_who_guesses_links_or_asks_for_new_ones_again_and_again_is_refused(site: Site) -> None:
+    client, page = site.shop.server.client, {"sec-fetch-site": "same-origin"}
+    guesses = [client.get("/t/" + uuid.uuid4().hex[:12], headers=_at("198.51.100.41")) for _ in range(5)]
+    assert [answer.status_code for answer in guesses[:2]] == [410, 410]
+    _is_refused(guesses[-1], "visitor")
+    asked = [
+        client.post("/t/new-link", data={"token": "a" * 12}, headers=page | _at("198.51.100.42")) for _ in range(3)
+    ]
+    assert asked[0].status_code == 200
+    _is_refused(asked[-1], "visitor")
+    assert client.get("/t/" + "a" * 12, headers=_at("198.51.100.43")).status_code == 410

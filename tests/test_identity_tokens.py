@@ -1,0 +1,136 @@
+"""Identity tokens: what is believed, and what is not, whatever it looks like."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jws, jwt
+from joserfc.jwk import OctKey, RSAKey
+
+from shopbell.identity_tokens import ExpiredToken, WrongToken, read
+
+KEY = "sb_private_" + "k" * 49
+NOW_S = 1_700_000_000
+AUDIENCES = ("pk_live_" + "0" * 24, "12344")
+RIGHT = {"sub": "user-1", "aud": AUDIENCES[0], "exp": NOW_S + 300}
+
+
+def _signed(claims: dict[str, Any], key: Any = None, algorithm: str = "HS256") -> str:
+    said = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode({"alg": algorithm}, said, key or OctKey.import_key(KEY), algorithms=[algorithm])
+
+
+def _unsigned(header: object, payload: object, signature: str = "") -> str:
+    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (header, payload))
+    return ".".join((*parts, signature))
+
+
+def test_a_good_token_says_who_it_is() -> None:
+    names = {"given_name": " Carol\0 ", "family_name": "Carter", "locale": "fr_ca"}
+    claims = read(
+        _signed(RIGHT | names | {"email": "Carol@Example.com", "phone_number": "+1 617 555 0123"}),
+        KEY,
+        AUDIENCES,
+        now_s=NOW_S,
+    )
+    assert (claims.subject, claims.email, claims.phone) == (
+        "user-1",
+        ("Carol@Example.com", "carol@example.com"),
+        "+16175550123",
+    )
+    assert (claims.first_name, claims.last_name, claims.locale) == ("Carol", "Carter", "fr-CA")
+
+
+@pytest.mark.parametrize("audience", [*AUDIENCES, ["somebody", AUDIENCES[1]]])
+def test_one_of_the_audiences_is_enough(audience: object) -> None:
+    assert read(_signed(RIGHT | {"aud": audience}), KEY, AUDIENCES, now_s=NOW_S).subject == "user-1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sub": None}, "'sub'"),
+        ({"sub": ""}, "'sub'"),
+        ({"sub": 5}, "'sub'"),
+        ({"sub": "x" * 256}, "'sub'"),
+        ({"aud": None}, "'aud'"),
+        ({"aud": "12345"}, "'aud'"),
+        ({"aud": ["a", 5]}, "'aud'"),
+        ({"exp": None}, "'exp'"),
+        ({"exp": "soon"}, "'exp'"),
+        ({"exp": True}, "'exp'"),
+        ({"exp": NOW_S + 3_700}, "within an hour"),
+        ({"iat": NOW_S + 61}, "'iat'"),
+        ({"nbf": NOW_S + 61}, "'nbf'"),
+        ({"email": "nobody"}, "'email'"),
+        ({"email": ["carol@example.com"]}, "'email'"),
+        ({"phone_number": "12"}, "'phone_number'"),
+        ({"given_name": 5}, "'given_name'"),
+    ],
+)
+def test_a_token_with_a_wrong_claim_is_refused_and_the_claim_is_named(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(WrongToken, match=said) as refused:
+        read(_signed(RIGHT | changes), KEY, AUDIENCES, now_s=NOW_S)
+    assert not isinstance(refused.value, ExpiredToken)
+
+
+@pytest.mark.parametrize("exp", [NOW_S, NOW_S - 1, 0, -5, NOW_S - 0.5])
+def test_a_token_that_is_over_is_told_apart(exp: float) -> None:
+    with pytest.raises(ExpiredToken):
+        read(_signed(RIGHT | {"exp": exp}), KEY, AUDIENCES, now_s=NOW_S)
+
+
+def test_an_unconfirmed_address_is_left_out() -> None:
+    token = _signed(RIGHT | {"email": "carol@example.com", "email_verified": False})
+    assert read(token, KEY, AUDIENCES, now_s=NOW_S).email is None
+
+
+def test_no_other_algorithm_is_taken_whatever_the_token_says() -> None:
+    public = RSAKey.generate_key(2_048, auto_kid=False)
+    for token in (
+        _unsigned({"alg": "none"}, RIGHT),
+        _unsigned({"alg": "None", "typ": "JWT"}, RIGHT),
+        _unsigned({"alg": ["HS256"]}, RIGHT, "x"),
+        _unsigned({}, RIGHT, "x"),
+        _unsigned([], RIGHT, "x"),
+        _unsigned({"alg": "HS256"}, RIGHT),
+        _signed(RIGHT, algorithm="HS384"),
+        _signed(RIGHT, algorithm="HS512"),
+        _signed(RIGHT, public, "RS256"),
+        _signed(RIGHT, OctKey.import_key("another key " * 4)),
+        _signed(RIGHT)[:-1],
+    ):
+        with pytest.raises(WrongToken, match="HS256"):
+            read(token, KEY, AUDIENCES, now_s=NOW_S)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[1]", b'"x"', b"5", b"null", b"\xff", b"[" * 3_000, b'{"exp":NaN,"sub":"a","aud":"12344"}', b'{"exp":1e999}'],
+)
+def test_a_payload_of_any_kind_is_refused_and_never_a_bug(payload: bytes) -> None:
+    token = jws.serialize_compact({"alg": "HS256"}, payload, OctKey.import_key(KEY))
+    with pytest.raises(WrongToken):
+        read(token, KEY, AUDIENCES, now_s=NOW_S)
+
+
+@given(st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{1,40}(\.[A-Za-z0-9_-]{1,40}){0,4}", fullmatch=True))
+def test_whatever_a_stranger_sends_is_refused(token: str) -> None:
+    with pytest.raises(WrongToken):
+        read(token, KEY, AUDIENCES, now_s=NOW_S)
+
+
+def test_a_token_may_not_be_longer_than_any_real_one() -> None:
+    with pytest.raises(WrongToken, match="4096"):
+        read(_signed(RIGHT | {"more": "x" * 4_000}), KEY, AUDIENCES, now_s=NOW_S)
+
+
+def test_no_refusal_holds_anything_of_the_token() -> None:
+    secret = "canaryemail"
+    for token in (_signed(RIGHT | {"email": secret}), _signed(RIGHT | {"sub": 5, "name": secret}), secret):
+        with pytest.raises(WrongToken) as refused:
+            read(token, KEY, AUDIENCES, now_s=NOW_S)
+        assert secret not in str(refused.value)
