@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     outreach = Outreach(settings, database, secrets, wakes)
     texts = TextIntake(database, secrets, wakes)
     mails = MailIntake(settings, database, secrets, wakes, blobs)
-    mail_listener = MailListener(settings, mails.accepts, mails.receive)
+    mail_listener = MailListener(settings, mails.accepts, mails.receive, shares_port=settings.workers > 1)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
     replies = group_commit(settings, database, readiness, wakes, from_organization)
     metrics = RequestMetrics()
@@ -162,8 +162,9 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
                 stack.push_async_callback(worker.close)
                 outreach.start()
                 stack.push_async_callback(outreach.close)
-                await mail_listener.start()
-                stack.push_async_callback(mail_listener.close)
+            # Here and not in `shopbell worker`: any number of those may run beside a server, and there is one port.
+            await mail_listener.start()
+            stack.push_async_callback(mail_listener.close)
             for queue in (sends, replies):
                 queue.start()
                 stack.push_async_callback(queue.close)

@@ -37,8 +37,8 @@ class MailListenerSettings(MailSettings):
 
     mail_listen: str | None = Field(
         None,
-        description="Where the mail server hands over mail to SHOPBELL_MAIL_REPLY_DOMAIN: `lmtp://127.0.0.1:8024`, or "
-        "`smtp://…`; without it no mail comes in. It is not for the open internet.",
+        description="Where `serve` takes mail to SHOPBELL_MAIL_REPLY_DOMAIN from the mail server: "
+        "`lmtp://127.0.0.1:8024`, or `smtp://…`; without it no mail comes in. It is not for the open internet.",
     )
     mail_peers: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),

@@ -8,10 +8,7 @@ from contextlib import AsyncExitStack
 from uvicorn.loops.auto import auto_loop_factory
 
 from shopbell import installation, keys, logs
-from shopbell.blobs.open import open_store
 from shopbell.deadline import LAST_WAIT_S, end_after
-from shopbell.mail_intake.intake import MailIntake
-from shopbell.mail_listener import MailListener
 from shopbell.outreach.sender import Outreach
 from shopbell.settings import Settings
 from shopbell.storage.open import open_database
@@ -49,11 +46,6 @@ async def _run(settings: Settings, on_started: Callable[[], None]) -> None:
         wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
         worker = Worker(settings, database, secrets, wakes)
         outreach = Outreach(settings, database, secrets, wakes)
-        blobs = open_store(settings)
-        if blobs:
-            stack.callback(blobs.close)
-        mails = MailIntake(settings, database, secrets, wakes, blobs)
-        mail_listener = MailListener(settings, mails.accepts, mails.receive)
 
         def end() -> None:
             worker.end()
@@ -66,7 +58,5 @@ async def _run(settings: Settings, on_started: Callable[[], None]) -> None:
         stack.push_async_callback(wakes.close)
         worker.start()
         outreach.start()
-        await mail_listener.start()
-        stack.push_async_callback(mail_listener.close)
         on_started()
         await asyncio.gather(worker.ended(), outreach.ended())

@@ -115,6 +115,7 @@ def test_the_line_of_our_own_mails_ends_an_answer_in_every_language(locale: str)
     ("text", "answer"),
     [
         ("just this", "just this"),
+        ("Yes\n\nOn Monday you wrote:\n\n> old", "Yes"),
         ("On Monday I wrote: nothing", "On Monday I wrote: nothing"),
         ("I said on 3 May:\nwe wrote 7 letters:\n- a\n- b", "I said on 3 May:\nwe wrote 7 letters:\n- a\n- b"),
         ("From: the kitchen\nTo: the hall\nit must fit", "From: the kitchen\nTo: the hall\nit must fit"),

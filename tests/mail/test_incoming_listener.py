@@ -218,6 +218,24 @@ def test_lines_of_any_length_come_in_whole(smtp: Listening) -> None:
     assert smtp.kept[0][0].raw == raw
 
 
+def test_dots_within_a_line_neither_end_a_mail_nor_go_missing(smtp: Listening) -> None:
+    """Long lines come in pieces: only the first piece's dot is the protocol's."""
+    raw = b"From: Carol <carol@example.com>\r\n\r\n" + (b"." * 140_000 + b"\r\n") * 10
+    with smtp.smtp() as client:
+        client.ehlo()
+        client.mail(CAROL)
+        client.rcpt(OURS)
+        client.docmd("DATA")
+        assert client.sock is not None
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for line in raw.splitlines():
+            client.send(b"." + line if line.startswith(b".") else line)
+            client.send(b"\r\n")
+        client.send(b".\r\n")
+        assert client.getreply()[0] == 250
+    assert smtp.kept[0][0].raw == raw
+
+
 @pytest.mark.parametrize("ending", [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r"])
 def test_no_other_line_ends_hide_a_second_mail_in_the_first(smtp: Listening, ending: bytes) -> None:
     """Servers that see the end of a mail where others do not let strangers write mails in others' names."""

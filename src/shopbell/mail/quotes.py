@@ -104,13 +104,15 @@ def _is_block(seen: Sequence[str], at: int) -> bool:
 
 def _sentence(seen: Sequence[str], at: int) -> int | None:
     """Where "On … wrote:" begins when it ends in this line."""
+    following = next((line for line in seen[at + 1 : at + _SENTENCE_LINES] if line.strip()), "")
+    is_sure = _is_quoted(following) and not _is_quoted(seen[at])
     sentence = ""
     nearest = None
     for begin in range(at, max(-1, at - _SENTENCE_LINES), -1):
         if not seen[begin].strip():
             break
         sentence = seen[begin].strip(" \t>*_") + " " + sentence
-        if not WROTE.search(sentence) or not any(character.isdigit() for character in sentence):
+        if not WROTE.search(sentence) or not (is_sure or any(character.isdigit() for character in sentence)):
             continue
         if WROTE_BEGIN.match(sentence):
             return begin
