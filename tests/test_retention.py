@@ -26,7 +26,9 @@ SWEEPS_AT_ONCE = "import shopbell.worker as w; w.SWEEP_EVERY_S = 0.2; from shopb
 def quiet_shop(installation: Installation, people: World) -> Iterator[Shop]:
     """A running server that delivers and deletes nothing by itself."""
     with installation.serving(run_worker=False) as server:
-        yield Shop(server, people)
+        shop = Shop(server, people)
+        _decide(shop, up_to=10**12)
+        yield shop
 
 
 @pytest.fixture
@@ -46,6 +48,13 @@ def swept(database: Database, *, in_days: int = 0) -> int:
         return await retention.sweep(database, now_ms=time.time_ns() // 1_000_000 + in_days * DAY_MS)
 
     return asyncio.run(run())
+
+
+def _decide(shop: Shop, *, up_to: int) -> None:
+    """Let it be decided what must be sent because of what happens up to a place of the feeds."""
+    shop.database.change("DELETE FROM outreach_cursors")
+    fill = "INSERT INTO outreach_cursors (organization_id, position) SELECT id, :up_to FROM organizations"
+    shop.database.change(fill, up_to=up_to)
 
 
 def _keep(shop: Shop, **days: Any) -> None:
@@ -266,3 +275,44 @@ def test_a_program_reads_and_sets_what_is_kept(shop: Shop) -> None:
     assert shop.post({"name": ""}, path=UPDATE).status_code == 400
     assert shop.post({"keepEventsDays": 1}, path=UPDATE, token=shop.world.reading_token).status_code == 403
     assert shop.server.client.get("/api/organization", headers=headers).json() == before
+
+
+def test_an_event_stays_until_it_is_decided_what_must_be_sent_because_of_it(quiet_shop: Shop, opened: Database) -> None:
+    shop = quiet_shop
+    shop.send()
+    shop.send()
+    _keep(shop, keepEventsDays=1)
+    query = "SELECT count(*) FROM events WHERE organization_id = :id"
+    acme = int(shop.world.acme)
+    before = shop.database.value(query, id=acme)
+    last = shop.database.value("SELECT last_position FROM feeds WHERE organization_id = :id", id=acme)
+    _decide(shop, up_to=last - 1)
+    assert swept(opened, in_days=2) == before - 1
+    _decide(shop, up_to=last)
+    assert swept(opened, in_days=2) == 1
+
+
+def test_how_a_message_reached_somebody_goes_with_it(quiet_shop: Shop, opened: Database) -> None:
+    shop = quiet_shop
+    thread_id = shop.send()
+    (message,) = shop.messages(thread_id)
+    place = {"organization": int(shop.world.acme), "thread": int(thread_id), "message": message["id"]}
+    shop.database.change(
+        "INSERT INTO dispatches (organization_id, id, thread_id, channel, audience, purpose, state, attempts, "
+        "due_at_ms, created_at_ms) VALUES (:organization, 1, :thread, 'EMAIL', 'store', 'store-notice', 'sent', 1, 1, 1)",
+        **{name: place[name] for name in ("organization", "thread")},
+    )
+    shop.database.change(
+        "INSERT INTO message_deliveries (organization_id, message_id, channel, audience, thread_id, sequence, "
+        "dispatch_id, state, updated_at_ms) "
+        "VALUES (:organization, :message, 'EMAIL', 'store', :thread, 1, 1, 'sent', 1)",
+        **place,
+    )
+    shop.database.change(
+        "INSERT INTO mail_details (organization_id, message_id, thread_id, sender, foreign_sender, automatic) "
+        "VALUES (:organization, :message, :thread, 'carol@example.com', false, false)",
+        **place,
+    )
+    _keep(shop, keepMessagesDays=1)
+    swept(opened, in_days=2)
+    assert [shop.count(table) for table in ("messages", "dispatches", "message_deliveries", "mail_details")] == [0] * 4

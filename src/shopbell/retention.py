@@ -2,8 +2,8 @@
 
 A conversation stays when its messages go, with its status and its place in the numbering. A webhook delivery of a
 message that is gone is skipped, and the log of deliveries loses its text; an event stays as long as a delivery of it
-waits. The files of messages that are gone go a day later, as all files do that no message carries
-(``attachment_sweep.py``).
+waits, and until it is decided what must be sent because of it. The files of messages that are gone go a day later, as
+all files do that no message carries (``attachment_sweep.py``).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Table, delete, or_, select, tuple_
 
 from shopbell import delivery_texts
+from shopbell.storage.customer_schema import dispatches, mail_details, message_deliveries, outreach_cursors
 from shopbell.storage.database import Database
 from shopbell.storage.delivery_schema import deliveries, events, webhooks
 from shopbell.storage.schema import blocked_messages, messages, organizations
@@ -121,11 +122,27 @@ def sweep_messages(tx: Connection, table: Table, organization_id: int, days: int
         threads, until_ms = sorted({row.thread_id for row in old}), max(row.created_at_ms for row in old)
         while delivery_texts.empty(tx, organization_id, threads, until_ms=until_ms, limit=BATCH_ROWS):
             pass
+        _delete_traces(tx, organization_id, [row.id for row in old], threads, now_ms - days * DAY_MS)
     return Swept(len(old), old[-1].id if len(old) == BATCH_ROWS else None)
 
 
+def _delete_traces(
+    tx: Connection, organization_id: int, message_ids: list[int], thread_ids: list[int], before_ms: int
+) -> None:
+    """How messages reached somebody goes with them, and so do the mails that they came by, and those that are sent."""
+    for table in (message_deliveries, mail_details):
+        tx.execute(delete(table).where(table.c.organization_id == organization_id, table.c.message_id.in_(message_ids)))
+    d = dispatches.c
+    settled = (d.state != "waiting", d.created_at_ms < before_ms)
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+    tx.execute(
+        delete(dispatches).where(d.organization_id + 0 == organization_id, d.thread_id.in_(thread_ids), *settled)
+    )
+
+
 def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
-    """Delete an organization's oldest events, at most 500; not those that a delivery still waits for.
+    """Delete an organization's oldest events, at most 500; not those that a delivery still waits for, nor those by
+    which nobody has decided yet whether a mail or a text must be sent.
 
     Args:
         tx: the transaction.
@@ -153,7 +170,9 @@ def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *,
         d.position.in_(old),
         d.state == "waiting",
     )
-    gone = sorted({*old} - set(tx.scalars(waiting)))
+    u = outreach_cursors.c
+    decided = tx.scalar(select(u.position).where(u.organization_id == organization_id)) or 0
+    gone = sorted(position for position in {*old} - set(tx.scalars(waiting)) if position <= decided)
     if gone:
         tx.execute(delete(events).where(c.organization_id == organization_id, c.position.in_(gone)))
     return Swept(len(gone), old[-1] if len(old) == BATCH_ROWS else None)

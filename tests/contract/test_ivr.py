@@ -64,7 +64,7 @@ def test_a_call_opens_a_conversation_by_sms_with_the_welcome_in_it(post: Post) -
     ).json()["threads"]
     (thread,) = threads
     (message,) = post.messages(thread["customerThreadId"])
-    assert (thread["channel"], thread["status"]) == ("SMS", "replied")
+    assert (thread["customerChannel"], thread["status"]) == ("SMS", "replied")
     assert (message["fromCustomer"], message["internal"]) == (False, False)
     post.wait_for_delivery(message["id"], "SMS", "sent")
 

@@ -76,3 +76,11 @@ class Post:
             "WHERE last_position > coalesce(position, 0)"
         )
         wait_until(lambda: self.shop.database.value(query) == 0, lambda: self.shop.server.log)
+
+    def wait_for_row(self, query: str, **values: object) -> None:
+        """Wait until a query finds something."""
+        wait_until(lambda: self.shop.database.rows(query, **values), lambda: f"{query}\n{self.shop.server.log}")
+
+    def wait_for_log(self, words: str) -> None:
+        """Wait until the server's log says something."""
+        wait_until(lambda: words in self.shop.server.log, lambda: self.shop.server.log)

@@ -1,0 +1,211 @@
+"""Mails that come in: an answer of the customer, of the store, of somebody else, of a machine, and reports."""
+
+import smtplib
+from collections.abc import Iterator
+from email.message import EmailMessage
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from harness.ports import free_port
+from harness.post import Post
+from harness.smtp import Received
+
+PROVED = "mx.acme.example; dmarc=pass header.from=example.com"
+
+
+class Mailroom:
+    """A post office that mails come in to as well."""
+
+    def __init__(self, post: Post, port: int) -> None:
+        self.post = post
+        self._port = port
+
+    def deliver(self, mail: EmailMessage, to: str, sender: str | None = None) -> None:
+        """Hand a mail over as the mail server does."""
+        with smtplib.LMTP("127.0.0.1", self._port) as client:
+            assert client.sendmail(sender or mail["From"].addresses[0].addr_spec, [to], mail.as_bytes()) == {}
+
+    def mails_to(self, address: str) -> list[Received]:
+        """What an address got."""
+        return [mail for mail in self.post.mails.received if mail.recipients == (address,)]
+
+    def wait_for_mail(self, address: str, count: int = 1) -> Received:
+        """The newest mail to an address, once there are as many."""
+        seen = 0
+        while len(self.mails_to(address)) < count:
+            seen = len(self.post.mails.wait_for(max(seen + 1, len(self.post.mails.received) + 1)))
+        return self.mails_to(address)[count - 1]
+
+
+@pytest.fixture
+def room(open_post: Any) -> Iterator[Mailroom]:
+    """An open mailroom."""
+    port = free_port()
+    listen = f"lmtp://127.0.0.1:{port}"
+    with open_post(mail_listen=listen, mail_authserv_id="mx.acme.example", mail_batch_s=0) as post:
+        yield Mailroom(post, port)
+
+
+def letter(sender: str, text: str, *, about: Received | None = None, **headers: str) -> EmailMessage:
+    """A mail, as a person writes one."""
+    mail = EmailMessage()
+    mail["From"] = sender
+    mail["To"] = "shop@acme.example"
+    mail["Subject"] = "Re: My bicycle"
+    mail["Message-ID"] = f"<{sha256(f'{sender} {text}'.encode()).hexdigest()}@mail.example>"
+    for name, value in headers.items():
+        mail[name.replace("_", "-")] = value
+    if about is not None:
+        mail["In-Reply-To"] = about.message["Message-ID"]
+    mail.set_content(text)
+    return mail
+
+
+def reply_address(mail: Received) -> str:
+    """Where a mail is answered to."""
+    address: str = mail.message["Reply-To"].addresses[0].addr_spec
+    return address
+
+
+def opened(room: Mailroom) -> tuple[str, str, str]:
+    """A conversation of somebody who was invited by mail: its id, his address, and where he answers to."""
+    carol = room.post.shop.somebody()
+    thread_id = room.post.shop.send(user={"email": carol})
+    return thread_id, carol, reply_address(room.wait_for_mail(carol))
+
+
+def test_the_customer_answers_by_mail_and_is_answered_by_mail(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    first = room.wait_for_mail(carol)
+    question = letter(carol, "Is it ready?\n\nOn Monday you wrote:\n> Hello", about=first)
+    room.deliver(question, address)
+    _, answer = room.post.messages(thread_id)
+    assert (answer["text"], answer["fromCustomer"], answer["channel"]) == ("Is it ready?", True, "EMAIL")
+    assert answer["mail"]["sender"] == carol
+    assert "> Hello" in answer["mail"]["fullText"]
+    message_id = room.post.reply(thread_id, "Yes, it is.")
+    room.post.wait_for_delivery(message_id, "EMAIL", "sent")
+    assert room.post.deliveries(message_id) == {("EMAIL", "customer"): ("sent", None)}  # he is not on the web now
+    mail = room.wait_for_mail(carol, 2)
+    assert mail.message["Subject"] == "Re: My bicycle"
+    assert mail.message["In-Reply-To"] == question["Message-ID"]
+
+
+def test_a_mail_that_comes_twice_is_kept_once(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    for _ in range(2):
+        room.deliver(letter(carol, "Is it ready?"), address)
+    assert [message["text"] for message in room.post.messages(thread_id)[1:]] == ["Is it ready?"]
+
+
+def test_a_file_in_a_mail_is_a_message_with_a_file(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    mail = letter(carol, "Two pictures.")
+    for name in ("one.txt", "two.txt"):
+        mail.add_attachment(f"file {name}".encode(), maintype="text", subtype="plain", filename=name)
+    room.deliver(mail, address)
+    said = [(message["text"], message["attachment"]["name"]) for message in room.post.messages(thread_id)[1:]]
+    assert said == [("Two pictures.", "one.txt"), ("", "two.txt")]
+
+
+def test_a_mail_from_another_address_is_a_note_and_not_the_customers_word(room: Mailroom) -> None:
+    thread_id, _, address = opened(room)
+    room.post.reply(thread_id, "It is ready.")
+    room.deliver(letter("mallory@example.net", "Send it to my house."), address)
+    note = room.post.messages(thread_id)[2]
+    assert (note["fromCustomer"], note["internal"]) == (False, True)
+    assert note["mail"]["foreignSender"]
+    assert note["mail"]["sender"] == "mallory@example.net"
+    assert _status(room, thread_id) == "replied"
+
+
+def test_a_machines_answer_reopens_nothing(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    room.post.reply(thread_id, "It is ready.")
+    room.deliver(letter(carol, "I am on holiday.", Auto_Submitted="auto-replied"), address)
+    note = room.post.messages(thread_id)[2]
+    assert (note["internal"], note["mail"]["automatic"], note["mail"]["foreignSender"]) == (True, True, False)
+    assert _status(room, thread_id) == "replied"
+
+
+def test_the_store_answers_the_customer_by_answering_the_notice(room: Mailroom) -> None:
+    room.post.business(email="boston@acme.example", invites_customers=False)
+    carol = room.post.shop.somebody()
+    thread_id = room.post.shop.send(user={"email": carol})
+    notice = room.wait_for_mail("boston@acme.example")
+    answer = letter("boston@acme.example", "Tomorrow at nine.", Authentication_Results=PROVED)
+    room.deliver(answer, reply_address(notice))
+    assert "Tomorrow at nine." in room.wait_for_mail(carol).message.get_body(("plain",)).get_content()
+    said = room.post.messages(thread_id)[1]
+    assert (said["fromCustomer"], said["internal"]) == (False, False)
+    assert _status(room, thread_id) == "replied"
+
+
+def test_an_employee_who_answers_the_notice_is_its_author(room: Mailroom) -> None:
+    room.post.business(email="boston@acme.example", invites_customers=False)
+    employee = {"name": "Alice Jones", "email": "alice@acme.example"}
+    alice = room.post.shop.post(employee, path="/api/employees").json()["id"]
+    thread_id = room.post.shop.send()
+    notice = room.wait_for_mail("boston@acme.example")
+    proved = "mx.acme.example; spf=pass smtp.mailfrom=acme.example"
+    room.deliver(letter("alice@acme.example", "Tomorrow.", Authentication_Results=proved), reply_address(notice))
+    assert room.post.messages(thread_id)[1]["employeeUserId"] == alice
+
+
+@pytest.mark.parametrize(
+    ("sender", "proofs"),
+    [
+        ("boston@acme.example", "mx.acme.example; dmarc=fail header.from=acme.example"),
+        ("boston@acme.example", "mx.mallory.example; dmarc=pass header.from=acme.example"),
+        ("boston@acme.example", "mx.acme.example; spf=pass smtp.mailfrom=mallory.example"),
+        ("mallory@example.net", "mx.acme.example; dmarc=pass header.from=example.net"),
+    ],
+)
+def test_nobody_else_speaks_for_the_store(room: Mailroom, sender: str, proofs: str) -> None:
+    room.post.business(email="boston@acme.example", invites_customers=False)
+    carol = room.post.shop.somebody()
+    thread_id = room.post.shop.send(user={"email": carol})
+    notice = room.wait_for_mail("boston@acme.example")
+    room.deliver(letter(sender, "Pay here.", Authentication_Results=proofs), reply_address(notice))
+    note = room.post.messages(thread_id)[1]
+    assert (note["internal"], note["mail"]["foreignSender"]) == (True, True)
+    room.post.decided()
+    assert room.mails_to(carol) == []
+    assert _status(room, thread_id) == "waiting"
+
+
+def test_a_mail_that_comes_back_is_said_on_the_message(room: Mailroom) -> None:
+    thread_id, carol, _ = opened(room)
+    message_id = room.post.reply(thread_id, "It is ready.")
+    room.post.wait_for_delivery(message_id, "EMAIL", "sent")
+    mail = room.wait_for_mail(carol, 2)
+    report = EmailMessage()
+    report["From"] = "MAILER-DAEMON@mail.example"
+    report["To"] = mail.sender
+    report["Subject"] = "Undelivered Mail Returned to Sender"
+    report.set_content("The mail could not be delivered.")
+    report.make_mixed()
+    status = EmailMessage()
+    status.add_header("Content-Type", "message/delivery-status")
+    status.set_payload(
+        f"Reporting-MTA: dns; mail.example\n\nFinal-Recipient: rfc822; {carol}\nAction: failed\nStatus: 5.1.1\n"
+    )
+    report.attach(status)
+    report.replace_header("Content-Type", "multipart/report; report-type=delivery-status")
+    report.set_boundary("the-boundary")
+    assert mail.sender.startswith("bounce+")
+    room.deliver(report, mail.sender, sender="")
+    room.post.wait_for_delivery(message_id, "EMAIL", "failed")
+    assert room.post.deliveries(message_id)["EMAIL", "customer"] == ("failed", "bounced_5_1_1")
+
+
+def _status(room: Mailroom, thread_id: str) -> str:
+    details = room.post.shop.server.client.get(
+        "/api/get-customer-thread-details",
+        params={"customerThreadId": thread_id},
+        headers={"token": room.post.shop.world.token},
+    ).json()
+    status: str = details["status"]
+    return status

@@ -1,0 +1,189 @@
+"""Answers reach customers by text through a Twilio, and texts that come in are theirs."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.post import Post
+from harness.twilio import NUMBER, SID, TOKEN, FakeTwilio, fake_twilio
+from harness.waiting import wait_until
+
+PUBLIC = "https://chat.acme.example"
+
+
+class Line:
+    """A post office whose texts go to a Twilio."""
+
+    def __init__(self, post: Post, twilio: FakeTwilio) -> None:
+        self.post = post
+        self.twilio = twilio
+
+    def text_in(self, sender: str, text: str, sid: str = "", to: str = NUMBER) -> None:
+        """Somebody writes a text to a business."""
+        fields = {
+            "MessageSid": sid or f"SM{uuid.uuid4().hex}",
+            "AccountSid": SID,
+            "From": sender,
+            "To": to,
+            "Body": text,
+            "NumMedia": "0",
+        }
+        answer = self.twilio.post(f"{PUBLIC}/hooks/twilio/inbound", fields, self.post.shop.server.url)
+        assert answer.status_code == 200, answer.text
+
+    def wait_for(self, count: int) -> list[Any]:
+        """What Twilio has taken, once it is as much."""
+        wait_until(lambda: len(self.twilio.received) >= count, lambda: self.post.shop.server.log)
+        return list(self.twilio.received)
+
+    def thread_of(self, number: str) -> str:
+        """The only conversation of a number."""
+        query = (
+            "SELECT threads.id FROM threads JOIN customer_identities USING (organization_id, customer_id) "
+            "WHERE customer_identities.value = :number"
+        )
+        (row,) = self.post.shop.database.rows(query, number=number)
+        return str(row["id"])
+
+
+@pytest.fixture
+def line(open_post: Any) -> Iterator[Line]:
+    """An open line; Boston has the number."""
+    with fake_twilio() as twilio, open_post(**twilio_settings(twilio)) as post:
+        post.business(phone_number=NUMBER)
+        yield Line(post, twilio)
+
+
+def twilio_settings(twilio: FakeTwilio) -> dict[str, object]:
+    """What a server needs to know of a Twilio."""
+    return {
+        "sms_provider": "twilio",
+        "twilio_account_sid": SID,
+        "twilio_auth_token": TOKEN,
+        "twilio_api_url": twilio.url,
+        "sms_from": NUMBER,
+        "public_url": PUBLIC,
+    }
+
+
+def test_who_writes_a_text_is_answered_by_text(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    thread_id = line.thread_of(carol)
+    (question,) = line.post.messages(thread_id)
+    assert (question["text"], question["fromCustomer"], question["channel"]) == ("Is it ready?", True, "SMS")
+    message_id = line.post.reply(thread_id, "Yes, it is.")
+    (text,) = line.wait_for(1)
+    assert (text["To"], text["From"], text["Body"]) == (carol, NUMBER, "Yes, it is.")
+    line.post.wait_for_delivery(message_id, "SMS", "sent")
+
+
+def test_a_text_that_comes_twice_is_kept_once(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    for _ in range(2):
+        line.text_in(carol, "Is it ready?", sid="SM" + "1" * 32)
+    assert len(line.post.messages(line.thread_of(carol))) == 1
+
+
+def test_what_twilio_tells_later_moves_the_record_on_and_never_back(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    message_id = line.post.reply(line.thread_of(carol), "Yes, it is.")
+    line.post.wait_for_delivery(message_id, "SMS", "sent")
+    (text,) = line.twilio.received
+    sid = line.post.shop.database.value("SELECT provider_id FROM dispatches WHERE channel = 'SMS'")
+    for status in ("delivered", "sent", "failed"):
+        answer = line.twilio.callback(text, sid, status, line.post.shop.server.url)
+        assert answer.status_code == 204, answer.text
+        assert line.post.deliveries(message_id)["SMS", "customer"] == ("delivered", None)
+
+
+def test_who_says_stop_gets_no_more_texts_until_he_says_start(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    thread_id = line.thread_of(carol)
+    line.text_in(carol, "STOP")
+    assert len(line.wait_for(1)) == 1  # that it ends
+    message_id = line.post.reply(thread_id, "Yes, it is.")
+    line.post.wait_for_delivery(message_id, "SMS", "failed")
+    assert line.post.deliveries(message_id)["SMS", "customer"] == ("failed", "opted_out")
+    line.text_in(carol, "start")
+    message_id = line.post.reply(thread_id, "It is still here.")
+    line.post.wait_for_delivery(message_id, "SMS", "sent")
+
+
+def test_whom_the_carrier_knows_to_want_no_texts_is_remembered(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    line.twilio.opted_out.add(carol)
+    thread_id = line.thread_of(carol)
+    line.post.wait_for_delivery(line.post.reply(thread_id, "Yes."), "SMS", "failed")
+    line.twilio.opted_out.clear()
+    count = len(line.twilio.received)
+    message_id = line.post.reply(thread_id, "Hello?")
+    line.post.wait_for_delivery(message_id, "SMS", "failed")
+    assert len(line.twilio.received) == count
+
+
+@pytest.mark.parametrize("fate", ["drop", "html-500"])
+def test_a_text_of_which_nobody_knows_is_not_sent_again(line: Line, fate: Any) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    line.twilio.script.append(fate)
+    message_id = line.post.reply(line.thread_of(carol), "Yes, it is.")
+    line.post.wait_for_delivery(message_id, "SMS", "failed")
+    assert line.post.deliveries(message_id)["SMS", "customer"] == ("failed", "unknown")
+    (row,) = line.post.shop.database.rows("SELECT * FROM dispatches")
+    assert (row["state"], row["attempts"]) == ("unknown", 1)
+    # Twilio's report brings our own reference: it was sent after all.
+    line.twilio.callback(line.twilio.received[0], "SM" + "2" * 32, "delivered", line.post.shop.server.url)
+    assert line.post.deliveries(message_id)["SMS", "customer"] == ("delivered", None)
+
+
+def test_a_day_has_as_many_segments_as_the_operator_allows(open_post: Any) -> None:
+    with fake_twilio() as twilio, open_post(**twilio_settings(twilio), sms_segments_per_day=2) as post:
+        post.business(phone_number=NUMBER)
+        line, carol = Line(post, twilio), post.shop.some_number()
+        line.text_in(carol, "Is it ready?")
+        thread_id = line.thread_of(carol)
+        for _ in range(2):
+            post.wait_for_delivery(post.reply(thread_id, "Yes."), "SMS", "sent")
+        message_id = post.reply(thread_id, "Hello?")
+        post.wait_for_delivery(message_id, "SMS", "failed")
+        assert post.deliveries(message_id)["SMS", "customer"] == ("failed", "daily_cap")
+        assert len(twilio.received) == 2
+
+
+def test_quick_answers_to_one_number_become_one_text(open_post: Any) -> None:
+    with fake_twilio() as twilio, open_post(**twilio_settings(twilio), sms_cooldown_s=2) as post:
+        post.business(phone_number=NUMBER)
+        line, carol = Line(post, twilio), post.shop.some_number()
+        line.text_in(carol, "Is it ready?")
+        thread_id = line.thread_of(carol)
+        post.wait_for_delivery(post.reply(thread_id, "Yes."), "SMS", "sent")
+        sent = [post.reply(thread_id, text) for text in ("Come by.", "Until six.")]
+        for message_id in sent:
+            post.wait_for_delivery(message_id, "SMS", "sent")
+        assert [text["Body"] for text in twilio.received] == ["Yes.", "Come by.\nUntil six."]
+
+
+def test_a_customer_of_the_web_gets_a_text_with_a_link_when_a_number_is_all_there_is(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.post.business(invites_customers=False)
+    thread_id = line.post.shop.send(user={"phoneNumber": carol})
+    line.post.reply(thread_id, "Yes, it is.")
+    (text,) = line.wait_for(1)
+    said, _, link = text["Body"].partition("\n")
+    assert said == "Acme Boston: Yes, it is."
+    assert link.startswith(f"{PUBLIC}/t/")
+    assert len(link) <= 40
+
+
+def test_nobodys_reports_and_texts_to_nobody_change_nothing(line: Line) -> None:
+    line.text_in(line.post.shop.some_number(), "Hello?", to="+16175559999")
+    fields = {"MessageSid": "SM" + "3" * 32, "MessageStatus": "delivered", "AccountSid": SID}
+    url = f"{PUBLIC}/hooks/twilio/status?reference=1-1"
+    assert line.twilio.post(url, fields, line.post.shop.server.url).status_code == 204
+    assert line.post.shop.count("messages") == 0
