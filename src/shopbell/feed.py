@@ -126,7 +126,7 @@ def _query(organization_id: int, begin: int, end: int, limit: int, types: Collec
 
 def _event(row: Row[Any]) -> Event:
     message = None
-    if row.found_id is not None:
+    if row.found_id is not None and row.type == "message":
         message = Message(
             text=row.body,
             from_customer=row.from_customer,

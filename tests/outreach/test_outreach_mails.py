@@ -49,7 +49,8 @@ def test_the_api_shows_what_became_of_an_answer(post: Post) -> None:
         "/api/events", params={"types": "message-delivery"}, headers={"token": post.shop.world.token}
     ).json()["events"]
     (event,) = [event for event in feed if event["messageId"] == message_id]
-    assert event["details"] == {"channel": "EMAIL", "audience": "customer", "state": "sent", "reason": None}
+    assert event["data"] == {"channel": "EMAIL", "audience": "customer", "state": "sent", "reason": None}
+    assert event["message"] is None
 
 
 def test_quick_answers_come_in_one_mail(open_post: Any) -> None:

@@ -41,7 +41,7 @@ class Event(Fields):
     customer_thread_id: str | None = Field(description="The conversation that it is of.", examples=["12350"])
     business_id: str | None = Field(description="The business that it is of.", examples=["12345"])
     customer_id: str | None = Field(description="The customer whom it is about.", examples=["12349"])
-    message_id: str | None = Field(description="Of `message`: the message.", examples=["12351"])
+    message_id: str | None = Field(description="Of `message` and `message-delivery`: the message.", examples=["12351"])
     thread_sequence: int | None = Field(
         description="The conversation's last message when it happened; of `message` this very one.", examples=[1]
     )
@@ -145,7 +145,7 @@ def shown_event(event: feed.Event) -> Event:
         customer_id=_id(event.customer_id),
         message_id=_id(event.message_id),
         thread_sequence=event.thread_sequence,
-        message=None if event.message_id is None else _message(event.message),
+        message=_message(event.message) if event.type == "message" else None,
         data=_with_ids_as_strings(event.details),
     )
 
