@@ -194,13 +194,21 @@ def test_a_server_that_dawdles_is_left_by_the_clock(command: str, outcome: Outco
     with SmtpServer(dawdle_at=command) as server:
         begun_s = time.monotonic()
         assert run(outcomes_of(channel_to(server.url, timeout_s=SHORT_S), a_mail())) == [outcome]
-        assert time.monotonic() - begun_s < LONG_S
+        assert time.monotonic() - begun_s < LONG_S / 2
+
+
+def test_a_server_that_takes_its_time_for_each_answer_is_left_by_the_clock(run: Run) -> None:
+    with SmtpServer(pause_s=0.4) as server:
+        assert run(outcomes_of(channel_to(server.url, timeout_s=1), a_mail())) == [TryLater("timeout")]
+        assert server.received == []
 
 
 def test_a_server_that_never_greets_is_left_by_the_clock(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         channel = channel_to(f"smtp://127.0.0.1:{silent.getsockname()[1]}", connect_timeout_s=SHORT_S)
+        begun_s = time.monotonic()
         assert run(outcomes_of(channel, a_mail())) == [TryLater("connect_timeout")]
+        assert time.monotonic() - begun_s < LONG_S / 2
 
 
 def test_a_server_that_is_not_there_may_be_there_later(run: Run) -> None:

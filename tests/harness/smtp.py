@@ -41,6 +41,7 @@ class SmtpServer:
             yes; for one command each when a list.
         drop_at: the command at which the connection is broken off.
         dawdle_at: the command that is never answered.
+        pause_s: before each answer.
         starttls: for ``STARTTLS``; not offered without it.
         tls: spoken from the first byte.
         needs_login: whether nothing is taken without user and password.
@@ -50,6 +51,7 @@ class SmtpServer:
     answers: dict[str, str | list[str]] = field(default_factory=dict)
     drop_at: str | None = None
     dawdle_at: str | None = None
+    pause_s: float = 0
     starttls: ssl.SSLContext | None = None
     tls: ssl.SSLContext | None = None
     needs_login: bool = False
@@ -140,6 +142,7 @@ class SmtpServer:
             return "421 gone"
         if self.dawdle_at == command:
             await asyncio.Event().wait()
+        await asyncio.sleep(self.pause_s)
         answer = self.answers.get(command)
         if isinstance(answer, list):
             answer = answer.pop(0) if answer else None
@@ -148,6 +151,7 @@ class SmtpServer:
     async def handle_EHLO(  # noqa: N802 - the names are aiosmtpd's
         self, server: "_Protocol", session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
+        await self._at("EHLO", server)
         self.hellos.append(hostname)
         session.host_name = hostname
         return responses
