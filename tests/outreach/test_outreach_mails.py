@@ -182,6 +182,20 @@ def test_what_happened_before_is_held_back_after_a_restore(open_post: Any, insta
         post.mails.wait_for(2)
 
 
+def test_what_cannot_be_sent_holds_up_nothing_else(post: Post) -> None:
+    thread_id = post.shop.send()
+    post.mails.wait_for(1)  # the invitation
+    post.shop.database.change(
+        "INSERT INTO dispatches (organization_id, id, thread_id, channel, audience, purpose, address, state, attempts, "
+        "due_at_ms, created_at_ms) "
+        "VALUES (:acme, 1, :thread, 'EMAIL', 'customer', 'link', 'no address', 'waiting', 0, 1, 1)",
+        acme=int(post.shop.world.acme),
+        thread=int(thread_id),
+    )
+    post.wait_for_delivery(post.reply(thread_id, "Your bicycle is ready."), "EMAIL", "sent")
+    post.wait_for_row("SELECT 1 FROM dispatches WHERE id = 1 AND state = 'failed' AND reason = 'not_valid'")
+
+
 def test_no_log_line_has_an_address_or_a_word_of_a_message(post: Post) -> None:
     carol = post.shop.somebody()
     thread_id = post.shop.send(user={"email": carol}, message="canaryhello")

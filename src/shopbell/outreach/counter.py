@@ -137,7 +137,10 @@ class Counter:
             return thread.facts.reader.cannot
         if row.purpose in _ASKED_FOR or row.address is None:
             return None
-        address = identity.normal_email(row.address) if row.channel == "EMAIL" else row.address
+        try:
+            address = identity.normal_email(row.address) if row.channel == "EMAIL" else row.address
+        except ValueError:
+            return "not_valid"
         way = (row.channel, address)
         return "opted_out" if self.opt_outs.among(tx, row.organization_id, [way]) else None
 

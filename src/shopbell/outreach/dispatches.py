@@ -27,6 +27,7 @@ _RESENT = "resent"
 _TO_BE_RESENT = "to_be_resent"
 _UNDER_WAY = (None, _RESENT)
 
+_PUT_OFF_MS = 5 * 60 * 1_000
 _HOUR_S = 60 * 60
 _PAUSES_S = (30, 60, 300, 900, 1_800, _HOUR_S, 2 * _HOUR_S, 4 * _HOUR_S, 8 * _HOUR_S)
 _GIVEN_UP_AFTER_MS = {"EMAIL": 5 * 24 * _HOUR_S * 1_000, "SMS": 24 * _HOUR_S * 1_000, "WHATSAPP": 24 * _HOUR_S * 1_000}
@@ -129,6 +130,13 @@ def start(tx: Connection, due: Due, segments: int | None, *, lease_ms: int, now_
 def put_off(tx: Connection, due: Due, until_ms: int) -> None:
     """Nothing is sent before this time, in Unix ms; no attempt is counted."""
     _set(tx, due.row.organization_id, due.row.id, due_at_ms=until_ms)
+
+
+def put_off_first(tx: Connection, channels: Collection[str], busy: Collection[int], *, now_ms: int) -> None:
+    """Let the dispatch that has been due for longest wait: it could not even be looked at, and others are behind it."""
+    due = take(tx, channels, busy, now_ms=now_ms)
+    if due is not None:
+        put_off(tx, due, now_ms + _PUT_OFF_MS)
 
 
 def end(

@@ -23,7 +23,7 @@ from shopbell.errors import StorageError
 from shopbell.keys import Keys
 from shopbell.mail.outgoing import OutgoingMail
 from shopbell.outreach import cursor, dispatches
-from shopbell.outreach.counter import Counter, Packed
+from shopbell.outreach.counter import Counter, Done, Packed
 from shopbell.outreach.rules import rules_of
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -34,6 +34,8 @@ SLOTS = 8
 
 _LOOKING_SHARE = 5
 """Reading feeds takes at most a sixth of the time: after each turn so many times as long is waited."""
+_PACKING_SHARE = 2
+"""Packing takes at most a third of it: thousands of invitations must not keep messages waiting."""
 _PAUSE_AFTER_FAILURE_S = 0.5
 _AGAIN_S = 0.02
 _MS = 1_000_000
@@ -166,14 +168,27 @@ class Outreach:
                 break
             if due_at_ms > _now_ms():
                 return min((due_at_ms - _now_ms()) / 1_000 + _AGAIN_S, self._settings.poll_interval_s)
-            packed = await self._database.write(self._counter.pack, channels, self._busy(channels), now_ms=_now_ms())
+            begun_s = time.monotonic()
+            packed = await self._pack(channels)
             if packed is None:  # another worker has its hands on it
                 return _AGAIN_S
             if isinstance(packed, Packed):
                 task = asyncio.create_task(self._send(packed))
                 self._sending[task] = (channels, packed.started.organization_id)
                 task.add_done_callback(self._sent)
+            await self._pause(_PACKING_SHARE * (time.monotonic() - begun_s))
         return self._settings.poll_interval_s
+
+    async def _pack(self, channels: tuple[str, ...]) -> Packed | Done | None:
+        busy = self._busy(channels)
+        try:
+            return await self._database.write(self._counter.pack, channels, busy, now_ms=_now_ms())
+        except StorageError:
+            raise
+        except Exception as error:  # one that cannot be written must not hold up all others
+            log.error("bug", job="write", exc_info=error)
+            await self._database.write(dispatches.put_off_first, channels, busy, now_ms=_now_ms())
+            return Done()
 
     def _free(self, channels: tuple[str, ...]) -> int:
         return SLOTS - sum(channels == held for held, _ in self._sending.values())
