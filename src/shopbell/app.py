@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 import structlog
 from starlette.types import ASGIApp
 
-from shopbell import idempotency, installation, keys, logs, organizations, private_keys, webhooks
+from shopbell import (
+    customer_links,
+    idempotency,
+    installation,
+    keys,
+    logs,
+    organizations,
+    private_keys,
+    visitors,
+    webhooks,
+)
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachment_sweep import Sweep
 from shopbell.blobs.open import open_store
@@ -171,6 +181,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             for period_s, name, job in (
                 (NOTE_USES_EVERY_S, "note uses of tokens", authentication.note_uses),
                 (FORGET_KEYS_EVERY_S, "forget expired keys", lambda: _forget_expired_keys(database)),
+                (FORGET_KEYS_EVERY_S, "forget what visitors left", lambda: _forget_visitors(database)),
                 (MEASURE_EVERY_S, "measure the queue", lambda: _measure_queues(sends, replies)),
                 *([(SWEEP_EVERY_S, "delete unused attachments", Sweep(database, blobs).run)] if blobs else []),
             ):
@@ -243,6 +254,12 @@ async def _forget_expired_keys(database: Database) -> None:
     more = True
     while more:  # in pieces, so that no message waits long behind it
         more = await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000)
+
+
+async def _forget_visitors(database: Database) -> None:
+    for forget in (visitors.forget_silent, customer_links.forget_old):
+        while await database.write(forget, time.time_ns() // 1_000_000):
+            pass
 
 
 async def _measure_queues(*queues: GroupCommit[Any, Any]) -> None:

@@ -8,7 +8,7 @@ import secrets
 import string
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from shopbell import customers, identity
 from shopbell.customers import Customer
@@ -25,6 +25,9 @@ PATH = "/t/"
 _DAY_MS = 24 * 60 * 60 * 1_000
 VALID_MS = {"EMAIL": 30 * _DAY_MS, "SMS": 7 * _DAY_MS, "WHATSAPP": 7 * _DAY_MS}
 """How long a link is good, by how it was sent."""
+
+_KNOWN_MS = 180 * _DAY_MS
+"""How long after its end a new one can be asked for."""
 
 _CHARACTERS = string.ascii_letters + string.digits
 # A text is short: 71 bits, which are guessed at against a limit. A mail has room for 256.
@@ -158,6 +161,19 @@ def spend(tx: Connection, link: CustomerLink, *, now_ms: int) -> bool:
         c.expires_at_ms > now_ms,
     )
     return tx.execute(update(customer_links).where(*good).values(spent_at_ms=now_ms)).rowcount == 1
+
+
+def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
+    """Delete links of all organizations that have been over for so long that nobody asks for a new one by them.
+
+    Returns:
+        Whether there may be more.
+    """
+    c = customer_links.c
+    old = select(c.token_hash).where(c.expires_at_ms < now_ms - _KNOWN_MS).order_by(c.expires_at_ms).limit(limit)
+    hashes = tx.scalars(old).all()
+    tx.execute(delete(customer_links).where(c.token_hash.in_(hashes)))
+    return len(hashes) == limit
 
 
 def _is_his(tx: Connection, customer: Customer, channel: str, address: str | None) -> bool:

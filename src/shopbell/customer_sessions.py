@@ -175,7 +175,7 @@ def revoke_all(tx: Connection, organization_id: int, customer_ids: Sequence[int]
     tx.execute(live.values(revoked_at_ms=now_ms))
 
 
-def forget_expired(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
+def forget_expired(tx: Connection, now_ms: int, *, limit: int = 1_000) -> list[tuple[int, int]]:
     """Delete sessions that ended by themselves, of all organizations.
 
     Args:
@@ -184,13 +184,13 @@ def forget_expired(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
         limit: how many at most.
 
     Returns:
-        Whether there may be more.
+        Whose they were, by organization and customer, one for each; as many as ``limit`` when there may be more.
     """
     c = customer_sessions.c
-    ended = select(c.token_hash).where(c.expires_at_ms < now_ms).order_by(c.expires_at_ms).limit(limit)
-    hashes = tx.scalars(ended).all()
-    tx.execute(delete(customer_sessions).where(c.token_hash.in_(hashes)))
-    return len(hashes) == limit
+    ended = select(c.organization_id, c.customer_id, c.token_hash).where(c.expires_at_ms < now_ms)
+    rows = tx.execute(ended.order_by(c.expires_at_ms).limit(limit)).all()
+    tx.execute(delete(customer_sessions).where(c.token_hash.in_([row.token_hash for row in rows])))
+    return [(row.organization_id, row.customer_id) for row in rows]
 
 
 def threads_of(tx: Connection, session: CustomerSession) -> list[int]:

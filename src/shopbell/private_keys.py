@@ -113,4 +113,5 @@ def spend(tx: Connection, organization_id: int, private_key: str, nonce: str, gi
     key = private_key.encode()
     hashes = sorted((token_hash(key, f"nonce {nonce}"), token_hash(key, f"digest {given}")))
     new = [{"organization_id": organization_id, "nonce_hash": each, "used_at_ms": now_ms} for each in hashes]
-    return tx.execute(upsert(tx, used_nonces).values(new).on_conflict_do_nothing()).rowcount == len(new)
+    # One by one: of several rows in one statement not every driver tells how many were new.
+    return all(tx.execute(upsert(tx, used_nonces).values(row).on_conflict_do_nothing()).rowcount == 1 for row in new)

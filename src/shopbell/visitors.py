@@ -7,16 +7,23 @@ by typing that one's address. What his site's backend signed makes him known.
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
-from shopbell import customers, events, identity, merges
+from shopbell import customer_sessions, customers, events, identity, merges
 from shopbell.customer_sessions import CustomerSession
 from shopbell.customers import Customer
 from shopbell.events import upsert
 from shopbell.identity_tokens import Claims
-from shopbell.storage.customer_schema import external_identities
+from shopbell.storage.customer_schema import customer_sessions as customer_sessions_table
+from shopbell.storage.customer_schema import external_identities, surveys
 from shopbell.storage.ids import take_id
-from shopbell.storage.schema import customer_identities, possible_duplicates
+from shopbell.storage.schema import (
+    blocked_messages,
+    customer_identities,
+    customer_merges,
+    possible_duplicates,
+    threads,
+)
 from shopbell.storage.schema import customers as customers_table
 
 ACTOR = "identity token"
@@ -143,6 +150,42 @@ def introduce(
         name: value for name, value in said.items() if value and name not in fixed and value != getattr(customer, name)
     }
     _set(tx, customer, changed, now_ms=now_ms)
+
+
+def forget_silent(tx: Connection, now_ms: int, *, limit: int = 200) -> bool:
+    """Delete sessions that are over, and the visitors who said nothing while they had one: nobody ever saw them.
+
+    Args:
+        tx: the transaction.
+        now_ms: the time in Unix ms.
+        limit: how many sessions at most.
+
+    Returns:
+        Whether there may be more.
+    """
+    ended = customer_sessions.forget_expired(tx, now_ms, limit=limit)
+    c = customers_table.c
+    for organization_id, customer_id in sorted(set(ended)):
+        (visitor,) = customers.lock_rows(tx, organization_id, [customer_id])
+        facts = (visitor.first_name, visitor.last_name, visitor.company, visitor.blocked_at_ms, visitor.erased_at_ms)
+        said = (visitor.unverified_email, visitor.unverified_phone, visitor.merged_into_id)
+        if any(fact is not None for fact in (*facts, *said)) or _is_named(tx, organization_id, customer_id):
+            continue
+        tx.execute(delete(customers_table).where(c.organization_id == organization_id, c.id == customer_id))
+    return len(ended) == limit
+
+
+def _is_named(tx: Connection, organization_id: int, customer_id: int) -> bool:
+    """Whether anything refers to a customer."""
+    of_one = (threads, customer_identities, external_identities, customer_sessions_table, blocked_messages, surveys)
+    places = [(table.c.organization_id, table.c.customer_id) for table in of_one]
+    d, m = possible_duplicates.c, customer_merges.c
+    places += [(d.organization_id, d.customer_id), (d.organization_id, d.other_customer_id)]
+    places += [(m.organization_id, m.kept_customer_id), (m.organization_id, m.merged_customer_id)]
+    return any(
+        tx.scalar(select(customer).where(organization == organization_id, customer == customer_id).limit(1)) is not None
+        for organization, customer in places
+    )
 
 
 def _holders(tx: Connection, organization_id: int, claims: Claims) -> dict[tuple[str, str], int | None]:

@@ -7,6 +7,7 @@ import pytest
 
 from harness.shop import Shop, faults_of
 from harness.visitors import ORIGIN, Site, acmes_site, globexs_site
+from shopbell import visitors
 
 
 @pytest.fixture
@@ -279,3 +280,51 @@ def test_a_session_of_one_organization_is_nothing_to_another(site: Site) -> None
     assert bob.say("to Globex")["sequence"] == 1
     assert site.begin(key=globex.key).status_code == 403
     assert globex.begin(key=site.key).status_code == 403
+
+
+def test_a_customer_answers_what_he_was_asked_once_and_nobody_else_does(site: Site) -> None:
+    dave, stranger = site.visitor(), site.visitor()
+    thread_id = dave.say()["customerThreadId"]
+    stranger.say()
+    survey_id = 2**52 + int(thread_id)  # as if a worker had asked
+    asked = "INSERT INTO surveys (organization_id, id, thread_id, customer_id, kind, asked_at_ms) VALUES "
+    site.shop.database.change(
+        f"{asked} (:organization, :id, :thread, :customer, 'nps', 1)",
+        organization=int(site.organization_id),
+        id=survey_id,
+        thread=int(thread_id),
+        customer=site.shop.customer_of(thread_id),
+    )
+    body: dict[str, object] = {"surveyId": str(survey_id), "score": 9, "comment": " Quick! "}
+    assert stranger.post("survey", **body).status_code == 404
+    assert faults_of(dave.post("survey", **body | {"score": 11})) == {("body", "#/score", "invalid_value")}
+    assert dave.post("survey", **body).json() == {"result": "ok"}
+    assert dave.post("survey", **body).status_code == 200
+    assert dave.post("survey", **body | {"score": 3}).status_code == 409
+    (row,) = site.shop.database.rows("SELECT score, comment FROM surveys WHERE id = :id", id=survey_id)
+    assert (row["score"], row["comment"]) == (9, "Quick!")
+
+
+def test_visitors_who_never_said_a_word_are_forgotten_with_their_session_and_others_are_not(site: Site) -> None:
+    def customers() -> set[int]:
+        return {row["id"] for row in site.shop.database.rows("SELECT id FROM customers")}
+
+    before = customers()
+    site.visitor()
+    (silent,) = customers() - before
+    named = site.visitor()
+    named.post("identify", firstName="Carol")
+    spoke = site.visitor()
+    kept = site.shop.customer_of(spoke.say()["customerThreadId"])
+    assert len(customers() - before) == 3
+    with site.shop.database.connection() as tx:
+        assert not visitors.forget_silent(tx, 1)
+    assert silent in customers()
+    site.shop.database.change("UPDATE customer_sessions SET expires_at_ms = 1")
+    with site.shop.database.connection() as tx:
+        while visitors.forget_silent(tx, 2):
+            pass
+    assert silent not in customers()
+    assert kept in customers()
+    assert len(customers() - before) == 2
+    assert site.shop.count("customer_sessions") == 0

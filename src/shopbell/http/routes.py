@@ -30,7 +30,7 @@ POST /api/customer/sessions …/sign-out       customer/sessions.py
 GET  POST /api/customer/messages             customer/messages.py
 POST /api/customer/attachments               customer/attachments.py
 POST /api/customer/read …/typing             customer/reading.py
-POST /api/customer/identify                  customer/profile.py
+POST /api/customer/identify …/survey         customer/profile.py
 GET  /api/customer/transcript                customer/transcript.py
 GET  POST /t/{token}  POST /t/new-link       customer/links.py
 GET  /c/{threadId}[/transcript]  POST /c/{threadId}/[messages|notifications]  customer/pages.py

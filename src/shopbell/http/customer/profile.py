@@ -1,21 +1,31 @@
 """``POST /api/customer/identify`` and ``…/survey``: what a customer says of himself, and of the store."""
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy import Connection
 
-from shopbell import identity, organizations, visitors
+from shopbell import customer_sessions, identity, organizations, surveys, visitors
 from shopbell.customer_sessions import CustomerSession
 from shopbell.errors import Fault, Invalid
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Email, Fields, FilledLine
+from shopbell.http.api.fields import Email, Fields, FilledLine, Id, wrong
 from shopbell.http.api.results import Ok
 from shopbell.http.customer.access import CustomersBrowser
 from shopbell.http.customer.sessions import TAG
 
+_SCORE_MAX = 10
+_COMMENT_MAX_CHARACTERS = 2_000
+
 router = APIRouter(tags=[TAG])
+
+
+def _written(text: str) -> str:
+    if "\0" in text:
+        raise wrong("invalid_character", "must not contain U+0000")
+    return text
 
 
 class Identify(Fields):
@@ -27,6 +37,18 @@ class Identify(Fields):
     )
     first_name: FilledLine | None = Field(None, examples=["Carol"])
     last_name: FilledLine | None = Field(None)
+
+
+class AnswerSurvey(Fields):
+    """What a customer answers."""
+
+    survey_id: Id = Field(description="The question, as the stream names it.", examples=["12371"])
+    score: Annotated[int, Field(ge=0, le=_SCORE_MAX)] = Field(
+        description="0 to 10 of `nps`, 1 to 5 of `csat`.", examples=[9]
+    )
+    comment: Annotated[str, StringConstraints(max_length=_COMMENT_MAX_CHARACTERS), AfterValidator(_written)] | None = (
+        Field(None, description="What he adds.")
+    )
 
 
 @router.post("/api/customer/identify", summary="Say who one is", openapi_extra=described(Identify))
@@ -48,6 +70,18 @@ async def identify(visitor: CustomersBrowser, body: Annotated[Body[Identify], ta
         last_name=fields.last_name,
     )
     return Ok()
+
+
+@router.post("/api/customer/survey", summary="Answer a question", openapi_extra=described(AnswerSurvey))
+async def answer_survey(visitor: CustomersBrowser, body: Annotated[Body[AnswerSurvey], takes(AnswerSurvey)]) -> Ok:
+    """Answer what the customer was asked when his conversation was resolved; once."""
+    await visitor.write(_answer, body.fields, time.time_ns() // 1_000_000)
+    return Ok()
+
+
+def _answer(tx: Connection, session: CustomerSession, said: AnswerSurvey, now_ms: int) -> None:
+    mine = customer_sessions.threads_of(tx, session)
+    surveys.answer(tx, session.organization_id, said.survey_id, mine, said.score, said.comment, now_ms=now_ms)
 
 
 def _region(tx: Connection, session: CustomerSession) -> str | None:
