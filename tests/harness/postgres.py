@@ -29,7 +29,7 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "shared_buffers": "64MB",
-    "max_connections": "200",
+    "max_connections": "400",
     "max_wal_size": "256MB",
     # The promises under test: an acknowledged commit is on disk.
     "fsync": "on",
