@@ -18,6 +18,7 @@ from typing import Any, cast
 import structlog
 from aiosmtpd.smtp import SMTP, Session, syntax
 from aiosmtpd.smtp import Envelope as Transaction
+from prometheus_client import Counter
 
 from shopbell.errors import CommandError, StorageError
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Receive, Verdict
@@ -42,7 +43,10 @@ _OK = "250 2.0.0 Kept"
 _LATER = "451 4.3.0 Not kept for now; try again later"
 _TOO_LARGE = "552 5.3.4 The mail is too large"
 _UNKNOWN = "550 5.1.1 There is no such address here"
+_KINDS = {"250": "kept", "451": "later", "550": "refused", "552": "too_large"}
 _MANY_RECIPIENTS = "452 4.5.3 Too many recipients at once"
+
+MAILS = Counter("shopbell_mails_in", "Mails that came in, one for each recipient, by what was answered.", ["answer"])
 
 log = structlog.get_logger()
 
@@ -277,6 +281,8 @@ class _Connection(SMTP):
             finally:
                 self._is_busy = False
             answers = [_answer(verdict) for verdict in verdicts]
+        for answer in answers:
+            MAILS.labels(_KINDS[answer[:3]]).inc()
         self._reset_timeout(COMMAND_TIMEOUT_S)
         await self.push("\r\n".join(answers) if self._is_lmtp else _one_of(answers))
         if self._is_ending:

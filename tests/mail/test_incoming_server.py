@@ -129,3 +129,6 @@ def test_while_the_database_is_away_a_mail_stays_with_its_sender_and_is_kept_onc
         assert code == 250
         assert mailbox.deliver(raw, address) == 250
         assert mailbox.texts(thread_id) == ["Yes, on Friday."]
+        metrics = mailbox.server.client.get("/metrics").text
+        assert 'shopbell_mails_in_total{answer="kept"} 2.0' in metrics
+        assert 'shopbell_mails_in_total{answer="later"}' in metrics
