@@ -12,6 +12,29 @@ from harness.ports import free_port
 from harness.post import Post
 from harness.smtp import Received
 
+REPORT = """\
+From: MAILER-DAEMON@mail.example
+To: {to}
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="=b"
+
+--=b
+Content-Type: text/plain
+
+The mail could not be delivered.
+
+--=b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mail.example
+
+Final-Recipient: rfc822; {recipient}
+Action: failed
+Status: 5.1.1
+
+--=b--
+"""
 PROVED = "mx.acme.example; dmarc=pass header.from=example.com"
 
 
@@ -22,10 +45,14 @@ class Mailroom:
         self.post = post
         self._port = port
 
-    def deliver(self, mail: EmailMessage, to: str, sender: str | None = None) -> None:
+    def deliver(self, mail: EmailMessage, to: str) -> None:
         """Hand a mail over as the mail server does."""
+        self.deliver_raw(mail.as_bytes(), to, mail["From"].addresses[0].addr_spec)
+
+    def deliver_raw(self, mail: bytes, to: str, sender: str) -> None:
+        """The same with the bytes of a mail."""
         with smtplib.LMTP("127.0.0.1", self._port) as client:
-            assert client.sendmail(sender or mail["From"].addresses[0].addr_spec, [to], mail.as_bytes()) == {}
+            assert client.sendmail(sender, [to], mail) == {}
 
     def mails_to(self, address: str) -> list[Received]:
         """What an address got."""
@@ -181,22 +208,8 @@ def test_a_mail_that_comes_back_is_said_on_the_message(room: Mailroom) -> None:
     message_id = room.post.reply(thread_id, "It is ready.")
     room.post.wait_for_delivery(message_id, "EMAIL", "sent")
     mail = room.wait_for_mail(carol, 2)
-    report = EmailMessage()
-    report["From"] = "MAILER-DAEMON@mail.example"
-    report["To"] = mail.sender
-    report["Subject"] = "Undelivered Mail Returned to Sender"
-    report.set_content("The mail could not be delivered.")
-    report.make_mixed()
-    status = EmailMessage()
-    status.add_header("Content-Type", "message/delivery-status")
-    status.set_payload(
-        f"Reporting-MTA: dns; mail.example\n\nFinal-Recipient: rfc822; {carol}\nAction: failed\nStatus: 5.1.1\n"
-    )
-    report.attach(status)
-    report.replace_header("Content-Type", "multipart/report; report-type=delivery-status")
-    report.set_boundary("the-boundary")
     assert mail.sender.startswith("bounce+")
-    room.deliver(report, mail.sender, sender="")
+    room.deliver_raw(REPORT.format(to=mail.sender, recipient=carol).encode(), mail.sender, sender="")
     room.post.wait_for_delivery(message_id, "EMAIL", "failed")
     assert room.post.deliveries(message_id)["EMAIL", "customer"] == ("failed", "bounced_5_1_1")
 
