@@ -113,10 +113,20 @@ def test_nothing_of_a_mail_runs_on_any_page(demo: httpx2.Client, outbox: Path) -
 
 
 @pytest.mark.parametrize(
-    "path", ["none.eml", "..%2Fsecret.eml", "%2e%2e%2fdata%2fsecret.key", "1700000000000-1.eml", "1700000000000-1.txt"]
+    "path",
+    [
+        "17-mine.eml",
+        "none.eml",
+        "..%2Fsecret.eml",
+        "%2e%2e%2fdata%2fsecret.key",
+        "1700000000000-1.eml",
+        "1700000000000-1.txt",
+    ],
 )
 def test_no_other_file_is_shown(path: str, demo: httpx2.Client, outbox: Path) -> None:
-    (outbox.parent / "secret.eml").write_text("Subject: secret\n\nsecret")
+    put_a_mail(outbox)
+    for file in (outbox / "17-mine.eml", outbox.parent / "secret.eml"):
+        file.write_text("Subject: secret\n\nsecret")
     answer = demo.get(f"/dev/mail/{path}")
     assert answer.status_code == 404
     assert answer.json()["type"] == "/problems/not-found"
