@@ -157,6 +157,7 @@ async def _conversation(
         "conversation.html",
         speaks,
         page.business.brand_color,
+        root="../" * (request.scope["path"].count("/") - 1),
         business_name=page.business.name,
         thread_id=thread_id,
         said=said,

@@ -1,6 +1,6 @@
 // Questions to the server. The parts of these scripts are given away as one file: their names are shared, nothing is global.
 
-const API = new URL('../api/customer/', location.href)
+const API = new URL('../api/customer/', document.currentScript.src)
 
 /** The server said no: `status` of HTTP, its `problem`, and after how many seconds it may be asked again. */
 class Refused extends Error {

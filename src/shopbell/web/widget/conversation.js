@@ -13,8 +13,14 @@ function runPage(config) {
     onUnread: (count) => (document.title = count ? `(${count}) ${title}` : title),
   })
   const { title } = document
-  for (const plain of document.querySelectorAll('.plain')) plain.remove()
   for (const scripted of document.querySelectorAll('.scripted')) scripted.hidden = false
+  const file = byId('file') // the button beside the text opens it
+  if (file) {
+    file.className = 'unseen'
+    file.tabIndex = -1
+    file.multiple = true
+    document.querySelector('.plain-file').className = 'unseen'
+  }
   byId('print').addEventListener('click', () => print())
   talk.log.toEnd()
   talk.start()

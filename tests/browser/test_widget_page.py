@@ -1,0 +1,184 @@
+"""The conversation's page, which a link in a mail opens: with scripts live, without them whole."""
+
+import time
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, expect
+
+from harness.browser import DARK, DESKTOP, NARROW, NO_SCRIPTS, PHONE, Look, Visit, faults, keep_image, overflow_px
+from harness.demo import RunningDemo
+from harness.installation import SECRET_KEY
+from harness.widget import Shop
+from shopbell.customer_links import CustomerLinks
+from shopbell.keys import Keys
+
+SEEN = (DESKTOP, DARK, NARROW, PHONE)
+
+
+@dataclass
+class Invited:
+    """Carol, who wrote through the shop's own form and was sent a link."""
+
+    shop: Shop
+    locale: str = "en"
+    email: str = ""
+    thread: str = ""
+
+    def __post_init__(self) -> None:
+        self.email = f"carol{time.time_ns()}@customers.example"
+        self.thread = self.says("Hello, I need help with my order.")
+
+    @property
+    def demo(self) -> RunningDemo:
+        """Where she wrote to."""
+        return self.shop.demo
+
+    def says(self, text: str) -> str:
+        """Write through the shop's form; returns the conversation."""
+        user = {"email": self.email, "locale": self.locale}
+        body = {"businessId": self.demo.business, "message": text, "user": user}
+        return str(self.shop.store.call("POST", "/api/widget/send-message-to-business", json=body)["customerThreadId"])
+
+    def link(self) -> str:
+        """A link as it stands in her mail."""
+        links = CustomerLinks(Keys((SECRET_KEY.encode(),)))
+        organization, thread, now_ms = int(self.demo.facts["organizationId"]), int(self.thread), int(time.time() * 1000)
+        with self.demo.installation.database.connection() as tx:
+            token = links.make(tx, organization, thread, "EMAIL", self.email, now_ms=now_ms)
+        return f"{self.demo.url}/t/{token}"
+
+    def comes(self, look: Look = DESKTOP) -> tuple[Visit, Page]:
+        """Follow the link and press its button."""
+        visit = self.shop.enter(look)
+        page = visit.open(self.link())
+        page.locator("button.main").click()
+        page.wait_for_url(f"**/c/{self.thread}")
+        return visit, page
+
+
+def texts_of(page: Page) -> list[str]:
+    """What was said, as the page shows it."""
+    return page.locator("#messages .text").all_inner_texts()
+
+
+def test_a_link_shows_whom_it_is_for_and_only_its_button_spends_it(shop: Shop) -> None:
+    carol = Invited(shop)
+    link = carol.link()
+    with httpx2.Client(trust_env=False) as scanner:
+        for _ in range(3):
+            assert scanner.get(link).status_code == 200
+    page = shop.enter().open(link)
+    button = page.get_by_role("button", name="Continue as c•••@customers.example")
+    assert carol.email not in page.content()
+    button.click()
+    page.wait_for_url(f"**/c/{carol.thread}")
+    assert texts_of(page) == ["Hello, I need help with my order."]
+    (cookie,) = page.context.cookies()
+    assert cookie["httpOnly"]
+    again = shop.enter()
+    page = again.open(link)
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
+    page.get_by_role("button", name="Send me a new link").click()
+    expect(page.get_by_role("status")).to_contain_text("If there is a conversation")
+    again.complaints[:] = [one for one in again.complaints if "status of 410" not in one]
+
+
+def test_both_sides_talk_live_on_the_page(shop: Shop) -> None:
+    carol = Invited(shop)
+    _, page = carol.comes()
+    page.get_by_label("Your message").fill("It is order 12.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#messages .mine.last")).to_have_attribute("data-state", "sent")
+    shop.store.answer(carol.thread, "We look for it.")
+    expect(page.locator("#messages .text")).to_have_text(
+        ["Hello, I need help with my order.", "It is order 12.", "We look for it."]
+    )
+    page.reload()
+    expect(page.locator("#messages .text")).to_have_count(3)
+    assert shop.store.messages(carol.thread)[1] == "It is order 12."
+
+
+def test_without_scripts_she_reads_writes_uploads_and_takes_the_conversation_with_her(shop: Shop) -> None:
+    carol = Invited(shop)
+    shop.store.answer(carol.thread, "Which one?")
+    _, page = carol.comes(NO_SCRIPTS)
+    assert texts_of(page) == ["Hello, I need help with my order.", "Which one?"]
+    page.get_by_label("Your message").fill("Number 12,\nthe red one.")
+    page.locator("#file").set_input_files(
+        {"name": "order 12.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 x"}
+    )
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("Thank you. Your message has arrived.")
+    expect(page.locator("#messages .file")).to_have_text("order 12.pdf")
+    assert shop.store.messages(carol.thread)[-1].replace("\r\n", "\n") == "Number 12,\nthe red one."
+    shop.store.answer(carol.thread, "Thank you.")
+    page.get_by_role("link", name="Load new messages").click()
+    assert texts_of(page)[-1] == "Thank you."
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the conversation").click()
+    assert "Which one?" in download.value.path().read_text()
+
+
+def test_without_scripts_an_empty_message_is_told_and_the_page_stays_whole(shop: Shop) -> None:
+    carol = Invited(shop)
+    visit, page = carol.comes(NO_SCRIPTS)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text("Please write something.")
+    page.get_by_label("Your message").fill("Now with words")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.wait_for_url(f"**/c/{carol.thread}?sent")
+    assert texts_of(page)[-1] == "Now with words"
+    visit.complaints[:] = [one for one in visit.complaints if "status of 400" not in one]
+
+
+def test_she_can_stop_the_mails_and_begin_them_again(shop: Shop) -> None:
+    _, page = Invited(shop).comes(NO_SCRIPTS)
+    page.get_by_role("button", name="Stop e-mails about this conversation").click()
+    page.get_by_role("button", name="Send me e-mails when there is an answer").click()
+    expect(page.get_by_role("button", name="Stop e-mails about this conversation")).to_be_visible()
+
+
+def test_history_on_the_page_is_not_read_out(shop: Shop) -> None:
+    carol = Invited(shop)
+    shop.store.answer(carol.thread, "Welcome")
+    _, page = carol.comes()
+    expect(page.get_by_role("log")).to_have_attribute("aria-live", "polite")
+    nodes = page.locator("#messages [data-message-id]").element_handles()
+    shop.store.answer(carol.thread, "Still there?")
+    expect(page.locator("#messages [data-message-id]")).to_have_count(3)
+    assert all(node.evaluate("node => node.isConnected") for node in nodes)  # what stood there was not put in anew
+
+
+@pytest.mark.parametrize("look", [*SEEN, NO_SCRIPTS], ids=lambda look: look.name)
+def test_no_state_of_the_page_shuts_anybody_out(look: Look, shop: Shop) -> None:
+    carol = Invited(shop)
+    shop.store.answer(
+        carol.thread, "Yes, in all sizes: https://shop.example/a-rather-long-address-that-must-wrap-somewhere"
+    )
+    visit = shop.enter(look)
+    page = visit.open(carol.link())
+    check(page, "link", look)
+    page.locator("button.main").click()
+    page.wait_for_url(f"**/c/{carol.thread}")
+    check(page, "page", look)
+
+
+def test_in_arabic_the_page_is_written_from_the_right(shop: Shop) -> None:
+    carol = Invited(shop, locale="ar")
+    _, page = carol.comes()
+    expect(page.locator("html")).to_have_attribute("dir", "rtl")
+    check(page, "page", Look("right-to-left"))
+    mine, log = page.locator("#messages .mine").bounding_box(), page.get_by_role("log").bounding_box()
+    assert mine is not None
+    assert log is not None
+    assert mine["x"] - log["x"] < log["x"] + log["width"] - mine["x"] - mine["width"]
+
+
+def check(page: Page, state: str, look: Look) -> None:
+    """Look at it, with axe's eyes and for people's."""
+    keep_image(page, f"conversation-{state}-{look.name}")
+    assert overflow_px(page) == 0 if look.scripts else True
+    if look.scripts:
+        assert faults(page) == [], state
