@@ -40,7 +40,9 @@ def find_or_make(tx: Connection, organization_id: int, seals: Seals, *, now_ms: 
     """
     new = new_token(PREFIX)
     row = {"organization_id": organization_id, "sealed_key": seals.seal(new), "created_at_ms": now_ms}
-    made = tx.execute(upsert(tx, private_keys).values(row).on_conflict_do_nothing()).rowcount == 1
+    # Of an insert that may do nothing not every driver counts the rows.
+    insertion = upsert(tx, private_keys).values(row).on_conflict_do_nothing()
+    made = tx.execute(insertion.returning(private_keys.c.organization_id)).first() is not None
     return (new, True) if made else (find(tx, organization_id, seals) or new, False)
 
 
@@ -113,5 +115,5 @@ def spend(tx: Connection, organization_id: int, private_key: str, nonce: str, gi
     key = private_key.encode()
     hashes = sorted((token_hash(key, f"nonce {nonce}"), token_hash(key, f"digest {given}")))
     new = [{"organization_id": organization_id, "nonce_hash": each, "used_at_ms": now_ms} for each in hashes]
-    # One by one: of several rows in one statement not every driver tells how many were new.
-    return all(tx.execute(upsert(tx, used_nonces).values(row).on_conflict_do_nothing()).rowcount == 1 for row in new)
+    insertion = upsert(tx, used_nonces).values(new).on_conflict_do_nothing()
+    return len(tx.execute(insertion.returning(used_nonces.c.nonce_hash)).all()) == len(new)

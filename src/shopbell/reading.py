@@ -39,4 +39,6 @@ def mark(tx: Connection, organization_id: int, thread_id: int, side: Side, seque
     moved = new.on_conflict_do_update(
         index_elements=[c.organization_id, c.thread_id], set_={mine.name: place, at.name: now_ms}, where=mine < place
     )
-    return place if tx.execute(moved).rowcount == 1 else None
+    # Of such an insert not every driver counts the rows.
+    marked: int | None = tx.scalar(moved.returning(mine))
+    return marked

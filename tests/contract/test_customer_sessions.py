@@ -1,5 +1,6 @@
 """A visitor's browser: what it may begin with, what it sees, and when it is over."""
 
+import json
 import uuid
 from collections.abc import Callable
 
@@ -250,6 +251,27 @@ def test_the_mark_of_what_was_read_moves_on_and_never_back(site: Site) -> None:
     dave.post("read", sequence=1)
     assert mark() == 2
     assert dave.post("typing").json() == {"result": "ok"}
+
+
+def test_the_store_sees_at_once_that_a_visitor_writes_and_up_to_where_he_has_read(site: Site) -> None:
+    dave = site.visitor()
+    thread_id = dave.say("one")["customerThreadId"]
+    heard: dict[str, dict[str, object]] = {}
+    with site.shop.server.client.stream("GET", "/api/stream", headers={"token": site.token}) as stream:
+        name = ""
+        for line in stream.iter_lines():
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            if line == "event: ready":
+                dave.post("typing")
+                dave.post("read", sequence=1)
+            if field == "data" and name in ("typing", "read") and json.loads(value)["customerThreadId"] == thread_id:
+                heard[name] = json.loads(value)
+            if len(heard) == 2:
+                break
+    assert heard["typing"]["from"] == "customer"
+    assert (heard["read"]["by"], heard["read"]["sequence"]) == ("customer", 1)
 
 
 def test_a_visitors_file_reaches_the_store_and_is_his_alone(site: Site) -> None:
