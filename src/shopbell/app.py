@@ -136,6 +136,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         authentication=authentication,
         sessions=api.sessions,
         rate_limit=rate_limit,
+        limits=api.limits,
         database=database,
         wakes=wakes,
         followers=Followers(wakes, database, settings.poll_interval_s),

@@ -70,9 +70,8 @@ class Edge:
                 return
             status = answer.status
             await send_answer(send, answer)
-        elif path in self._streams:
-            name = path
-            status = await self._stream(self._streams[path], scope, receive, send, request_id)
+        elif (name := scope["path"]) in self._streams:
+            status = await self._stream(self._streams[name], scope, receive, send, request_id)
         else:
             status = await self._pass_on(scope, receive, send, request_id)
             # The template, never the path: that is the client's, and may carry a secret.

@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-Kind = Literal["typing", "presence", "read"]
-_KINDS = frozenset(("typing", "presence", "read"))
+Kind = Literal["typing", "presence", "read", "ended"]
+"""``ended``: a customer's session, ``{"sessionId": …}``; its streams end."""
+
+_KINDS = frozenset(("typing", "presence", "read", "ended"))
 MARK = "~"
 """Before signals on their way between processes; ids begin with a digit."""
 

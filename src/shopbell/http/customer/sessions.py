@@ -25,6 +25,7 @@ from shopbell.private_keys import SEALING_PURPOSE
 from shopbell.private_keys import find as find_private_key
 from shopbell.publishable_keys import PublishableKey
 from shopbell.sealing import Seals
+from shopbell.wakes.signals import Signal
 
 TAG = "customers' browsers and apps"
 
@@ -134,6 +135,8 @@ async def begin_session(
         _begin, asked, api.sessions.keys, now_ms=time.time_ns() // 1_000_000
     )
     api.wakes.announce([session.organization_id])
+    if asked.former is not None and claims is not None:
+        _end_streams(api, asked.former)
     return SessionBegun(
         session_token=secret,
         expires_at=session.expires_at_ms,
@@ -150,9 +153,16 @@ async def sign_out(visitor: CustomersBrowser, response: Response) -> Ok:
         customer_sessions.revoke(tx, session.organization_id, session.id, now_ms=now_ms)
 
     await visitor.write(work, time.time_ns() // 1_000_000)
+    _end_streams(visitor.api, visitor.session)
     if visitor.session.kind == "page":
         response.delete_cookie(f"{COOKIE_PREFIX}{visitor.session.thread_id}", path="/", httponly=True, samesite="lax")
     return Ok()
+
+
+def _end_streams(api: Api, session: CustomerSession) -> None:
+    """End the streams of a session that was ended, in whichever process they are."""
+    data = {"from": "customer", "sessionId": session.id}
+    api.wakes.signal(Signal(session.organization_id, 0, 0, "ended", data))
 
 
 def check_origin(request: Request, api: Api, key: PublishableKey, shown_on: str | None) -> None:

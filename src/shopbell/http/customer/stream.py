@@ -5,6 +5,9 @@ The ids of its events are places in the thread: first load, live and reconnect a
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from sqlalchemy import Connection
@@ -17,6 +20,7 @@ from shopbell.customer_sessions import CustomerSession
 from shopbell.errors import NotFound
 from shopbell.http.addresses import base_url
 from shopbell.http.api.waiting import TooManyWaiting
+from shopbell.http.customer.access import secret_of
 from shopbell.http.customer.shown import shown_line
 from shopbell.http.live import sse
 from shopbell.http.live.followers import Follower
@@ -26,6 +30,9 @@ ROUTE = "/api/customer/stream"
 STREAMS_PER_SESSION = 8
 """Streams of one session that may be open at once, per server process: tabs share one where they can."""
 PAGE_LINES = 100
+LOOK_S = 300
+"""A stream that nothing happens to looks once in this time whether it missed something, and its session is good."""
+
 STORE_SEEN_S = 45
 """For how long somebody of the store counts as there who has shown himself once."""
 
@@ -36,38 +43,54 @@ class CustomerStream:
     def __init__(self, parts: sse.Parts) -> None:
         self._parts = parts
         self._of_session: Counter[int] = Counter()
+        self._of_thread: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, more_headers: sse.Headers) -> None:
         """Answer a request with a stream.
 
         Raises:
-            Problem: 401, 404 when there is no conversation (yet), 429; before anything was sent.
+            Problem: 401, 429, 404 when there is no conversation (yet); before anything was sent.
             StorageError: 503, likewise.
         """
-        parts = self._parts
-        session = await parts.sessions.session_of(scope["headers"])
+        parts, headers = self._parts, scope["headers"]
+        session = await parts.sessions.session_of(headers)
+        parts.limits.requests.take(session.id)
         wanted = parse_qs(scope["query_string"].decode("latin-1")).get("customerThreadId", [""])[0]
-        thread = await parts.database.read(find_thread, session, wanted)
+        async with parts.followers.turns:
+            thread = await parts.database.read(find_thread, session, wanted)
         if thread is None:
             raise NotFound
-        if self._of_session[session.id] >= STREAMS_PER_SESSION:
-            raise TooManyWaiting
-        self._of_session[session.id] += 1
-        organization_id, thread_id = session.organization_id, thread.thread_id
-        try:
-            with parts.followers.follow(
-                organization_id, thread_id=thread_id, business_id=thread.business_id
-            ) as follower:
-                place = _Place(parts, session, wanted, thread, follower, scope)
+        with self._counted(session.id, thread.thread_id):
+            whose = {"thread_id": thread.thread_id, "business_id": thread.business_id, "session_id": session.id}
+            with parts.followers.follow(session.organization_id, **whose) as follower:
+                asked = _Asked(
+                    wanted,
+                    sse.last_event_id(headers) or 0,
+                    secret_of(headers) or "",
+                    base_url(Request(scope), parts.settings),
+                )
+                place = _Place(parts, session, asked, thread, follower)
                 place.show(online=True)
                 try:
-                    await sse.run(receive, send, more_headers, parts.followers, follower, place.turn)
+                    await sse.run(scope, receive, send, more_headers, parts.followers, follower, place.turn)
                 finally:
-                    place.show(online=False)
+                    if self._of_thread[thread.thread_id] == 1:
+                        place.show(online=False)
+
+    @contextmanager
+    def _counted(self, session_id: int, thread_id: int) -> Iterator[None]:
+        if self._of_session[session_id] >= STREAMS_PER_SESSION:
+            raise TooManyWaiting
+        counts = ((self._of_session, session_id), (self._of_thread, thread_id))
+        for count, key in counts:
+            count[key] += 1
+        try:
+            yield
         finally:
-            self._of_session[session.id] -= 1
-            if not self._of_session[session.id]:
-                del self._of_session[session.id]
+            for count, key in counts:
+                count[key] -= 1
+                if not count[key]:
+                    del count[key]
 
 
 def find_thread(tx: Connection, session: CustomerSession, wanted: str = "") -> State | None:
@@ -87,75 +110,109 @@ def find_thread(tx: Connection, session: CustomerSession, wanted: str = "") -> S
     return conversation.state(tx, session.organization_id, ids[-1]) if ids else None
 
 
+class _Asked(NamedTuple):
+    """What is kept of a request.
+
+    Args:
+        wanted: the conversation's id as sent, or empty.
+        after: the place of the last message that its client has.
+        secret: the session's token.
+        base: the address under which the client reached the server.
+    """
+
+    wanted: str
+    after: int
+    secret: str
+    base: str
+
+
+class _Look(NamedTuple):
+    """What one look at the database found; ``state`` is None where the stream is over."""
+
+    state: State | None
+    lines: list[Line]
+
+
 class _Place:
     """One stream's place in the conversation."""
 
     __slots__ = (
-        "_base",
+        "_asked",
         "_follower",
-        "_headers",
         "_is_ready",
+        "_look_at_s",
         "_parts",
         "_sequence",
         "_session",
         "_state",
         "_store_until_s",
         "_survey_id",
-        "_wanted",
     )
 
     def __init__(
-        self,
-        parts: sse.Parts,
-        session: CustomerSession,
-        wanted: str,
-        state: State,
-        follower: Follower,
-        scope: Scope,
+        self, parts: sse.Parts, session: CustomerSession, asked: _Asked, state: State, follower: Follower
     ) -> None:
         self._parts = parts
         self._session = session
-        self._wanted = wanted
+        self._asked = asked
         self._state = state
         self._follower = follower
-        self._headers = scope["headers"]
-        self._base = base_url(Request(scope), parts.settings)
-        self._sequence = sse.last_event_id(scope["headers"]) or 0
+        self._sequence = asked.after
         self._is_ready = False
+        self._look_at_s = 0.0
         self._survey_id: int | None = None
         self._store_until_s = 0.0
 
     async def turn(self) -> tuple[bytes, bool]:
         """What is new, and whether more may come."""
-        await self._parts.sessions.session_of(self._headers)  # one that was ended since hears nothing more
-        if self._follower.has_moved:
-            self._follower.has_moved = False
-            found = await self._parts.database.read(find_thread, self._session, self._wanted)
-            if found is None or found.thread_id != self._state.thread_id:
-                return sse.event("resync", {}, 0), False
-        state, lines = await self._look()
+        follower, content = self._follower, b""
+        if time.monotonic() >= self._look_at_s:
+            self._look_at_s = time.monotonic() + LOOK_S
+            follower.has_rows = True
+            async with self._parts.followers.turns:
+                await self._parts.sessions.session_by(self._asked.secret)  # its use puts its end off
+        if follower.has_rows or follower.has_moved:
+            content, goes_on = await self._news()
+            if not goes_on:
+                return content, False
+        elif not self._session.is_valid(time.time_ns() // 1_000_000):
+            return b"", False
+        return content + self._signals(), True
+
+    async def _news(self) -> tuple[bytes, bool]:
+        follower = self._follower
+        has_moved, follower.has_rows, follower.has_moved = follower.has_moved, False, False
+        state, lines = await self._look(has_moved=has_moved)
+        if state is None:
+            return b"", False
+        if state.thread_id != self._state.thread_id:
+            return sse.event("resync", {}, 0), False
         content = bytearray()
         if self._sequence > state.last_sequence:  # of another conversation, or from before an older backup
             content += sse.event("resync", {}, 0)
             self._sequence, self._is_ready = 0, False
-            state, lines = await self._look()
+            follower.tell()
+            return bytes(content), True
         for line in lines:
             content += sse.event("message", self._shown(line, state), line.sequence)
             self._sequence = line.sequence
-        if len(lines) == PAGE_LINES:
-            self._follower.wake()  # for the next piece
+            if len(content) >= sse.CONTENT_BYTES:
+                break
+        if lines and (len(lines) == PAGE_LINES or self._sequence < lines[-1].sequence):
+            follower.tell()  # for the next piece
         else:
             content += self._changes(state)
-        content += self._signals()
         return bytes(content), True
 
-    async def _look(self) -> tuple[State, list[Line]]:
-        return await self._parts.database.read(
-            _look, self._session.organization_id, self._state.thread_id, self._sequence
-        )
+    async def _look(self, *, has_moved: bool) -> _Look:
+        wanted = self._asked.wanted if has_moved else None
+        async with self._parts.followers.turns:
+            return await self._parts.database.read(
+                _look, self._session, wanted, self._state.thread_id, self._sequence, now_ms=time.time_ns() // 1_000_000
+            )
 
     def _shown(self, line: Line, state: State) -> dict[str, object]:
-        return shown_line(line, state, self._base, self._parts.links).model_dump(mode="json", by_alias=True)
+        return shown_line(line, state, self._asked.base, self._parts.links).model_dump(mode="json", by_alias=True)
 
     def _changes(self, state: State) -> bytes:
         before, self._state = self._state, state
@@ -197,12 +254,28 @@ class _Place:
         self._parts.wakes.signal(signal)
 
 
-def _look(tx: Connection, organization_id: int, thread_id: int, after_sequence: int) -> tuple[State, list[Line]]:
-    found = conversation.state(tx, organization_id, thread_id)
-    if found is None:
-        raise NotFound
+def _look(
+    tx: Connection, session: CustomerSession, wanted: str | None, thread_id: int, after_sequence: int, *, now_ms: int
+) -> _Look:
+    """Look, in the name of a session that must still be good, at its conversation.
+
+    Args:
+        tx: the transaction.
+        session: as it was.
+        wanted: which conversation it asked for, where that may be another one by now; else None.
+        thread_id: which one it was.
+        after_sequence: messages from the one after this on.
+        now_ms: the time in Unix ms.
+    """
+    now = customer_sessions.find(tx, [session.token_hash])
+    if now is None or not now.is_valid(now_ms):
+        return _Look(None, [])
+    organization_id = session.organization_id
+    found = conversation.state(tx, organization_id, thread_id) if wanted is None else find_thread(tx, now, wanted)
+    if found is None or found.thread_id != thread_id:
+        return _Look(found, [])
     lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after_sequence, limit=PAGE_LINES)
-    return found, lines
+    return _Look(found, lines)
 
 
 def _ready(state: State) -> dict[str, object]:

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 
 import structlog
 
@@ -22,6 +23,10 @@ SIGNALS_MAX = 16
 """Signals that wait for a slow client; the oldest go first."""
 RECENT_MAX = 512
 """Events in memory for those who follow a whole organization."""
+TURNS_AT_ONCE = 4
+"""Streams that read at the same time: what tells all of them something at once must not keep other requests waiting
+behind thousands of reads."""
+
 _PAGE_EVENTS = 500
 _PAUSE_AFTER_FAILURE_S = 0.5
 # After these a customer's conversation may be another one.
@@ -36,21 +41,36 @@ class Follower(Listener):
     Attributes:
         thread_id: the only thread that it hears of; 0 for the whole organization.
         business_id: the only business whose signals to all it hears; 0 for all.
-        signals: those that it has not sent yet.
+        session_id: the session of the customer who listens; 0 for programs.
+        has_rows: whether there may be rows that it has not read.
         has_moved: whether its conversation may have become another one.
+        has_ended: whether it must end, because its session has.
     """
 
-    __slots__ = ("business_id", "has_moved", "signals", "thread_id")
+    __slots__ = ("_signals", "business_id", "has_ended", "has_moved", "has_rows", "session_id", "thread_id")
 
-    def __init__(self, thread_id: int, business_id: int) -> None:
+    def __init__(self, thread_id: int, business_id: int, session_id: int) -> None:
         super().__init__()
         self.thread_id = thread_id
         self.business_id = business_id
-        self.signals: deque[Signal] = deque(maxlen=SIGNALS_MAX)
+        self.session_id = session_id
+        self.has_rows = True
         self.has_moved = False
+        self.has_ended = False
+        self._signals: list[Signal] = []
+
+    def tell(self) -> None:
+        """There are new rows."""
+        self.has_rows = True
+        self.wake()
 
     def hear(self, signal: Signal) -> None:
         """Take a signal in, if it is for this stream."""
+        if signal.kind == "ended":
+            if self.session_id and signal.data.get("sessionId") == self.session_id:
+                self.has_ended = True
+                self.wake()
+            return
         if self.thread_id:
             is_mine = signal.thread_id == self.thread_id or (
                 not signal.thread_id and signal.business_id in (0, self.business_id)
@@ -60,13 +80,14 @@ class Follower(Listener):
         else:
             is_mine = not self.business_id or signal.business_id in (0, self.business_id)
         if is_mine:
-            self.signals.append(signal)
+            self._signals = [*self._signals[1 - SIGNALS_MAX :], signal]
+            # How far somebody has read is written down as well.
+            self.has_rows |= signal.kind == "read"
             self.wake()
 
     def take_signals(self) -> list[Signal]:
         """Those that have come since the last time."""
-        taken = list(self.signals)
-        self.signals.clear()
+        taken, self._signals = self._signals, []
         return taken
 
 
@@ -77,6 +98,9 @@ class Followers:
         wakes: tells of news.
         database: where the feeds are.
         poll_interval_s: seconds after which a feed is looked at that nobody told of.
+
+    Attributes:
+        turns: held by a stream while it reads.
     """
 
     def __init__(self, wakes: Wakes, database: Database, poll_interval_s: float) -> None:
@@ -84,6 +108,7 @@ class Followers:
         self._database = database
         self._poll_interval_s = poll_interval_s
         self._readers: dict[int, _Reader] = {}
+        self.turns = asyncio.Semaphore(TURNS_AT_ONCE)
 
     @property
     def is_ending(self) -> bool:
@@ -91,12 +116,14 @@ class Followers:
         return self._wakes.is_ending
 
     @contextmanager
-    def follow(self, organization_id: int, *, thread_id: int = 0, business_id: int = 0) -> Iterator[Follower]:
+    def follow(
+        self, organization_id: int, *, thread_id: int = 0, business_id: int = 0, session_id: int = 0
+    ) -> Iterator[Follower]:
         """Follow a thread, or with none a whole organization, within a ``with`` block.
 
         Nothing that is committed after its beginning is missed; what was committed before is for the caller to read.
         """
-        follower = Follower(thread_id, business_id)
+        follower = Follower(thread_id, business_id, session_id)
         reader = self._readers.get(organization_id)
         if reader is None:
             reader = self._readers[organization_id] = _Reader(
@@ -174,9 +201,10 @@ class _Reader:
             self._wakes.hear(self._organization_id, self._hear),
             suppress(asyncio.CancelledError),
         ):
+            is_news = False
             while True:
                 try:
-                    await self._read()
+                    await self._read(is_news=is_news)
                 except StorageError:
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
                     continue
@@ -185,54 +213,54 @@ class _Reader:
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
                     continue
                 if self._wakes.is_ending:
-                    self._wake_all()
+                    self._tell_all()
                     return
-                await listener.wait(self._poll_interval_s)
+                is_news = await listener.wait(self._poll_interval_s)
 
-    async def _read(self) -> None:
-        newest = await self._database.read(feed.last_position, self._organization_id)
-        if self._position is None:
-            # Who followed from the beginning may have read before this position was known.
-            self._position = newest
-            self._wake_all()
-        while self._position < newest:
+    async def _read(self, *, is_news: bool) -> None:
+        if not is_news or self._position is None:
+            newest = await self._database.read(feed.last_position, self._organization_id)
+            if self._position is None:
+                self._position = newest
+                # Who followed from the beginning may have read before this position was known.
+                self._tell_all()
+            if self._position == newest:
+                return
+        has_more = True
+        while has_more:
             page = await self._database.read(feed.read, self._organization_id, self._position, limit=_PAGE_EVENTS)
-            self._position = page.last_position
-            if page.truncated:
-                self._recent.clear()
-                self._wake_all()
+            self._position, has_more = page.last_position, page.has_more
             for event in page.events:
                 self._tell(event)
-            if not page.has_more:
-                break
+            if page.truncated:
+                self._recent.clear()
+                self._tell_all()
 
     def _tell(self, event: Event) -> None:
-        self._recent.append(event)
-        for follower in self._of_all:
-            follower.wake()
+        if self._of_all:
+            self._recent.append(event)
+            for follower in self._of_all:
+                follower.tell()
+        else:
+            self._recent.clear()  # nobody reads from it; what is in it must have no gap
         if event.type in _MOVES_MESSAGES:
-            for of_thread in self._of_thread.values():
-                for follower in of_thread:
-                    follower.has_moved = True
-                    follower.wake()
+            for follower in self._of_threads():
+                follower.has_moved = True
+                follower.tell()
         elif event.thread_id is not None:
             for follower in self._of_thread.get(event.thread_id, ()):
-                follower.wake()
+                follower.tell()
 
     def _hear(self, signal: Signal) -> None:
         for follower in self._of_all:
             follower.hear(signal)
-        if signal.thread_id:
-            for follower in self._of_thread.get(signal.thread_id, ()):
-                follower.hear(signal)
-        else:
-            for of_thread in self._of_thread.values():
-                for follower in of_thread:
-                    follower.hear(signal)
+        whose = self._of_thread.get(signal.thread_id, ()) if signal.thread_id else self._of_threads()
+        for follower in whose:
+            follower.hear(signal)
 
-    def _wake_all(self) -> None:
-        for follower in self._of_all:
-            follower.wake()
-        for of_thread in self._of_thread.values():
-            for follower in of_thread:
-                follower.wake()
+    def _tell_all(self) -> None:
+        for follower in (*self._of_all, *self._of_threads()):
+            follower.tell()
+
+    def _of_threads(self) -> Iterator[Follower]:
+        return chain.from_iterable(self._of_thread.values())

@@ -80,7 +80,7 @@ class OrganizationStream:
                 place = _Place(parts, token, asked, follower, scope["headers"])
                 try:
                     headers = (*more_headers, *allowance.headers)
-                    await sse.run(receive, send, headers, parts.followers, follower, place.turn)
+                    await sse.run(scope, receive, send, headers, parts.followers, follower, place.turn)
                 finally:
                     place.leave()
         finally:
@@ -139,7 +139,8 @@ class _Place:
             self._show(online=True)
         if self._position is None:
             self._position = await self._parts.database.read(feed.last_position, self._token.organization_id)
-        content, more = bytearray(), True
+        content, more = bytearray(), self._follower.has_rows
+        self._follower.has_rows = False
         while more and len(content) < sse.CONTENT_BYTES:
             page = await self._page(self._position)
             if page.truncated:
@@ -150,7 +151,7 @@ class _Place:
                     content += sse.event(event.type, shown, event.position)
             self._position, more = page.last_position, page.has_more
         if more:
-            self._follower.wake()  # for the next piece
+            self._follower.tell()  # for the next piece
         elif not self._is_ready:
             self._is_ready = True
             content += sse.event("ready", {"lastPosition": self._position}, self._position)

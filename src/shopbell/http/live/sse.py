@@ -5,17 +5,18 @@ A framework's streaming answer costs several tasks and queues for each; a proces
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from prometheus_client import Gauge
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.errors import Problem, StorageError
 from shopbell.http.authentication import Authentication
 from shopbell.http.customer.access import CustomerAccess
+from shopbell.http.customer.limits import VisitorLimits
 from shopbell.http.live.followers import Follower, Followers
 from shopbell.http.rate import RateLimit
 from shopbell.settings import Settings
@@ -24,12 +25,10 @@ from shopbell.wakes.hub import Wakes
 
 HEARTBEAT_S = 20
 """Less than proxies wait for on a silent connection."""
-SEND_TIMEOUT_S = 30
-"""How long a client may read nothing at all."""
 RETRY_MS = 2_000
 
 CONTENT_BYTES = 65_536
-"""About how much is put together before it is sent."""
+"""About how much is put together before it is sent. What a client does not read is let go of by ``connection.py``."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -56,6 +55,7 @@ class Parts:
         authentication: finds tokens.
         sessions: finds customers' sessions.
         rate_limit: the rates of all tokens; opening a stream is a request.
+        limits: those of customers' browsers.
         database: where everything is.
         wakes: carries signals.
         followers: all streams of the process.
@@ -66,6 +66,7 @@ class Parts:
     authentication: Authentication
     sessions: CustomerAccess
     rate_limit: RateLimit
+    limits: VisitorLimits
     database: Database
     wakes: Wakes
     followers: Followers
@@ -94,6 +95,7 @@ def last_event_id(headers: Headers) -> int | None:
 
 
 async def run(
+    scope: Scope,
     receive: Receive,
     send: Send,
     more_headers: Headers,
@@ -104,6 +106,7 @@ async def run(
     """Answer with a stream until its client goes, the server stops or ``turn`` ends it.
 
     Args:
+        scope: the request's; its headers are forgotten once the stream is open.
         receive: the ASGI callable of the request.
         send: the other one.
         more_headers: headers of the answer beside those of any stream.
@@ -116,28 +119,38 @@ async def run(
         pass  # a body that nobody asked for
     content, goes_on = await turn()
     await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *more_headers]})
+    scope["headers"] = []  # a browser sends kilobytes of them
     gone = asyncio.ensure_future(receive())
     gone.add_done_callback(lambda _: follower.wake())
-    content = _BEGIN + content
     OPEN.inc()
     try:
-        with suppress(Problem, StorageError, TimeoutError):
-            while not gone.done():
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await send({"type": "http.response.body", "body": content, "more_body": True})
-                if not goes_on or followers.is_ending:
-                    break
-                is_news = await follower.wait(HEARTBEAT_S)
-                if gone.done() or followers.is_ending:
-                    break
-                content, goes_on = await turn()
-                while is_news and goes_on and not content:
-                    is_news = await follower.wait(HEARTBEAT_S)
-                    if gone.done() or followers.is_ending:
-                        return
-                    content, goes_on = await turn()
-                content = content or _BEAT
+        content = _BEGIN + content
+        while not gone.done():
+            await send({"type": "http.response.body", "body": content, "more_body": True})
+            content = b""  # it may be large, and the wait long
+            if not goes_on:
+                break
+            content, goes_on = await _next(followers, follower, turn, gone)
+    except (Problem, StorageError):
+        pass
     finally:
         OPEN.dec()
         gone.cancel()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _next(
+    followers: Followers, follower: Follower, turn: Turn, gone: "asyncio.Future[Any]"
+) -> tuple[bytes, bool]:
+    """What is to be sent next, and whether the stream goes on after it; waits for it."""
+    loop = asyncio.get_running_loop()
+    beat_at_s = loop.time() + HEARTBEAT_S
+    while True:
+        await follower.wait(beat_at_s - loop.time())
+        if gone.done() or followers.is_ending or follower.has_ended:
+            return b"", False
+        content, goes_on = await turn()
+        if content or not goes_on:
+            return content, goes_on
+        if loop.time() >= beat_at_s:
+            return _BEAT, True
