@@ -140,6 +140,23 @@ def test_she_can_stop_the_mails_and_begin_them_again(shop: Shop) -> None:
     expect(page.get_by_role("button", name="Stop e-mails about this conversation")).to_be_visible()
 
 
+def test_a_long_conversation_opens_at_its_end_and_follows_only_who_is_there(shop: Shop) -> None:
+    carol = Invited(shop)
+    for number in range(30):
+        shop.store.answer(carol.thread, f"Answer {number}")
+    _, page = carol.comes()
+    last = page.locator("#messages .text").last
+    expect(last).to_be_in_viewport()
+    shop.store.answer(carol.thread, "One more")
+    expect(page.get_by_text("One more")).to_be_in_viewport()
+    page.mouse.move(640, 300)
+    page.mouse.wheel(0, -3000)
+    expect(page.get_by_text("Answer 0", exact=True)).to_be_in_viewport()
+    shop.store.answer(carol.thread, "And another")
+    expect(page.get_by_text("And another")).to_be_attached()
+    expect(page.get_by_text("Answer 0", exact=True)).to_be_in_viewport()
+
+
 def test_history_on_the_page_is_not_read_out(shop: Shop) -> None:
     carol = Invited(shop)
     shop.store.answer(carol.thread, "Welcome")

@@ -8,6 +8,7 @@ function runPage(config) {
     headers: () => headers,
     ensure: async () => headers,
     renew: async () => (location.reload(), false), // the server's page says what to do
+    scroller: document.scrollingElement,
     channel: () => `shopbell:thread:${config.threadId}`,
     isSeen: () => document.visibilityState === 'visible',
     onUnread: (count) => (document.title = count ? `(${count}) ${title}` : title),

@@ -27,12 +27,14 @@ function sizeText(bytes, locale) {
 
 /** The list of messages, in the order of their sequence; what is not sent yet stands at its end. */
 class Log {
-  /** @param {{region: HTMLElement, list: HTMLElement, texts: Object, locale: string, business: string}} its */
-  constructor({ region, list, texts, locale, business }) {
-    Object.assign(this, { region, list, texts, locale, business })
+  /** @param {{region: HTMLElement, list: HTMLElement, scroller: HTMLElement, texts: Object, locale: string, business: string}} its
+   *   `scroller` is the region, or the page where the region is as long as its messages */
+  constructor({ region, list, scroller, texts, locale, business }) {
+    Object.assign(this, { region, list, scroller, texts, locale, business })
     this.isLive = true
     this.sticks = true // to the end, whatever grows above or below the log
-    region.addEventListener('scroll', () => (this.sticks = this.isAtEnd), { passive: true })
+    const scrolled = scroller === region ? region : document
+    scrolled.addEventListener('scroll', () => (this.sticks = this.isAtEnd), { passive: true })
     const observer = new ResizeObserver(() => this.sticks && this.toEnd())
     for (const each of [region, list]) observer.observe(each)
     this.shown = new Map() // by id of message
@@ -203,13 +205,14 @@ class Log {
     return this.calendar.format(at)
   }
 
+  /** Whether the last message can be seen, or nearly. */
   get isAtEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.region
-    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX
+    const bottom = this.scroller === this.region ? this.region.getBoundingClientRect().bottom : innerHeight
+    return this.list.getBoundingClientRect().bottom - bottom < NEAR_END_PX
   }
 
   toEnd() {
     this.sticks = true
-    this.region.scrollTop = this.region.scrollHeight
+    this.scroller.scrollTop = this.scroller.scrollHeight
   }
 }

@@ -9,7 +9,7 @@ const READ_AFTER_MS = 400
 /**
  * @param {{config: Object, kept: Object,
  *          headers: () => Object | null, ensure: () => Promise<Object>, renew: () => Promise<boolean>,
- *          isSeen: () => boolean, tell?: (name: string, detail: Object) => void}} its
+ *          isSeen: () => boolean, scroller?: HTMLElement, tell?: (name: string, detail: Object) => void}} its
  *   `headers` say who asks (null: nobody yet), `ensure` makes somebody of him first, `renew` tries to after a 401;
  *   `isSeen` tells whether the log can be read at this moment; `tell` hears what others may be interested in.
  */
@@ -25,6 +25,7 @@ class Talk {
     this.log = new Log({
       region: byId('log'),
       list: byId('messages'),
+      scroller: its.scroller || byId('log'),
       texts: this.texts,
       locale: this.config.locale,
       business: this.config.business.name,
@@ -51,7 +52,7 @@ class Talk {
     this.text.addEventListener('input', () => (this.grow(), this.typing()))
     addEventListener('offline', () => this.setUp(false, true))
     document.addEventListener('visibilitychange', () => this.seen())
-    this.log.region.addEventListener('scroll', () => this.seen(), { passive: true })
+    document.addEventListener('scroll', () => this.seen(), { passive: true, capture: true })
     if (this.config.attachments) this.listenForFiles()
   }
 

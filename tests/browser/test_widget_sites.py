@@ -1,0 +1,147 @@
+"""Sites that say more than a key: through their own backend, and with their word for who their visitor is."""
+
+import json
+import time
+
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from playwright.sync_api import expect
+
+from harness.host_site import Asked, HostPage
+from harness.widget import Shop
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+def answering(status: int, body: object) -> HostPage:
+    """What a site's backend says."""
+    return HostPage(json.dumps(body).encode(), JSON_HEADERS, status)
+
+
+def test_a_site_can_send_through_its_own_backend(shop: Shop) -> None:
+    got: list[Asked] = []
+
+    def contact(asked: Asked) -> HostPage:
+        got.append(asked)
+        body = json.loads(asked.body)
+        if "@" not in body["email"]:
+            return answering(400, {"errors": {"email": "This is not an e-mail address."}})
+        return answering(200, {"result": "ok"})
+
+    shop.site.answers["/contact/message"] = contact
+    tag = f'<script async src="{shop.demo.url}/widget.js" data-endpoint="/contact/message"></script>'
+    widget = shop.visit(shop.page(tag, policy=shop.strict_policy + "; connect-src 'self'"))
+    widget.open()
+    widget.panel.get_by_role("button", name="Send").click()
+    expect(widget.panel.get_by_label("Your message")).to_be_focused()
+    expect(widget.panel.locator("#message-fault")).to_have_text("Please write something.")
+    widget.panel.get_by_label("Your message").fill("Is it open on Monday?")
+    widget.panel.get_by_label("Your e-mail address").fill("nobody")
+    widget.panel.get_by_role("button", name="Send").click()
+    expect(widget.panel.get_by_label("Your e-mail address")).to_be_focused()
+    expect(widget.panel.locator("#email-fault")).to_have_text("This is not an e-mail address.")
+    widget.panel.get_by_label("Your e-mail address").fill("dave@customers.example")
+    widget.panel.get_by_role("button", name="Send").click()
+    expect(widget.panel.get_by_role("status")).to_have_text("Thank you. Your message has arrived.")
+    sent = json.loads(got[-1].body)
+    assert sent == {"message": "Is it open on Monday?", "email": "dave@customers.example", "phone": ""}
+    assert got[-1].headers["sec-fetch-site"] == "same-origin"
+    shop.complaints.forgive("status of 400")
+
+
+def test_a_backend_that_is_down_loses_nothing_that_was_typed(shop: Shop) -> None:
+    shop.site.answers["/contact/message"] = lambda _: HostPage(b"down", {"Content-Type": "text/plain"}, 502)
+    tag = f'<script async src="{shop.demo.url}/widget.js" data-endpoint="/contact/message"></script>'
+    widget = shop.visit(shop.page(tag, policy=""))
+    widget.open()
+    widget.panel.get_by_label("Your message").fill("Is it open on Monday?")
+    widget.panel.get_by_role("button", name="Send").click()
+    expect(widget.panel.locator("#form-fault")).to_have_text("That did not work. Please try again.")
+    expect(widget.panel.get_by_label("Your message")).to_have_value("Is it open on Monday?")
+    shop.complaints.forgive("status of 502")
+
+
+class Backend:
+    """The shop's backend, which knows Carol and says so to her browser."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.asked = 0
+        self.lives_s = 600.0
+        self.publishable_key = shop.store.key(shop.site.origin)
+        organization = shop.demo.facts["organizationId"]
+        self._secret = str(shop.demo.installation.cli("organization", "private-key", organization)["privateKey"])
+        self.subject = f"carol-{time.time_ns()}"
+        shop.site.answers["/chat-token"] = self._token
+        shop.site.file(
+            "/boot.js",
+            "window.Shopbell ||= (...call) => (Shopbell.q ||= []).push(call);"
+            f"Shopbell('boot', {{ key: '{self.publishable_key}', business: '{shop.demo.business}',"
+            " getToken: async () => (await fetch('/chat-token')).text() })",
+        )
+
+    def page(self, path: str = "/") -> str:
+        """A page for who is signed in."""
+        tags = f'<script src="/boot.js"></script><script async src="{self.shop.demo.url}/widget.js"></script>'
+        return self.shop.page(tags, path=path, policy="")
+
+    def _token(self, _: Asked) -> HostPage:
+        self.asked += 1
+        now_s = time.time()
+        claims = {
+            "sub": self.subject,
+            "aud": self.publishable_key,
+            "iat": int(now_s),
+            "exp": int(now_s + self.lives_s),
+            "email": f"{self.subject}@customers.example",
+        }
+        token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(self._secret))
+        return HostPage(token.encode(), {"Content-Type": "text/plain"})
+
+
+def test_a_visitor_whom_the_site_vouches_for_is_known_and_asked_nothing(shop: Shop) -> None:
+    backend = Backend(shop)
+    widget = shop.visit(backend.page())
+    assert backend.asked == 0
+    widget.open()
+    widget.write("It is me")
+    widget.expect_state("sent")
+    assert backend.asked == 1
+    expect(widget.panel.locator("#contact")).to_have_count(0)
+    thread = widget.thread
+    elsewhere = shop.visit(backend.page("/elsewhere"))  # another browser, the same customer
+    elsewhere.open()
+    elsewhere.expect_texts("It is me")
+    elsewhere.write("on my phone")
+    elsewhere.expect_state("sent")
+    assert elsewhere.thread == thread
+    widget.expect_texts("It is me", "on my phone")
+
+
+def test_a_token_that_has_expired_is_asked_for_again(shop: Shop) -> None:
+    backend = Backend(shop)
+    backend.lives_s = -3_600
+    widget = shop.visit(backend.page())
+    widget.open()
+    widget.wait_for("performance.getEntriesByName(location.origin + '/chat-token').length >= 2")
+    backend.lives_s = 600
+    widget.write("Now it is good")
+    widget.expect_state("sent")
+    assert backend.asked >= 3
+    expect(widget.panel.locator("#contact")).to_have_count(0)
+    shop.complaints.forgive("status of 401")
+
+
+def test_who_signs_out_of_the_site_leaves_nothing_for_the_next_one(shop: Shop) -> None:
+    backend = Backend(shop)
+    widget = shop.visit(backend.page())
+    widget.open()
+    widget.write("A secret")
+    widget.expect_state("sent")
+    widget.page.evaluate("Shopbell('reset')")
+    expect(widget.panel.locator("#messages li")).to_have_count(0)
+    backend.subject = f"dave-{time.time_ns()}"
+    widget.page.goto(backend.page("/next"))
+    widget.open()
+    widget.write("Somebody else")
+    widget.expect_texts("Somebody else")
