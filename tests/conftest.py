@@ -22,6 +22,8 @@ from sqlalchemy import create_engine, make_url, text
 from harness import preloaded, world
 from harness.installation import Database, Installation, Server, copy_sqlite
 from harness.nats import Nats
+from harness.post_office import open_post as open_post
+from harness.post_office import post as post
 from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
 from harness.shop import Shop
 
