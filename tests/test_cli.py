@@ -70,6 +70,12 @@ def test_a_business_is_kept_in_normal_form(fresh_installation: Installation) -> 
         "phoneNumber": "+14165550100",
         "voiceForwardNumber": "+33123456789",
         "deactivatedAt": None,
+        "invitesCustomers": True,
+        "tellsStore": True,
+        "autoReplies": True,
+        "openingHours": None,
+        "survey": None,
+        "brandColor": None,
         "active": True,
     }
     assert made == expected | {"id": made["id"], "createdAt": made["createdAt"]}
@@ -86,6 +92,25 @@ def test_an_update_changes_what_is_given_and_nothing_else(installation: Installa
     (before,) = (each for each in installation.cli("business", "list") if each["id"] == people.boston)
     after = installation.cli("business", "update", people.boston, "--name", "Acme Cambridge", "--phone", "617 555 0100")
     assert after == before | {"name": "Acme Cambridge", "phoneNumber": "+16175550100"}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_business_says_when_it_is_open_and_whom_it_tells(installation: Installation, people: World) -> None:
+    hours = '{"weekly": {"mon": [["13:30", "18:00"], ["09:00", "12:00"]]}}'
+    switches = ("--no-invite-customers", "--no-tell-store", "--no-auto-replies")
+    given = ("--opening-hours", hours, "--survey", "csat", "--brand-color", "#8F4F00")
+    after = installation.cli("business", "update", people.boston, *switches, *given)
+    assert [after[name] for name in ("invitesCustomers", "tellsStore", "autoReplies")] == [False] * 3
+    assert after["openingHours"]["weekly"]["mon"] == [["09:00", "12:00"], ["13:30", "18:00"]]
+    assert (after["survey"], after["brandColor"]) == ("csat", "#8f4f00")
+    emptied = ("--opening-hours", "", "--survey", "", "--brand-color", "", "--tell-store")
+    after = installation.cli("business", "update", people.boston, *emptied)
+    assert [after[name] for name in ("openingHours", "survey", "brandColor", "tellsStore")] == [None, None, None, True]
+    wrong = ("--opening-hours", '{"weekly": {"mon": [["25:00", "18:00"]]}}', "--survey", "x", "--brand-color", "red")
+    done = installation.run("business", "update", people.boston, *wrong)
+    assert done.returncode != 0
+    assert all(name in done.stderr for name in ("opening hours", "survey", "brand color"))
+    assert "25:00" not in done.stderr
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
@@ -245,7 +270,9 @@ def test_a_conversation_is_shown_with_all_its_messages(shop: Shop) -> None:
     assert [(each["sequence"], each["body"]) for each in messages] == [(1, "First 🔔"), (2, "Second")]
     for message in messages:
         assert (message.pop("fromCustomer"), message.pop("internal")) == (True, False)
-        assert {message.pop(name) for name in ("employeeId", "contentSid", "externalId", "attachmentId")} == {None}
+        assert {
+            message.pop(name) for name in ("employeeId", "contentSid", "externalId", "attachmentId", "channel")
+        } == {None}
         assert set(message) == {"id", "sequence", "body", "timestamp"}
 
 

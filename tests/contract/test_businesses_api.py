@@ -192,3 +192,34 @@ def test_what_the_command_line_changes_is_in_the_feed_too(shop: Shop) -> None:
         ("business-updated", '{"changed": ["phoneNumber"]}'),
         ("business-updated", '{"changed": ["active"]}'),
     ]
+
+
+def test_a_business_says_when_it_is_open_and_whom_it_tells(shop: Shop) -> None:
+    made = _create(shop).json()
+    monday = [["09:00", "12:00"], ["13:30", "18:00"]]
+    christmas = {"date": "2026-12-25", "intervals": [], "name": "Christmas"}
+    switches = {"invitesCustomers": False, "tellsStore": False, "autoReplies": False}
+    hours = {"weekly": {"mon": monday[::-1]}, "exceptions": [christmas]}
+    changed = _changed(shop, made, **switches, openingHours=hours, survey="nps", brandColor="#8F4F00")
+    assert {name: changed[name] for name in switches} == switches
+    assert changed["openingHours"]["weekly"]["mon"] == monday
+    assert changed["openingHours"]["exceptions"] == [christmas]
+    assert (changed["survey"], changed["brandColor"]) == ("nps", "#8f4f00")
+    emptied = _changed(shop, made, openingHours={}, survey="", brandColor="")
+    assert (emptied["openingHours"], emptied["survey"], emptied["brandColor"]) == (None, None, None)
+    assert emptied["tellsStore"] is False
+
+
+def test_every_fault_of_opening_hours_is_named_with_its_place_beside_all_others(shop: Shop) -> None:
+    made = _create(shop).json()
+    hours = {"weekly": {"mon": [["25:00", "18:00"], 7]}, "exceptions": [{"date": "2026-02-30", "intervals": []}]}
+    answer = shop.post({"openingHours": hours, "survey": "x", "name": ""}, path=f"{PATH}/{made['id']}/update")
+    assert answer.status_code == 400
+    assert {(fault["pointer"], fault["code"]) for fault in answer.json()["errors"]} == {
+        ("#/name", "blank"),
+        ("#/openingHours/weekly/mon/0/0", "invalid_format"),
+        ("#/openingHours/weekly/mon/1", "type"),
+        ("#/openingHours/exceptions/0/date", "invalid_format"),
+        ("#/survey", "invalid_value"),
+    }
+    assert "25:00" not in answer.text

@@ -28,6 +28,7 @@ def open_post(installation: Installation, people: World) -> Any:
                 "mail_reply_domain": "reply.acme.example",
                 "mail_batch_s": 0.2,
                 "mail_outbox": folder,
+                "attachments_url": f"file://{installation.folder / 'files'}",
                 "sms_provider": "folder",
                 "sms_cooldown_s": 0,
                 "poll_interval_s": 0.2,

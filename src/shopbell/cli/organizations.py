@@ -1,5 +1,6 @@
 """``shopbell organization …`` and ``shopbell business …``."""
 
+from json import loads
 from typing import Annotated, cast
 
 import typer
@@ -283,7 +284,8 @@ def _given(**options: str | bool | None) -> BusinessChanges:
 
 
 def _as_json(business: Business) -> dict[str, object]:
-    return {**as_json(business), "active": business.active}
+    hours = loads(business.opening_hours) if business.opening_hours else None
+    return {**as_json(business), "openingHours": hours, "active": business.active}
 
 
 def _yes(is_on: bool) -> str:

@@ -198,7 +198,7 @@ class Message:
     external_id: str | None
     attachment: Attachment | None
     channel: str | None
-    deliveries: list[MessageDelivery]
+    deliveries: tuple[MessageDelivery, ...]
     mail: MailFacts | None
     created_at_ms: int = named("createdAt")
 
