@@ -19,6 +19,8 @@ from bench.contest import KNOWN, KNOWN_OF_MILLION, MILLION, Contest, Result
 
 SYNC_TRIES = 300
 PAGE_BYTES = 4096
+STREAMS_HELD = 5_000
+STREAMS_HEARING = 1_000
 QUIET_LOAD = 0.7
 """The load average of the last minute above which something else is running."""
 
@@ -46,6 +48,7 @@ def plan(contest: Contest) -> dict[str, tuple[str, Callable[[], Result]]]:
             partial(ours, contest.postgresql_million, connections=256),
         ),
         **_about_webhooks(contest),
+        **_about_streams(contest),
         "statements 16": (f"{several}, 16", partial(bare, "statements.sql", connections=16)),
         "function 16": (f"{one}, 16", partial(bare, "function.sql", connections=16)),
     }
@@ -76,6 +79,26 @@ def _about_webhooks(contest: Contest) -> dict[str, tuple[str, Callable[[], Resul
             f"{label}, told to 1 webhook and delivered meanwhile, 64",
             partial(contest.promising, data, webhooks=1, connections=64, delivers=True),
         )
+    return rows
+
+
+def _about_streams(contest: Contest) -> dict[str, tuple[str, Callable[[], Result]]]:
+    """The rows about live streams."""
+    rows: dict[str, tuple[str, Callable[[], Result]]] = {}
+    for name, label, data in (
+        ("sqlite", "SQLite", contest.sqlite),
+        ("postgresql", "PostgreSQL", contest.postgresql),
+    ):
+        rows |= {
+            f"streams {name}": (
+                f"opening streams, {label}, {STREAMS_HELD:,}",
+                partial(contest.held, data, count=STREAMS_HELD),
+            ),
+            f"stream latency {name}": (
+                f"replies at 50/s into streams, {label}, {STREAMS_HEARING:,}",
+                partial(contest.late, data, count=STREAMS_HEARING),
+            ),
+        }
     return rows
 
 

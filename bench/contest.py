@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import deliveries
+from bench import deliveries, streams
 from bench.fill import count_in_postgres, count_in_sqlite, fill_postgres, fill_sqlite
 from bench.load import FIRST_CUSTOMER, HERE, Door, Load, pgbench, wrk
 from bench.servers import Postgres, Server, Shop, make_shop
@@ -23,10 +23,11 @@ ORM_TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement: what the generator saw, and the most memory that the server had."""
+    """One measurement: what the generator saw, the most memory that the server had, and what each open stream took."""
 
     load: Load
     resident_mb: float | None = None
+    stream_kb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,29 @@ class Contest:
                 return Result(deliveries.paced(server, data.shop, receiver, duration_s=self._duration_s))
             finally:
                 server.stop()
+
+    def held(self, data: Data, *, count: int) -> Result:
+        """Our own server holds open streams in which nothing happens."""
+        server, tokens = self._listened(data, count)
+        try:
+            load, each_bytes = streams.held(server, tokens)
+            return Result(load, server.resident_mb(), each_bytes / 1e3)
+        finally:
+            server.stop()
+
+    def late(self, data: Data, *, count: int) -> Result:
+        """Our own server is replied through in threads that are listened to; the times are from answer to arrival."""
+        server, tokens = self._listened(data, count)
+        try:
+            load = streams.late(server, data.shop, tokens, data.first_thread, duration_s=self._duration_s)
+            return Result(load, server.resident_mb())
+        finally:
+            server.stop()
+
+    def _listened(self, data: Data, count: int) -> tuple[Server, list[str]]:
+        url = data.fresh()
+        tokens = streams.make_sessions(url, data.shop, data.first_thread, data.known, count)
+        return Server.of_shopbell(url), tokens
 
     def without_storage(self, data: Data, *, connections: int) -> Result:
         """The same server, which stores nothing."""

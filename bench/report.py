@@ -53,6 +53,11 @@ def most_resident_mb(*rows: str) -> Callable[[Results], float]:
     return lambda results: max(result.resident_mb or 0.0 for row in rows for result in results[row])
 
 
+def most_stream_kb(*rows: str) -> Callable[[Results], float]:
+    """The worst of the rows' medians of what each open stream took."""
+    return lambda results: max(_median(result.stream_kb for result in results[row]) or 0.0 for row in rows)
+
+
 GOALS = (
     Goal("durable ÷ the same server without storage, SQLite, 64 connections", ratio("sqlite 64", "no storage 64"), 0.4),
     Goal("PostgreSQL ÷ pgbench, several statements per message", ratio("postgresql 64", "statements 64"), 2.0),
@@ -81,6 +86,8 @@ GOALS = (
         ratio("postgresql promised 1", "postgresql 64"),
         0.85,
     ),
+    Goal("an open stream, SQLite, 5,000", most_stream_kb("streams sqlite"), 30, at_most=True, unit=" kB"),
+    Goal("an open stream, PostgreSQL, 5,000", most_stream_kb("streams postgresql"), 30, at_most=True, unit=" kB"),
     Goal("resident memory, SQLite, 256 connections", most_resident_mb("sqlite 256"), 150, at_most=True, unit=" MB"),
     Goal(
         "resident memory, PostgreSQL, 256 connections",
@@ -96,19 +103,21 @@ def measured(results: Results, labels: Mapping[str, str]) -> Table:
     """The table of all rows: medians over the rounds, the throughput's range, the most memory."""
     table = Table(title="Measured", title_justify="left")
     table.add_column("", no_wrap=True)
-    for heading in ("requests/s", "from – to", "p50 ms", "p95 ms", "p99 ms", "MB"):
+    for heading in ("requests/s", "from – to", "p50 ms", "p95 ms", "p99 ms", "MB", "kB a stream"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row, rounds in results.items():
         faults = [result.load.fault for result in rounds if result.load.fault]
         rates = [result.load.per_s for result in rounds]
         times = [_median(getattr(result.load, name) for result in rounds) for name in ("p50_ms", "p95_ms", "p99_ms")]
         memory = [result.resident_mb for result in rounds if result.resident_mb is not None]
+        each_kb = _median(result.stream_kb for result in rounds)
         table.add_row(
             labels[row] + (f" [red]INVALID: {faults[0]}[/]" if faults else ""),
             f"{median(rates):,.0f}",
             f"{min(rates):,.0f} – {max(rates):,.0f}",
             *(f"{time:,.1f}" if time is not None else "" for time in times),
             f"{max(memory):.0f}" if memory else "",
+            f"{each_kb:.1f}" if each_kb is not None else "",
         )
     return table
 
