@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, false, select
+from sqlalchemy import BigInteger, Connection, Integer, and_, bindparam, false, select
 
 from shopbell import attachments
 from shopbell.attachments import Attachment
@@ -41,6 +41,36 @@ class State:
     survey_kind: str | None = None
 
 
+# Each stream asks these at each piece of news: built once, they cost half.
+_m, _t, _r, _s = messages.c, threads.c, thread_reads.c, surveys.c
+_ORGANIZATION, _THREAD = bindparam("organization_id", type_=BigInteger), bindparam("thread_id", type_=BigInteger)
+_LINES = (
+    select(
+        *(_m.id, _m.sequence, _m.body, _m.from_customer, _m.channel, _m.attachment_id, _m.created_at_ms),
+        employees.c.name.label("employee_name"),
+    )
+    .outerjoin(employees, and_(employees.c.organization_id == _m.organization_id, employees.c.id == _m.employee_id))
+    .where(
+        *(_m.organization_id == _ORGANIZATION, _m.thread_id == _THREAD, _m.sequence > bindparam("after_sequence")),
+        _m.internal == false(),
+    )
+    .order_by(_m.sequence)
+)
+_SOME_LINES = _LINES.limit(bindparam("limit", type_=Integer))
+_LAST_SURVEY = (
+    select(_s.id, _s.kind, _s.answered_at_ms)
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+    .where(_s.organization_id + 0 == _ORGANIZATION, _s.thread_id == _THREAD)
+    .order_by(_s.id.desc())
+    .limit(1)
+)
+_STATE = (
+    select(_t.id, _t.business_id, _t.status, _t.last_sequence, _r.store_sequence, _r.customer_sequence)
+    .outerjoin(thread_reads, and_(_r.organization_id == _t.organization_id, _r.thread_id == _t.id))
+    .where(_t.organization_id == _ORGANIZATION, _t.id == _THREAD)
+)
+
+
 def lines(
     tx: Connection, organization_id: int, thread_id: int, *, after_sequence: int = 0, limit: int | None = None
 ) -> list[Line]:
@@ -53,21 +83,9 @@ def lines(
         after_sequence: from the one after this on.
         limit: how many at most; None for all.
     """
-    m, e = messages.c, employees.c
-    query = (
-        select(
-            *(m.id, m.sequence, m.body, m.from_customer, m.channel, m.attachment_id, m.created_at_ms),
-            e.name.label("employee_name"),
-        )
-        .outerjoin(employees, and_(e.organization_id == m.organization_id, e.id == m.employee_id))
-        .where(
-            *(m.organization_id == organization_id, m.thread_id == thread_id, m.sequence > after_sequence),
-            m.internal == false(),
-        )
-        .order_by(m.sequence)
-        .limit(limit)
-    )
-    rows = tx.execute(query).all()
+    where = {"organization_id": organization_id, "thread_id": thread_id, "after_sequence": after_sequence}
+    found = tx.execute(_LINES, where) if limit is None else tx.execute(_SOME_LINES, {**where, "limit": limit})
+    rows = found.all()
     carried = [row.attachment_id for row in rows if row.attachment_id is not None]
     files = attachments.find(tx, organization_id, carried) if carried else {}
     return [
@@ -87,13 +105,7 @@ def lines(
 
 def state(tx: Connection, organization_id: int, thread_id: int) -> State | None:
     """How a thread stands; None where there is none."""
-    t, r = threads.c, thread_reads.c
-    query = (
-        select(t.id, t.business_id, t.status, t.last_sequence, r.store_sequence, r.customer_sequence)
-        .outerjoin(thread_reads, and_(r.organization_id == t.organization_id, r.thread_id == t.id))
-        .where(t.organization_id == organization_id, t.id == thread_id)
-    )
-    row = tx.execute(query).first()
+    row = tx.execute(_STATE, {"organization_id": organization_id, "thread_id": thread_id}).first()
     if row is None:
         return None
     survey = _open_survey(tx, organization_id, thread_id)
@@ -111,15 +123,7 @@ def state(tx: Connection, organization_id: int, thread_id: int) -> State | None:
 
 def _open_survey(tx: Connection, organization_id: int, thread_id: int) -> Any:
     """The question that was asked last in a thread, unless it is answered."""
-    s = surveys.c
-    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
-    query = (
-        select(s.id, s.kind, s.answered_at_ms)
-        .where(s.organization_id + 0 == organization_id, s.thread_id == thread_id)
-        .order_by(s.id.desc())
-        .limit(1)
-    )
-    row = tx.execute(query).first()
+    row = tx.execute(_LAST_SURVEY, {"organization_id": organization_id, "thread_id": thread_id}).first()
     return None if row is None or row.answered_at_ms is not None else row
 
 
