@@ -207,7 +207,10 @@ class Talk {
     const text = this.text.value
     if (!text.trim()) return this.text.focus()
     const length = [...text].length
-    if (length > LONGEST) return this.say(filled(this.texts.tooLong, { count: LONGEST }), true)
+    if (length > LONGEST) {
+      const count = new Intl.NumberFormat(this.config.locale).format(LONGEST)
+      return this.say(filled(this.texts.tooLong, { count }), true)
+    }
     this.write('')
     this.outgoing.add({ text })
     this.text.focus()

@@ -1,0 +1,214 @@
+"""What else happens in a conversation: files, typing, reading, questions, opening hours, and markup that is none."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from harness.browser import DARK, DESKTOP, PHONE, RIGHT_TO_LEFT, Look, faults, keep_image
+from harness.widget import Shop, Widget
+
+PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f030008fc02fe"
+    "a7f6d6010000000049454e44ae426082"
+)
+PAYLOADS = (
+    "<script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=1>",
+    "<svg/onload=window.pwned=1>",
+    "</textarea><iframe srcdoc='<script>parent.pwned=1</script>'>",
+    'https://x.example/"onmouseover="window.pwned=1',
+    "javascript:window.pwned=1//https://x.example",
+    "{{constructor.constructor('window.pwned=1')()}}",
+    "__proto__",
+)
+
+
+def begun(shop: Shop, **options: object) -> Widget:
+    """A visitor who has written and was not held up by a question."""
+    arabic = getattr(options.get("look"), "locale", "") == "ar"
+    widget = shop.visit(shop.page(lang="ar" if arabic else "en"), **options)
+    widget.open()
+    widget.write("Hello")
+    widget.expect_state("sent")
+    widget.panel.locator("#cards button.quiet").click()
+    return widget
+
+
+def test_a_picture_is_sent_and_seen(shop: Shop) -> None:
+    widget = begun(shop)
+    widget.panel.locator("#file").set_input_files({"name": "bike.png", "mimeType": "image/png", "buffer": PICTURE})
+    picture = widget.panel.get_by_role("img", name="Picture: bike.png")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+    widget.expect_state("sent")
+    expect(widget.panel.locator("#messages .pending")).to_have_count(0)
+
+
+def test_a_file_that_is_dropped_or_pasted_is_sent(shop: Shop) -> None:
+    widget = begun(shop)
+    document = widget.page.frames[1]
+    drop = """(name) => {
+      const data = new DataTransfer()
+      data.items.add(new File(['%PDF-1.4 x'], name, { type: 'application/pdf' }))
+      for (const type of ['dragenter', 'dragover', 'drop'])
+        document.body.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }))
+    }"""
+    document.evaluate(drop, "dropped.pdf")
+    expect(widget.panel.get_by_role("link", name="dropped.pdf")).to_be_visible()
+    paste = """(name) => {
+      const data = new DataTransfer()
+      data.items.add(new File(['%PDF-1.4 x'], name, { type: 'application/pdf' }))
+      const event = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+      document.getElementById('text').dispatchEvent(event)
+    }"""
+    document.evaluate(paste, "pasted.pdf")
+    expect(widget.panel.get_by_role("link", name="pasted.pdf")).to_be_visible()
+
+
+def test_a_file_that_is_refused_says_why(shop: Shop) -> None:
+    widget = begun(shop)
+    widget.panel.locator("#file").set_input_files(
+        {"name": "page.html", "mimeType": "text/html", "buffer": b"<!doctype html><script>alert(1)</script>"}
+    )
+    widget.expect_state("notSent")
+    expect(widget.panel.get_by_role("status")).to_have_text("Files of this kind cannot be sent.")
+    shop.complaints.forgive("status of 400")
+
+
+def test_the_visitor_sees_that_the_store_types_and_what_it_has_read(shop: Shop) -> None:
+    widget = begun(shop)
+    thread = widget.thread
+    shop.store.call("POST", "/api/update-typing", json={"customerThreadId": thread})
+    expect(widget.panel.locator("#typing")).to_have_text("Somebody is typing…")
+    shop.store.call("POST", "/api/update-thread-read", json={"customerThreadId": thread, "sequence": 1})
+    widget.expect_state("read")
+    shop.store.answer(thread, "Hello!")
+    expect(widget.panel.locator("#typing")).to_have_text("")
+
+
+def test_what_the_visitor_has_seen_is_told_to_the_store_and_only_that(shop: Shop) -> None:
+    widget = begun(shop)
+    told: list[int] = []
+    widget.page.context.on(
+        "request",
+        lambda request: told.append(json.loads(request.post_data)["sequence"]) if "/read" in request.url else None,
+    )
+    widget.bubble.click()
+    shop.store.answer(widget.thread, "Are you there?")
+    expect(widget.bubble.locator("b")).to_have_text("1")
+    assert told == []
+    with widget.page.expect_response("**/api/customer/read"):
+        widget.open()
+    assert told == [2]
+
+
+def test_a_question_is_put_once_and_its_answer_arrives(shop: Shop) -> None:
+    widget = begun(shop)
+    organization = {"businessId": shop.demo.business}
+    shop.store.call("POST", f"/api/businesses/{organization['businessId']}/update", json={"survey": "nps"})
+    try:
+        shop.store.answer(widget.thread, "All done")
+        shop.store.call(
+            "POST", "/api/update-thread-status", json={"customerThreadId": widget.thread, "status": "resolved"}
+        )
+        question = widget.panel.get_by_role("group", name="How likely are you to recommend us to a friend?")
+        expect(question).to_be_visible()
+        expect(widget.panel.locator("#state")).to_be_visible()
+        for look in (DESKTOP, DARK):
+            widget.page.emulate_media(color_scheme="dark" if look.dark else "light", reduced_motion="reduce")
+            keep_image(widget.page, f"widget-survey-{look.name}")
+            assert faults(widget.page) == []
+        question.get_by_role("radio", name="9").check()
+        widget.panel.get_by_label("Would you like to add something?").fill("Quick!")
+        with widget.page.expect_response("**/api/customer/survey") as answered:
+            widget.panel.locator("#cards").get_by_role("button", name="Send").click()
+        assert answered.value.status == 200
+        expect(widget.panel.get_by_text("Thank you for your answer.")).to_be_visible()
+    finally:
+        shop.store.call("POST", f"/api/businesses/{organization['businessId']}/update", json={"survey": None})
+
+
+def test_a_closed_business_says_when_it_opens(shop: Shop) -> None:
+    other = str(shop.demo.facts["businessIds"][1])
+    hours = {"weekly": {}, "exceptions": [{"date": "2099-01-05", "intervals": [["09:00", "12:00"]]}]}
+    shop.store.call("POST", f"/api/businesses/{other}/update", json={"openingHours": hours})
+    widget = shop.visit(shop.page(shop.tag(business=other)))
+    widget.open()
+    expect(widget.panel.locator("#presence")).to_have_text("We are closed now and open again Monday 8:00 AM")
+    shop.store.call("POST", f"/api/businesses/{other}/update", json={"openingHours": None})
+
+
+def test_no_markup_of_either_side_ever_runs(shop: Shop) -> None:
+    widget = begun(shop)
+    for payload in PAYLOADS:
+        widget.write(payload)
+        shop.store.answer(widget.thread, payload)
+    expect(widget.panel.locator("#messages .text")).to_have_count(1 + 2 * len(PAYLOADS))
+    shown = widget.panel.locator("#messages .text").all_inner_texts()
+    assert sorted(shown) == sorted(["Hello", *PAYLOADS, *PAYLOADS])
+    for frame in widget.page.frames:
+        assert frame.evaluate("window.pwned") is None
+    assert widget.panel.locator("#messages script, #messages svg, #messages iframe, #messages img").count() == 0
+    links = widget.panel.locator("#messages a").evaluate_all("all => all.map(link => link.protocol)")
+    assert set(links) == {"https:"}
+
+
+def test_the_panel_is_as_dark_as_the_page_wants_it(shop: Shop) -> None:
+    widget = shop.visit(shop.page(shop.tag(theme="dark")))
+    widget.open()
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    document = widget.page.frames[1]
+    assert document.evaluate(background) == "rgb(27, 30, 35)"
+    widget.page.evaluate("Shopbell('update', { theme: 'light' })")
+    expect(widget.panel.locator("html")).to_have_attribute("data-theme", "light")
+    assert document.evaluate(background) == "rgb(255, 255, 255)"
+
+
+def test_a_long_message_is_not_sent_but_kept_and_told(shop: Shop) -> None:
+    widget = begun(shop)
+    widget.write("x" * 10_001)
+    expect(widget.panel.get_by_role("status")).to_have_text(
+        "Your message is too long. At most 10,000 characters can be sent."
+    )
+    assert len(widget.panel.locator("#text").input_value()) == 10_001
+
+
+def test_shift_and_enter_begin_a_new_line(shop: Shop) -> None:
+    widget = begun(shop)
+    field = widget.panel.locator("#text")
+    field.press_sequentially("One")
+    field.press("Shift+Enter")
+    field.press_sequentially("Two")
+    field.press("Enter")
+    widget.expect_state("sent")
+    assert shop.store.messages(widget.thread)[-1] == "One\nTwo"
+
+
+def test_everything_can_be_reached_by_keyboard_alone(shop: Shop) -> None:
+    widget = begun(shop)
+    widget.panel.locator("#text").focus()
+    document = widget.page.frames[1]
+    seen = []
+    for _ in range(6):
+        widget.page.keyboard.press("Shift+Tab")
+        seen.append(document.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert seen[:5] == ["attach", "log", "close", "SUMMARY", "BODY"] or seen[:4] == [
+        "attach",
+        "log",
+        "close",
+        "SUMMARY",
+    ]
+
+
+@pytest.mark.parametrize("look", [PHONE, RIGHT_TO_LEFT], ids=lambda look: look.name)
+def test_what_is_touched_is_large_enough(look: Look, shop: Shop) -> None:
+    widget = begun(shop, look=look)
+    least_px = 44 if look.touch else 24
+    small = widget.page.frames[1].evaluate(
+        "least => [...document.querySelectorAll('button, summary, input:not(.unseen), textarea')]"
+        ".filter(one => one.checkVisibility()).map(one => [one.id || one.outerHTML, one.getBoundingClientRect()])"
+        ".filter(([, box]) => Math.round(box.width) < least || Math.round(box.height) < least).map(([name]) => name)",
+        least_px,
+    )
+    assert small == []
