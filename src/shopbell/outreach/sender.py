@@ -28,6 +28,7 @@ from shopbell.outreach.rules import rules_of
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
 from shopbell.wakes.hub import Listener, Wakes
+from shopbell.wakes.signals import Signal
 
 SLOTS = 8
 """Most mails, and most texts, of one worker at once."""
@@ -154,6 +155,9 @@ class Outreach:
         if not written or not any(plan.sends or plan.records or plan.auto_reply_period or plan.asks for plan in plans):
             return
         self._wakes.announce([organization_id])
+        for thread_id, plan in decided.plans.items():
+            if plan.asks:
+                self._wakes.signal(Signal(organization_id, thread_id, 0, "survey", {"from": "store"}))
         for listener in self._due.values():
             listener.wake()
 

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-Kind = Literal["typing", "presence", "read", "ended"]
-"""``ended``: a customer's session, ``{"sessionId": …}``; its streams end."""
+Kind = Literal["typing", "presence", "read", "survey", "ended"]
+"""``survey``: the customer is asked something. ``ended``: a session was, ``{"sessionId": …}``; its streams end."""
 
-_KINDS = frozenset(("typing", "presence", "read", "ended"))
+_KINDS = frozenset(("typing", "presence", "read", "survey", "ended"))
 MARK = "~"
 """Before signals on their way between processes; ids begin with a digit."""
 

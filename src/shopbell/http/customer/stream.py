@@ -222,6 +222,8 @@ class _Place:
             content += sse.event("ready", _ready(state))
         elif before.status != state.status:
             content += sse.event("status", {"status": state.status})
+            # What follows from it may come from a process that can wake nobody here.
+            self._look_at_s = time.monotonic() + sse.HEARTBEAT_S
         if before.read_by_store_sequence < state.read_by_store_sequence:
             content += sse.event("read", {"by": "store", "sequence": state.read_by_store_sequence})
         if state.survey_id is not None and state.survey_id != self._survey_id:

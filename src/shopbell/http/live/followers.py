@@ -29,6 +29,8 @@ behind thousands of reads."""
 
 _PAGE_EVENTS = 500
 _PAUSE_AFTER_FAILURE_S = 0.5
+# Signals of what is in rows, too.
+_WRITTEN_DOWN = frozenset(("read", "survey"))
 # After these a customer's conversation may be another one.
 _MOVES_MESSAGES = frozenset(("customer-merged", "customer-merge-undone", "customer-erased"))
 
@@ -75,14 +77,13 @@ class Follower(Listener):
             is_mine = signal.thread_id == self.thread_id or (
                 not signal.thread_id and signal.business_id in (0, self.business_id)
             )
-        elif signal.data.get("from") == "store" and signal.kind == "presence":
-            is_mine = False  # it is what streams such as this one say themselves
+        elif signal.kind == "survey" or (signal.data.get("from") == "store" and signal.kind == "presence"):
+            is_mine = False  # programs hear of answers; and such as these say themselves that the store is there
         else:
             is_mine = not self.business_id or signal.business_id in (0, self.business_id)
         if is_mine:
             self._signals = [*self._signals[1 - SIGNALS_MAX :], signal]
-            # How far somebody has read is written down as well.
-            self.has_rows |= signal.kind == "read"
+            self.has_rows |= signal.kind in _WRITTEN_DOWN
             self.wake()
 
     def take_signals(self) -> list[Signal]:
