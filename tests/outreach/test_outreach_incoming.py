@@ -148,6 +148,14 @@ def test_a_mail_from_another_address_is_a_note_and_not_the_customers_word(room: 
     assert _status(room, thread_id) == "replied"
 
 
+def test_a_mail_whose_sender_is_forged_is_not_the_customers_word(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    forged = "mx.acme.example; dmarc=fail header.from=example.com"
+    room.deliver(letter(carol, "Send it to my new house.", Authentication_Results=forged), address)
+    note = room.post.messages(thread_id)[1]
+    assert (note["fromCustomer"], note["internal"], note["mail"]["foreignSender"]) == (False, True, True)
+
+
 def test_a_machines_answer_reopens_nothing(room: Mailroom) -> None:
     thread_id, carol, address = opened(room)
     room.post.reply(thread_id, "It is ready.")

@@ -99,8 +99,9 @@ def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
 
 def _is_his(tx: Connection, customer: Customer, mail: IncomingMail, now_ms: int) -> bool:
     """Whether a mail is from an address by which the customer is known. An address that he only said was his is proved
-    by the answer from it: from then on he is known by it."""
-    if mail.sender is None:
+    by the answer from it: from then on he is known by it. A mail of which the receiving server says that its sender is
+    forged is nobody's: a reply address may have been forwarded with a mail."""
+    if mail.sender is None or (mail.authentication is not None and mail.authentication.dmarc == "fail"):
         return False
     if any(one.kind == "email" and one.value == mail.sender for one in customers.identities_of(tx, customer)):
         return True
