@@ -1,0 +1,62 @@
+"""Answers in the widget: what is read there is recorded, and what customers are asked is answered there."""
+
+import pytest
+
+from harness.post import Post
+from harness.visitors import Browser, acmes_site
+
+
+@pytest.fixture
+def dave(post: Post) -> Browser:
+    """A visitor of Acme's website of whom nothing is known."""
+    return acmes_site(post.shop).visitor()
+
+
+def _events(post: Post, message_id: str) -> list[dict[str, str]]:
+    feed = post.shop.server.client.get(
+        "/api/events", params={"types": "message-delivery"}, headers={"token": post.shop.world.token}
+    ).json()["events"]
+    return [event["data"] for event in feed if event["messageId"] == message_id]
+
+
+def test_what_a_visitor_reads_in_the_widget_is_read_and_goes_no_other_way(post: Post, dave: Browser) -> None:
+    thread_id = dave.say()["customerThreadId"]
+    message_id = post.reply(thread_id, "Yes, it is.")
+    post.wait_for_delivery(message_id, "WEB", "queued")
+    assert dave.post("read", sequence=2).status_code == 200
+    assert post.deliveries(message_id) == {("WEB", "customer"): ("read", None)}
+    assert _events(post, message_id) == [{"channel": "WEB", "audience": "customer", "state": "read", "reason": None}]
+    assert post.shop.count("dispatches") == 0
+
+
+def test_an_address_that_a_visitor_says_is_his_gets_the_answer_and_no_invitation(post: Post, dave: Browser) -> None:
+    carol = post.shop.somebody()
+    thread_id = dave.say()["customerThreadId"]
+    assert dave.post("identify", email=carol).status_code == 200
+    message_id = post.reply(thread_id, "Yes, it is.")
+    post.wait_for_delivery(message_id, "EMAIL", "sent")
+    (mail,) = post.mails.received
+    assert mail.recipients == (carol,)
+    assert mail.message["Subject"] == "Your conversation with Acme Boston"
+
+
+def test_a_visitor_answers_the_question_and_the_profile_shows_it(post: Post, dave: Browser) -> None:
+    post.business(survey="nps")
+    thread_id = dave.say()["customerThreadId"]
+    post.reply(thread_id, "Yes, it is.")
+    post.shop.post({"customerThreadId": thread_id, "status": "resolved"}, path="/api/update-thread-status")
+    post.wait_for_row("SELECT 1 FROM surveys")
+    survey_id = str(post.shop.database.value("SELECT id FROM surveys"))
+    assert dave.post("survey", surveyId=survey_id, score=11).status_code == 400
+    eve = acmes_site(post.shop).visitor()
+    eve.say()
+    assert eve.post("survey", surveyId=survey_id, score=1).status_code == 404
+    for _ in range(2):  # the same answer again changes nothing
+        assert dave.post("survey", surveyId=survey_id, score=9, comment="Quick!").status_code == 200
+    assert dave.post("survey", surveyId=survey_id, score=2).status_code == 409
+    profile = post.shop.server.client.get(
+        f"/api/customers/{post.shop.customer_of(thread_id)}/profile", headers={"token": post.shop.world.token}
+    ).json()
+    assert profile["lastSurveys"]["nps"]["text"] == "9"
+    query = "SELECT count(*) FROM events WHERE type = 'survey-answered'"
+    assert post.shop.database.value(query) == 1
