@@ -59,6 +59,35 @@ def test_what_came_with_the_mail_counts_for_nothing_below_what_the_server_wrote(
     assert not found.is_aligned
 
 
+@pytest.mark.parametrize(
+    "results",
+    [
+        'spf=pass smtp.mailfrom="alice@acme.example"@evil.example',
+        'spf=pass smtp.mailfrom="a; dmarc=pass"@evil.example',
+        'spf=pass smtp.mailfrom="a; dmarc=pass"@evil.example; dmarc=none header.from=acme.example',
+        r'spf=pass smtp.mailfrom="a\"; dmarc=pass; \"b"@evil.example; dmarc=fail header.from=acme.example',
+        'spf=pass (for "a); dmarc=pass ("@evil.example) smtp.mailfrom=evil.example',
+        "spf=pass (for a); dmarc=pass (@evil.example) smtp.mailfrom=evil.example; dmarc=fail",
+        "dmarc=none; spf=pass smtp.mailfrom=a; dmarc=pass@evil.example",
+        'dkim=fail reason="x; dmarc=pass" header.d=evil.example; dmarc=fail',
+        'spf=pass smtp.mailfrom="a; dmarc=fail',
+        "spf=pass (a; dmarc=pass; smtp.mailfrom=alice@acme.example",
+    ],
+)
+def test_what_a_sender_calls_himself_proves_nothing(results: str) -> None:
+    found = authenticated(f"mx.example.org; {results}")
+    assert found is not None
+    assert not found.is_aligned
+    assert found.spf_domain != "acme.example"
+
+
+def test_results_between_quotes_are_read_where_they_are_plain() -> None:
+    found = authenticated(
+        '"mx.example.org"; dkim=pass header.d="example.com"; spf=pass smtp.mailfrom="a b"@example.net'
+    )
+    assert found == Authentication("pass", "example.net", "pass", "example.com")
+
+
 def test_results_that_nobody_has_defined_are_none() -> None:
     assert authenticated("mx.example.org; dmarc=passed; spf=pass-but-no; dkim=; =pass; dmarc") == Authentication(
         spf="pass"

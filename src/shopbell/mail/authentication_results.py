@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shopbell.mail.structure import Part
 
-_COMMENT = re.compile(r"\([^()]*\)")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)
 _RESULT = re.compile(r"\s*(spf|dkim|dmarc)(?:/1)?\s*=\s*([a-z]{1,20})\b(.*)", re.IGNORECASE | re.DOTALL)
 _DKIM_DOMAIN = re.compile(r"\bheader\.(?:d|i)\s*=\s*\"?@?([A-Za-z0-9.-]{1,253})", re.IGNORECASE)
 _SPF_DOMAIN = re.compile(r"\bsmtp\.(?:mailfrom|helo)\s*=\s*\"?(?:[^@\s;\"]*@)?([A-Za-z0-9.-]{1,253})", re.IGNORECASE)
@@ -13,7 +13,6 @@ _RESULTS = frozenset(
     ("pass", "fail", "softfail", "neutral", "none", "temperror", "permerror", "policy", "bestguesspass")
 )
 _RESULTS_MAX = 50
-_COMMENTS_NESTED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def authentication_of(mail: Part, authserv_id: str | None) -> Authentication | N
     if authserv_id is None:
         return None
     for value in mail.all("authentication-results"):
-        text = _without_comments(value.decode("ascii", "replace"))
+        text = _bare(value.decode("ascii", "replace"))
         name, _, results = text.partition(";")
         if name.strip().split(" ")[0].strip('"').lower() == authserv_id.lower():
             return _read(results)
@@ -62,9 +61,12 @@ def _read(results: str) -> Authentication:
         if result is None or result[2].lower() not in _RESULTS:
             continue
         method = result[1].lower()
-        # One signature that is good is enough, whichever else the mail bears.
-        if method not in found or (method == "dkim" and found[method][0] != "pass"):
-            found[method] = (result[2].lower(), result[3])
+        said = result[2].lower()
+        # One signature that is good is enough, whichever else the mail bears. Of the others there is one result each:
+        # where there are two, somebody else may have written the better one.
+        counts = found.get(method, ("",))[0] != "pass" if method == "dkim" else said != "pass"
+        if method not in found or counts:
+            found[method] = (said, result[3])
     return Authentication(
         spf=found["spf"][0] if "spf" in found else None,
         spf_domain=_domain(_SPF_DOMAIN, found.get("spf")),
@@ -79,10 +81,33 @@ def _domain(pattern: re.Pattern[str], found: tuple[str, str] | None) -> str | No
     return match[1].lower().rstrip(".") if match else None
 
 
-def _without_comments(text: str) -> str:
-    for _ in range(_COMMENTS_NESTED_MAX):
-        shorter = _COMMENT.sub(" ", text)
-        if shorter == text:
-            break
-        text = shorter
-    return text
+def _bare(text: str) -> str:
+    """A field without its comments, and without what stands between quotes unless that is a plain word.
+
+    Whoever sends a mail chooses the address that the server repeats here: ``"a; dmarc=pass"@evil.example`` is one, and
+    so is ``"alice@acme.example"@evil.example``. Of a quote or a comment that does not end nothing counts.
+    """
+    kept: list[str] = []
+    begin = depth = 0  # of what is kept next; of comments within comments
+    is_quoted = is_escaped = False
+    for place, character in enumerate(text):
+        if is_escaped:
+            is_escaped = False
+        elif character == "\\" and (is_quoted or depth):
+            is_escaped = True
+        elif character == '"':  # in comments, too: servers repeat addresses there
+            if not depth:
+                said = text[begin:place]
+                kept.append(said if not is_quoted or _PLAIN.fullmatch(said) else "_")
+                begin = place + 1
+            is_quoted = not is_quoted
+        elif character == "(" and not is_quoted:
+            if not depth:
+                kept.append(text[begin:place])
+            depth += 1
+        elif character == ")" and depth and not is_quoted:
+            depth -= 1
+            if not depth:
+                kept.append(" ")
+                begin = place + 1
+    return "".join(kept) + ("" if is_quoted or depth else text[begin:])
