@@ -33,6 +33,9 @@ PUBLIC_ROUTES = {
     ("GET", "/static/{name}"),
     ("GET", "/problems"),
     ("GET", "/problems/{name}"),
+    ("GET", "/widget.js"),
+    ("GET", "/widget/panel"),
+    ("GET", "/widget/{name}"),
 }
 CUSTOMERS_ROUTES = {
     *(("POST", f"/api/customer/{name}") for name in ("sessions", "sign-out", "messages", "attachments", "identify")),
@@ -43,12 +46,14 @@ CUSTOMERS_ROUTES = {
     *(("POST", "/c/{thread_id}/messages"), ("POST", "/c/{thread_id}/notifications")),
 }
 """Where a session, or a link that was sent, stands for the token: test_customer_tenants.py."""
-DEMO_ROUTES = {("GET", "/dev/mail"), ("GET", "/dev/mail/{name}")}
+DEMO_ROUTES = {("GET", "/demo"), ("GET", "/dev/mail"), ("GET", "/dev/mail/{name}")}
 """Where there is nothing but for who sits at the machine of the demo."""
 SIGNED_ROUTES = {
     ("GET", "/attachments/{uuid}/{name}"),
     ("GET", "/unsubscribe/{token}"),
     ("POST", "/unsubscribe/{token}"),
+    ("GET", "/answer/{token}"),
+    ("POST", "/answer/{token}"),
     ("POST", "/hooks/twilio/inbound"),
     ("POST", "/hooks/twilio/status"),
     ("POST", "/hooks/texts/inbound"),
@@ -61,6 +66,7 @@ EXAMPLES = {
     "/docs/static/{name}": "/docs/static/swagger-ui.css",
     "/static/{name}": "/static/shopbell.css",
     "/problems/{name}": "/problems/not-found",
+    "/widget/{name}": "/widget/panel.js",
 }
 
 _ALL_ROUTES = """
