@@ -47,7 +47,9 @@ class OptOuts:
             return frozenset()
         c = opt_outs.c
         query = select(c.channel, c.address_hash).where(
-            c.organization_id == organization_id, c.address_hash.in_(sorted({each for _, each in by_hash}))
+            c.organization_id == organization_id,
+            c.channel.in_(sorted({channel for channel, _ in by_hash})),
+            c.address_hash.in_(sorted({each for _, each in by_hash})),
         )
         found = (by_hash.get((channel, address_hash)) for channel, address_hash in tx.execute(query))
         return frozenset(way for way in found if way is not None)

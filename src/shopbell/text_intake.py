@@ -167,12 +167,10 @@ def _place(tx: Connection, text: InboundText, sender: str) -> Place | None:
 
 def _written_to(tx: Connection, channel: str, number: str) -> list[tuple[int, int, int]]:
     """Organization, business and id of the threads in which a number was sent texts, the latest first."""
-    o, i, d, t = organizations_table.c, customer_identities.c, dispatches_table.c, threads.c
+    i, d, t = customer_identities.c, dispatches_table.c, threads.c
     # By the organizations: an address has its index within each of them.
-    known = (
-        select(i.organization_id, i.customer_id)
-        .join(organizations_table, o.id == i.organization_id)
-        .where(i.kind == "phone", i.value == number)
+    known = select(i.organization_id, i.customer_id).where(
+        i.organization_id.in_(select(organizations_table.c.id)), i.kind == "phone", i.value == number
     )
     found: list[tuple[int, int, int, int]] = []
     for organization_id, customer_id in tx.execute(known).all():

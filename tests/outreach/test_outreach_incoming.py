@@ -11,6 +11,7 @@ import pytest
 from harness.ports import free_port
 from harness.post import Post
 from harness.smtp import Received
+from harness.visitors import acmes_site
 
 REPORT = """\
 From: MAILER-DAEMON@mail.example
@@ -163,6 +164,37 @@ def test_a_machines_answer_reopens_nothing(room: Mailroom) -> None:
     note = room.post.messages(thread_id)[2]
     assert (note["internal"], note["mail"]["automatic"], note["mail"]["foreignSender"]) == (True, True, False)
     assert _status(room, thread_id) == "replied"
+
+
+def test_two_machines_that_answer_each_other_come_to_an_end(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    for number in range(62):
+        room.deliver(letter(carol, f"I am on holiday, {number}.", Auto_Submitted="auto-replied"), address)
+    assert room.post.shop.thread(thread_id)["last_sequence"] == 61
+    assert "mails go round" in room.post.shop.server.log
+
+
+def test_an_address_that_a_visitor_only_said_was_his_is_proved_by_an_answer_from_it(room: Mailroom) -> None:
+    carol = room.post.shop.somebody()
+    visitor = acmes_site(room.post.shop).visitor()
+    thread_id = visitor.say()["customerThreadId"]
+    assert visitor.post("identify", email=carol).status_code == 200
+    room.post.reply(thread_id, "It is ready.")
+    mail = room.wait_for_mail(carol)
+    query = "SELECT count(*) FROM customer_identities WHERE value = :value"
+    assert room.post.shop.database.value(query, value=carol) == 0
+    room.deliver(letter(carol, "Thank you!"), reply_address(mail))
+    answer = room.post.messages(thread_id)[2]
+    assert (answer["text"], answer["fromCustomer"]) == ("Thank you!", True)
+    assert room.post.shop.database.value(query, value=carol) == 1
+
+
+def test_an_erased_customers_mail_is_sent_back(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    customer_id = room.post.shop.customer_of(thread_id)
+    assert room.post.shop.post({}, path=f"/api/customers/{customer_id}/erase").status_code == 200
+    with pytest.raises(smtplib.SMTPDataError, match="not in use any more"):
+        room.deliver(letter(carol, "Hello?"), address)
 
 
 def test_the_store_answers_the_customer_by_answering_the_notice(room: Mailroom) -> None:

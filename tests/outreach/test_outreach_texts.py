@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.post import Post
-from harness.twilio import NUMBER, SID, TOKEN, FakeTwilio, fake_twilio
+from harness.twilio import NUMBER, SID, TOKEN, WHATSAPP, FakeTwilio, fake_twilio
 from harness.waiting import wait_until
 
 PUBLIC = "https://chat.acme.example"
@@ -181,6 +181,28 @@ def test_a_customer_of_the_web_gets_a_text_with_a_link_when_a_number_is_all_ther
     assert said == "Acme Boston: Yes, it is."
     assert link.startswith(f"{PUBLIC}/t/")
     assert len(link) <= 40
+
+
+def test_who_writes_by_whatsapp_is_answered_there_and_after_a_day_by_template_alone(open_post: Any) -> None:
+    with fake_twilio() as twilio, open_post(**twilio_settings(twilio), whatsapp_from=WHATSAPP) as post:
+        post.business(phone_number=WHATSAPP)
+        line, carol = Line(post, twilio), post.shop.some_number()
+        line.text_in(f"whatsapp:{carol}", "Is it ready?", to=f"whatsapp:{WHATSAPP}")
+        thread_id = line.thread_of(carol)
+        post.wait_for_delivery(post.reply(thread_id, "Yes, it is."), "WHATSAPP", "sent")
+        post.shop.database.change("UPDATE threads SET last_customer_message_at_ms = 1")
+        late = {"customerThreadId": thread_id, "text": "Hello?"}
+        assert post.shop.post(late, path="/api/send-message-to-customer-thread").status_code == 409
+        template = {"title": "Ready", "text": "It is ready.", "contentSid": "HX" + "a" * 32}
+        assert post.shop.post(template, path="/api/templates").status_code == 200
+        body = {"customerThreadId": thread_id, "contentSid": template["contentSid"]}
+        answer = post.shop.post(body, path="/api/send-message-to-customer-thread")
+        assert answer.status_code == 200, answer.text
+        post.wait_for_delivery(answer.json()["messageId"], "WHATSAPP", "sent")
+        said, made = twilio.received
+        assert (said["To"], said["From"], said["Body"]) == (f"whatsapp:{carol}", f"whatsapp:{WHATSAPP}", "Yes, it is.")
+        assert made["ContentSid"] == template["contentSid"]
+        assert "Body" not in made.form
 
 
 def test_nobodys_reports_and_texts_to_nobody_change_nothing(line: Line) -> None:

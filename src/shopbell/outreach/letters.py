@@ -12,6 +12,7 @@ from shopbell.contrast import corrected
 from shopbell.conversation import Line
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, MailAddresses
+from shopbell.mail.answer_links import Answering, AnswerLinks
 from shopbell.mail.letter import COLOR, Letter, Purpose, Quoted
 from shopbell.mail.unsubscribe import Subscription, Unsubscribes
 from shopbell.outreach.facts import Known
@@ -46,6 +47,7 @@ class Office:
         self.addresses = MailAddresses(keys, sender=settings.mail_sender, reply_domain=settings.mail_reply_domain)
         self._sender = settings.mail_sender
         self._unsubscribes = Unsubscribes(keys)
+        self._answers = AnswerLinks(keys)
         # As long as anybody may be expected to read a mail, and as a link can be good.
         self._files = AttachmentLinks(keys, LINK_DAYS * _DAY_S)
         self._reaches_public = public is not None
@@ -60,7 +62,7 @@ class Office:
             row: the dispatch's.
             thread: its thread.
             address: whom it goes to.
-            link: where the conversation goes on.
+            link: where the conversation goes on for the customer.
             read_sequence: messages up to this one have been read elsewhere.
         """
         organization_id, business = row.organization_id, thread.business
@@ -72,6 +74,7 @@ class Office:
         quoted = [self._quoted(one, business.name, profile.display_name, is_for_store, row) for one in (*new, *before)]
         answered = None if is_for_store or about is None else about.mail_header_id
         of_thread = self.addresses.thread_id(organization_id, row.thread_id)
+        answering = Answering(organization_id, row.thread_id)
         return Letter(
             purpose=Purpose(row.purpose),
             message_id=self.addresses.message_id(organization_id, row.id),
@@ -92,7 +95,9 @@ class Office:
             references=[of_thread, *([answered] if answered else [])],
             messages=quoted[: len(new)],
             history=quoted[len(new) :],
-            button_url=link,
+            button_url=self._answers.link(self.base_url, answering, now_s=row.created_at_ms // 1_000)
+            if is_for_store
+            else link,
             unsubscribe_url=None
             if row.purpose == "link"
             else self._unsubscribes.link(self.base_url, Subscription(organization_id, row.thread_id, audience)),
