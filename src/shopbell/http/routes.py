@@ -41,6 +41,7 @@ GET  /problems /problems/{name}              pages.py
 GET  /docs /docs/static/{name} /static/{name} pages.py
 GET  /dev/mail /dev/mail/{name}              dev_mail.py, only when the demo runs
 GET  POST /unsubscribe/{token}               unsubscribe.py
+GET  POST /answer/{token}                    answer_page.py
 GET  /openapi.json                           reference.py
 """
 
@@ -66,7 +67,7 @@ from shopbell.errors import (
     StorageError,
     TemporarilyUnavailable,
 )
-from shopbell.http import dev_mail, downloads, ivr, methods, operations, pages, reference, unsubscribe
+from shopbell.http import answer_page, dev_mail, downloads, ivr, methods, operations, pages, reference, unsubscribe
 from shopbell.http.api import (
     attachments,
     attention,
@@ -174,6 +175,7 @@ def build(
     app.include_router(pages.router)
     app.include_router(dev_mail.router)
     app.include_router(unsubscribe.router)
+    app.include_router(answer_page.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(StorageError, _storage_error)
     app.add_exception_handler(ClientDisconnect, _gone)

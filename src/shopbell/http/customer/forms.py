@@ -90,13 +90,13 @@ async def read_message(visitor: Visitor, request: Request) -> tuple[str, Attachm
     return form.text, kept
 
 
-async def read_fields(request: Request) -> dict[str, str]:
-    """The fields of a small form.
+async def read_fields(request: Request, limit_bytes: int = _FORM_MAX_BYTES) -> dict[str, str]:
+    """The fields of a form without a file.
 
     Raises:
         Problem: 408, 413.
     """
-    content = await read_body(request.receive, request.scope, _FORM_MAX_BYTES)
+    content = await read_body(request.receive, request.scope, limit_bytes)
     fields = parse_qs(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
     return {name: values[0] for name, values in fields.items()}
 

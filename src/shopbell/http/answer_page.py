@@ -1,0 +1,148 @@
+"""``/answer/{token}``: the link in a mail to the store, to read a conversation and to answer it without an inbox."""
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import Connection
+
+from shopbell import conversation, customers, organizations, threads
+from shopbell.conversation import Line
+from shopbell.errors import NotFound, Problem
+from shopbell.http.addresses import base_url
+from shopbell.http.api.access import Api
+from shopbell.http.customer.forms import check_own_form, read_fields
+from shopbell.http.pages import page
+from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
+from shopbell.mail.answer_links import PATH, Answering, AnswerLinks
+from shopbell.organizations import Business
+from shopbell.replies import Reply
+from shopbell.texts import Texts, for_locale
+
+LINES_MAX = 100
+_FORM_MAX_BYTES = 65_536
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    business: Business
+    customer_name: str
+    lines: list[Line]
+
+
+@router.api_route(f"{PATH}{{token}}", methods=["GET", "HEAD"])
+async def show(request: Request, token: str) -> Response:
+    """Show what was said, and a form. Nothing is changed here: scanners follow links.
+
+    Raises:
+        NotFound: 404; the link is not one of ours, is over, or its conversation is gone.
+        StorageError: 503.
+    """
+    api, answering = _known(request, token)
+    return _page(request, api, await api.database.read(_look, answering))
+
+
+@router.post(f"{PATH}{{token}}")
+async def answer(request: Request, token: str) -> Response:
+    """Answer the customer, as a mail to the reply address does. Who comes too late is shown what a colleague wrote.
+
+    Raises:
+        Problem: 403, 404, 408, 413; else the page says what is wrong.
+        StorageError: 503.
+    """
+    api, answering = _known(request, token)
+    check_own_form(request, api)
+    fields = await read_fields(request, _FORM_MAX_BYTES)
+    shown = await api.database.read(_look, answering)
+    text = fields.get("text", "").replace("\r\n", "\n").replace("\0", "")
+    texts = for_locale(shown.business.locale)
+    if not text.strip():
+        return _page(request, api, shown, fault=texts.gettext("Please write something."))
+    if len(text) > MESSAGE_MAX_CHARACTERS:
+        fault = texts.gettext(
+            "Your message is too long. At most {count} characters can be sent.", count=MESSAGE_MAX_CHARACTERS
+        )
+        return _page(request, api, shown, fault=fault, text=text)
+    seen = fields.get("seen", "")
+    reply = Reply(
+        organization_id=answering.organization_id,
+        token_id=shown.business.id,  # nobody knows which employee it is: the business itself answers
+        thread_id=answering.thread_id,
+        body=text,
+        last_seen_message_id=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) <= 16 else None,
+    )
+    try:
+        await api.replies.submit(reply)
+    except Problem as refused:
+        again = await api.database.read(_look, answering)
+        return _page(request, api, again, fault=refused.detail, text=text, status=refused.status)
+    # Loaded again, the page sends nothing twice.
+    return RedirectResponse(request.scope["path"].rpartition("/")[2], 303, headers={"Cache-Control": "no-store"})
+
+
+def _known(request: Request, token: str) -> tuple[Api, Answering]:
+    """Nobody gets as far as the database by guessing."""
+    api = cast("Api", request.app.state.api)
+    answering = AnswerLinks(api.keys).parse(token, now_s=int(time.time()))
+    if answering is None:
+        raise NotFound
+    return api, answering
+
+
+def _look(tx: Connection, answering: Answering) -> _Shown:
+    organization_id, thread_id = answering.organization_id, answering.thread_id
+    thread = threads.find(tx, organization_id, thread_id)
+    business = organizations.find_business(tx, organization_id, thread.thread.business_id)
+    if business is None:
+        raise NotFound
+    after = max(0, thread.thread.last_sequence - LINES_MAX)
+    lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after)
+    return _Shown(business, customers.profile(tx, organization_id, thread.customer_id).display_name, lines)
+
+
+def _page(
+    request: Request, api: Api, shown: _Shown, *, fault: str | None = None, text: str = "", status: int = 400
+) -> Response:
+    texts = for_locale(shown.business.locale)
+    answered = page(
+        "answer.html",
+        policy=_POLICY,
+        cache="no-store",
+        root="../",
+        texts=texts,
+        title=texts.gettext("{customer} has written to {business}", **_names(shown)),
+        customer=shown.customer_name,
+        messages=[_line(line, shown, texts, request, api) for line in shown.lines],
+        seen=shown.lines[-1].id if shown.lines else "",
+        fault=fault,
+        text=text,
+        max_characters=MESSAGE_MAX_CHARACTERS,
+    )
+    if fault is not None:
+        answered.status_code = status
+    return answered
+
+
+def _names(shown: _Shown) -> dict[str, str]:
+    return {"customer": shown.customer_name, "business": shown.business.name}
+
+
+def _line(line: Line, shown: _Shown, texts: Texts, request: Request, api: Api) -> dict[str, object]:
+    file = line.attachment
+    now_ms = time.time_ns() // 1_000_000
+    link = file and api.links.link(base_url(request, api.settings), file.uuid, file.name, now_ms=now_ms)
+    return {
+        "author": shown.customer_name if line.from_customer else line.author or shown.business.name,
+        "is_customers": line.from_customer,
+        "at": texts.date_time(line.created_at_ms, shown.business.time_zone),
+        "text": line.text,
+        "file_name": file.name if file else None,
+        "file_url": link.url if link else None,
+    }

@@ -1,0 +1,84 @@
+"""The link in a mail to the store: the conversation, and an answer to it."""
+
+import re
+from html import unescape
+
+import httpx2
+import pytest
+
+from harness.post import Post
+from harness.smtp import Received
+from harness.waiting import wait_until
+
+STORE = "boston@acme.example"
+
+
+@pytest.fixture
+def told(post: Post) -> tuple[Post, str, str, str]:
+    """A store that was mailed: the post, the conversation, its customer's address, and the link's path."""
+    post.business(email=STORE, invites_customers=False)
+    carol = post.shop.somebody()
+    thread_id = post.shop.send(user={"email": carol}, message="Is my <b>bicycle</b> ready?")
+    mail = _mail_to(post, STORE)
+    text = mail.message.get_body(("plain",)).get_content()
+    (path,) = re.findall(r"https?://[^/\s]+(/answer/[a-z2-7]+)", text)
+    return post, thread_id, carol, path
+
+
+def _mail_to(post: Post, address: str) -> Received:
+    found: list[Received] = []
+
+    def has_come() -> bool:
+        found[:] = [mail for mail in post.mails.received if mail.recipients == (address,)]
+        return bool(found)
+
+    wait_until(has_come, lambda: post.shop.server.log)
+    return found[0]
+
+
+def _send(post: Post, path: str, text: str, seen: str = "", **headers: str) -> httpx2.Response:
+    return post.shop.server.client.post(path, data={"text": text, "seen": seen}, headers=headers)
+
+
+def test_the_store_reads_the_conversation_and_answers_by_the_link(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, carol, path = told
+    shown = post.shop.server.client.get(path)
+    assert shown.status_code == 200
+    assert "Is my &lt;b&gt;bicycle&lt;/b&gt; ready?" in shown.text
+    assert shown.headers["cache-control"] == "no-store"
+    assert post.messages(thread_id)[1:] == []  # looking changes nothing
+    (seen,) = re.findall(r'name="seen" value="(\d+)"', shown.text)
+    sent = _send(post, path, "Tomorrow at ten.", seen)
+    assert (sent.status_code, path.endswith(sent.headers["location"])) == (303, True)
+    answer = post.messages(thread_id)[1]
+    assert (answer["text"], answer["fromCustomer"], answer["employeeUserId"]) == ("Tomorrow at ten.", False, None)
+    assert "Tomorrow at ten." in unescape(post.shop.server.client.get(path).text)
+    mail = _mail_to(post, carol)
+    assert "Tomorrow at ten." in mail.message.get_body(("plain",)).get_content()
+
+
+def test_who_answers_too_late_sees_what_a_colleague_wrote_and_keeps_his_text(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, _, path = told
+    (seen,) = re.findall(r'name="seen" value="(\d+)"', post.shop.server.client.get(path).text)
+    post.reply(thread_id, "It is ready.")
+    late = _send(post, path, "Not yet.", seen)
+    assert late.status_code == 409
+    assert "It is ready." in late.text
+    assert "Not yet.</textarea>" in late.text
+    assert [message["text"] for message in post.messages(thread_id)[1:]] == ["It is ready."]
+
+
+def test_nothing_is_sent_that_is_blank_too_long_or_from_a_foreign_page(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, _, path = told
+    assert _send(post, path, "  ").status_code == 400
+    assert _send(post, path, "x" * 10_001).status_code == 400
+    assert _send(post, path, "Pay here.", **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert post.messages(thread_id)[1:] == []
+
+
+def test_a_link_that_is_none_of_ours_opens_nothing(told: tuple[Post, str, str, str]) -> None:
+    post, _, _, path = told
+    token = path.rpartition("/")[2]
+    for wrong in ("a" * len(token), token[:-1], token[:-1] + ("a" if token[-1] != "a" else "b"), "1", token + "aa"):
+        assert post.shop.server.client.get(f"/answer/{wrong}").status_code == 404
+        assert _send(post, f"/answer/{wrong}", "Hello").status_code == 404
