@@ -66,6 +66,7 @@ def serve_demo(host: Host = None, port: Port = None, json: JSON = False) -> None
             return
         say(f"Shopbell runs at {url}/ with a demo organization. Send its first message, in another terminal:")
         say(command)
+        say(f"Or write in the chat of its shop: {url}/demo")
 
     run(chosen, f"{__name__}:{create_demo_app.__name__}", on_listening)
 
