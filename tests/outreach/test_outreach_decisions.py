@@ -155,6 +155,18 @@ def test_quick_answers_go_in_one_mail_and_a_template_alone() -> None:
     facts = replace(facts, channel="WHATSAPP")
     plan = follows(facts, answer(2), answer(3, is_template=True), answer(4))
     assert [[said.sequence for said in send.messages] for send in joined(plan.sends)] == [[2, 4], [3]]
+    plan = follows(facts, answer(2, is_template=True), answer(3))
+    assert [[said.sequence for said in send.messages] for send in joined(plan.sends)] == [[2], [3]]
+
+
+def test_who_wants_no_mails_is_sent_texts_and_who_wants_neither_nothing() -> None:
+    no_mails = replace(CAROL, closed=frozenset({"EMAIL"}))
+    assert sent(follows(replace(ANSWERED, reader=no_mails), answer())) == [("SMS", "customer", "reply")]
+    assert ("EMAIL", "customer", "invitation") not in sent(follows(replace(FACTS, reader=no_mails), hello()))
+    neither = replace(CAROL, closed=frozenset({"EMAIL", "SMS"}))
+    plan = follows(replace(ANSWERED, reader=neither), answer())
+    assert (sent(plan), recorded(plan)) == ([], [("WEB", "queued", None), ("EMAIL", "failed", "opted_out")])
+    assert not follows(replace(FACTS, reader=neither), hello()).invites
 
 
 def test_the_store_is_told_once_until_somebody_answers() -> None:

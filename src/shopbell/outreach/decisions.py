@@ -274,7 +274,7 @@ def _hear(plan: Plan, facts: Facts, message: Said, rules: Rules, now_ms: int) ->
             plan.sends.append(_notice(store.email, (message,), rules, now_ms, joins=True))
     if message.sequence == 1 and message.channel in (None, "WEB") and store.invites and not facts.is_invited:
         _invite(plan, facts, rules, now_ms)
-    if store.hours is not None and is_waiting and plan.auto_reply_period is None:
+    if store.hours is not None and is_waiting:
         period = store.hours.closed_period_id(now_ms)
         if period is not None and period != facts.auto_replied_period:
             plan.auto_reply_period = period
