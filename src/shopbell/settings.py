@@ -116,7 +116,9 @@ class Settings(TextSettings, MailListenerSettings):
         "load balancer to notice.",
     )
     run_worker: bool = Field(
-        True, description="Whether `serve` also delivers webhooks; switch it off where `shopbell worker` runs apart."
+        True,
+        description="Whether `serve` also delivers webhooks, mails and texts; switch it off where `shopbell worker` runs "
+        "apart.",
     )
     nats_url: SecretStr | None = Field(
         None,
