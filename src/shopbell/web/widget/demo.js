@@ -1,6 +1,6 @@
 // The demo's shop is a page like any other: it knows the widget by its interface alone.
 
-window.Shopbell ||= (...call) => (window.Shopbell.q ||= []).push(call)
+window.Shopbell = window.Shopbell || ((...call) => (window.Shopbell.q = window.Shopbell.q || []).push(call))
 
 document.getElementById('ask').addEventListener('click', () => window.Shopbell('newMessage', 'Hello, is The Errand in stock?'))
 

@@ -82,7 +82,8 @@ class Visitor {
 
   /** A new session; what this browser wrote before goes along with it. */
   begin(token) {
-    return (this.making ||= this.make(token).finally(() => (this.making = null)))
+    if (!this.making) this.making = this.make(token).finally(() => (this.making = null))
+    return this.making
   }
 
   async make(given, isSecond = false) {
@@ -258,8 +259,8 @@ function runForm(config) {
     if (message.type === 'compose') fields[0].value = message.text
     if (message.type === 'theme') document.documentElement.dataset.theme = message.theme || 'auto'
     if (message.type === 'identify') {
-      fields[1].value ||= message.profile.email || ''
-      fields[2].value ||= message.profile.phoneNumber || ''
+      fields[1].value = fields[1].value || message.profile.email || ''
+      fields[2].value = fields[2].value || message.profile.phoneNumber || ''
     }
     if (message.type === 'reset') form.reset()
   })

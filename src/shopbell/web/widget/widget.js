@@ -338,7 +338,7 @@ iframe{display:block;width:100%;height:100%;border:0}
         else if (calls) calls.update(argument)
         else widget(argument.name || MAIN, { ...argument })
       } else if (!calls) warn(`"${call}" before "boot"`)
-      else if (!Object.hasOwn(calls, action) || action === 'draw' || action === 'side') warn(`unknown call "${call}"`)
+      else if (!Object.keys(calls).includes(action) || ['draw', 'side'].includes(action)) warn(`unknown call "${call}"`)
       else calls[action](argument)
     } catch (error) {
       // A fault of the chat must not be one of the page.
