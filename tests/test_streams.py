@@ -1,13 +1,8 @@
 """Live streams of programs: what happens, as it happens, with no gap."""
 
-import json
 import os
-import queue
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -15,74 +10,10 @@ import pytest
 
 from harness.installation import Installation
 from harness.shop import HELLO, Shop
+from harness.streams import PROGRAMS_STREAM as STREAM
+from harness.streams import following
 
-STREAM = "/api/stream"
-SOON_S = 10
-"""Less than the time between two heartbeats, and more than a busy machine takes."""
 STREAMS_PER_TOKEN = 64
-
-
-class Listening:
-    """Reads a stream, and gives its events one by one."""
-
-    def __init__(self, answer: httpx2.Response) -> None:
-        self.answer = answer
-        self.events: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        event: dict[str, Any] = {}
-        try:
-            for line in self.answer.iter_lines():
-                name, _, value = line.partition(": ")
-                if not line and "event" in event:
-                    self.events.put({**event, "data": json.loads(event["data"])})
-                event = event | {name: value} if line else {}
-        except httpx2.HTTPError:
-            pass
-        self.events.put(None)
-
-    def next(self, *names: str) -> dict[str, Any]:
-        """The next event of one of these kinds."""
-        while True:
-            event = self.events.get(timeout=SOON_S)
-            assert event is not None, "the stream has ended"
-            if event["event"] in names:
-                return event
-
-    def until_ready(self) -> list[dict[str, Any]]:
-        """What comes before ``ready``."""
-        found = []
-        while (event := self.events.get(timeout=SOON_S)) is not None and event["event"] != "ready":
-            found.append(event)
-        assert event is not None
-        return found
-
-    def is_quiet(self) -> bool:
-        """Whether nothing more has come for a moment."""
-        try:
-            self.events.get(timeout=0.5)
-        except queue.Empty:
-            return True
-        return False
-
-    def ends(self) -> bool:
-        """Whether it ends, and soon."""
-        while self.events.get(timeout=SOON_S) is not None:
-            pass
-        return True
-
-
-@contextmanager
-def listening(shop: Shop, *, token: str = "", last_event_id: str = "", **query: str) -> Iterator[Listening]:
-    headers = {"token": token or shop.world.token} | ({"Last-Event-ID": last_event_id} if last_event_id else {})
-    with (
-        httpx2.Client(base_url=shop.server.client.base_url, timeout=60) as client,
-        client.stream("GET", STREAM, params=query, headers=headers) as answer,
-    ):
-        assert answer.status_code == 200, answer.read()
-        yield Listening(answer)
 
 
 def _refused(shop: Shop, *, token: str | None = "", **query: str) -> httpx2.Response:
@@ -91,7 +22,7 @@ def _refused(shop: Shop, *, token: str | None = "", **query: str) -> httpx2.Resp
 
 
 def test_a_message_is_streamed_as_the_feed_has_it(shop: Shop) -> None:
-    with listening(shop) as stream:
+    with following(shop) as stream:
         assert stream.until_ready() == []
         thread_id = shop.send()
         told = stream.next("message")
@@ -103,12 +34,12 @@ def test_a_message_is_streamed_as_the_feed_has_it(shop: Shop) -> None:
 
 
 def test_who_comes_again_misses_nothing_and_hears_nothing_twice(shop: Shop) -> None:
-    with listening(shop) as stream:
+    with following(shop) as stream:
         stream.until_ready()
         shop.send()
         last = stream.next("message")["id"]
     sent = [shop.send() for _ in range(5)]
-    with listening(shop, last_event_id=last, after="0") as stream:
+    with following(shop, last_event_id=last, after="0") as stream:
         missed = stream.until_ready()
         sent.append(shop.send())
         missed.append(stream.next("message"))
@@ -119,7 +50,7 @@ def test_who_comes_again_misses_nothing_and_hears_nothing_twice(shop: Shop) -> N
 
 def test_the_whole_feed_is_the_same_stream_from_its_beginning(shop: Shop) -> None:
     shop.send()
-    with listening(shop, after="0") as stream:
+    with following(shop, after="0") as stream:
         all_of_it = stream.until_ready()
     page = shop.server.client.get(
         "/api/events", params={"after": 0, "limit": 200}, headers={"token": shop.world.token}
@@ -128,14 +59,14 @@ def test_the_whole_feed_is_the_same_stream_from_its_beginning(shop: Shop) -> Non
 
 
 def test_nobody_hears_of_another_organization(shop: Shop) -> None:
-    with listening(shop, token=shop.world.globex_token) as bobs:
+    with following(shop, token=shop.world.globex_token) as bobs:
         bobs.until_ready()
         shop.send()
         assert bobs.is_quiet()
 
 
 def test_a_stream_of_one_business_tells_of_no_other(shop: Shop) -> None:
-    with listening(shop, businessId=shop.world.paris) as stream:
+    with following(shop, businessId=shop.world.paris) as stream:
         stream.until_ready()
         shop.send()
         wanted = shop.send(businessId=shop.world.paris)
@@ -160,7 +91,7 @@ def test_a_stream_is_refused_as_any_other_request(shop: Shop) -> None:
 
 
 def test_a_cursor_of_another_feed_is_told_to_begin_anew(shop: Shop) -> None:
-    with listening(shop, last_event_id="999999999") as stream:
+    with following(shop, last_event_id="999999999") as stream:
         resync = stream.next("resync")
         stream.until_ready()
         shop.send()
@@ -169,7 +100,7 @@ def test_a_cursor_of_another_feed_is_told_to_begin_anew(shop: Shop) -> None:
 
 def test_a_revoked_token_hears_nothing_more(shop: Shop) -> None:
     spare = shop.spare_token()
-    with listening(shop, token=spare["token"]) as stream:
+    with following(shop, token=spare["token"]) as stream:
         stream.until_ready()
         shop.server.installation.cli("token", "revoke", spare["id"])
         time.sleep(1)  # within which a revocation counts
@@ -189,7 +120,7 @@ def test_no_token_holds_more_streams_than_it_may(shop: Shop) -> None:
                 assert answer.status_code == 200
             refused = _refused(shop, token=token)
             assert (refused.status_code, "Retry-After" in refused.headers) == (429, True)
-            with listening(shop) as alices:  # another token's is open at once
+            with following(shop) as alices:  # another token's is open at once
                 alices.until_ready()
         finally:
             for answer in opened:
@@ -198,7 +129,7 @@ def test_no_token_holds_more_streams_than_it_may(shop: Shop) -> None:
 
 def test_typing_reaches_who_follows_and_is_kept_nowhere(shop: Shop) -> None:
     thread_id = shop.send()
-    with listening(shop) as stream:
+    with following(shop) as stream:
         stream.until_ready()
         typed = shop.post({"customerThreadId": thread_id}, path="/api/update-typing")
         assert typed.status_code == 200
@@ -215,7 +146,7 @@ def test_typing_reaches_who_follows_and_is_kept_nowhere(shop: Shop) -> None:
 def test_streams_end_when_the_server_stops(installation: Installation, people: Any) -> None:
     with installation.serving() as server:
         shop = Shop(server, people)
-        with listening(shop) as stream:
+        with following(shop) as stream:
             stream.until_ready()
             began_s = time.monotonic()
             os.kill(server.pid, signal.SIGTERM)

@@ -20,7 +20,7 @@ from shopbell.customer_sessions import CustomerSession
 from shopbell.errors import NotFound
 from shopbell.http.addresses import base_url
 from shopbell.http.api.waiting import TooManyWaiting
-from shopbell.http.customer.access import secret_of
+from shopbell.http.customer.access import NoSession, secret_of
 from shopbell.http.customer.shown import shown_line
 from shopbell.http.live import sse
 from shopbell.http.live.followers import Follower
@@ -29,7 +29,7 @@ from shopbell.wakes.signals import Signal
 ROUTE = "/api/customer/stream"
 STREAMS_PER_SESSION = 8
 """Streams of one session that may be open at once, per server process: tabs share one where they can."""
-PAGE_LINES = 100
+PAGE_LINES = 50
 LOOK_S = 300
 """A stream that nothing happens to looks once in this time whether it missed something, and its session is good."""
 
@@ -126,13 +126,6 @@ class _Asked(NamedTuple):
     base: str
 
 
-class _Look(NamedTuple):
-    """What one look at the database found; ``state`` is None where the stream is over."""
-
-    state: State | None
-    lines: list[Line]
-
-
 class _Place:
     """One stream's place in the conversation."""
 
@@ -183,8 +176,6 @@ class _Place:
         follower = self._follower
         has_moved, follower.has_rows, follower.has_moved = follower.has_moved, False, False
         state, lines = await self._look(has_moved=has_moved)
-        if state is None:
-            return b"", False
         if state.thread_id != self._state.thread_id:
             return sse.event("resync", {}, 0), False
         content = bytearray()
@@ -204,7 +195,7 @@ class _Place:
             content += self._changes(state)
         return bytes(content), True
 
-    async def _look(self, *, has_moved: bool) -> _Look:
+    async def _look(self, *, has_moved: bool) -> tuple[State, list[Line]]:
         wanted = self._asked.wanted if has_moved else None
         async with self._parts.followers.turns:
             return await self._parts.database.read(
@@ -258,7 +249,7 @@ class _Place:
 
 def _look(
     tx: Connection, session: CustomerSession, wanted: str | None, thread_id: int, after_sequence: int, *, now_ms: int
-) -> _Look:
+) -> tuple[State, list[Line]]:
     """Look, in the name of a session that must still be good, at its conversation.
 
     Args:
@@ -268,16 +259,22 @@ def _look(
         thread_id: which one it was.
         after_sequence: messages from the one after this on.
         now_ms: the time in Unix ms.
+
+    Raises:
+        NoSession: 401.
+        NotFound: 404.
     """
     now = customer_sessions.find(tx, [session.token_hash])
     if now is None or not now.is_valid(now_ms):
-        return _Look(None, [])
+        raise NoSession
     organization_id = session.organization_id
     found = conversation.state(tx, organization_id, thread_id) if wanted is None else find_thread(tx, now, wanted)
-    if found is None or found.thread_id != thread_id:
-        return _Look(found, [])
+    if found is None:
+        raise NotFound
+    if found.thread_id != thread_id:
+        return found, []
     lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after_sequence, limit=PAGE_LINES)
-    return _Look(found, lines)
+    return found, lines
 
 
 def _ready(state: State) -> dict[str, object]:

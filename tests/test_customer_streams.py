@@ -1,0 +1,311 @@
+"""Live streams of customers: first load, live and coming again are one thing, and nobody hears what is not his."""
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx2
+import pytest
+
+from harness.installation import Installation
+from harness.shop import Shop
+from harness.streams import (
+    CUSTOMER_STREAM,
+    NOTE,
+    REPLY,
+    SOON_S,
+    deaf,
+    following,
+    places,
+    post,
+    reply,
+    somebody,
+    until,
+    visible,
+    watching,
+)
+from harness.visitors import Browser, Site, acmes_site, globexs_site
+from harness.waiting import wait_until
+from harness.world import GLOBEX_CANARY, World
+
+STREAMS_PER_SESSION = 8
+COMES_AGAIN = 50
+
+
+@pytest.fixture
+def site(shop: Shop) -> Site:
+    """Acme's website."""
+    return acmes_site(shop)
+
+
+def test_first_load_live_and_coming_again_say_the_same(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    with watching(carol) as live:
+        heard = live.until_ready()
+        reply(site.shop, thread_id)
+        carol.say("Thank you.")
+        heard += [live.next("message"), live.next("message")]
+    with watching(carol) as later, watching(carol, after=1) as again:
+        assert later.until_ready() == heard
+        assert again.until_ready() == heard[1:]
+    read = carol.get("messages").json()["messages"]
+    assert [event["data"] for event in heard] == read
+    assert places(heard) == [message["sequence"] for message in read] == [1, 2, 3]
+
+
+def test_ready_says_how_the_conversation_stands(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    with watching(carol) as stream:
+        assert stream.next("ready")["data"] == {
+            "customerThreadId": thread_id,
+            "status": "waiting",
+            "lastSequence": 1,
+            "readByStoreSequence": 0,
+            "readByCustomerSequence": 0,
+        }
+
+
+@contextmanager
+def _busy(shop: Shop, thread_id: str, carol: Browser) -> Iterator[None]:
+    """The store answers, with notes in between, and the customer writes, while the block runs."""
+    ended, failed = threading.Event(), []
+
+    def store() -> None:
+        client = httpx2.Client(base_url=shop.server.url, timeout=30, trust_env=False, verify=False)
+        with client:
+            number = 0
+            while not ended.wait(0.02):
+                number += 1
+                said = {"text": NOTE, "internal": True} if number % 3 == 0 else {"text": f"answer {number}"}
+                body = {"customerThreadId": thread_id, **said}
+                answer = client.post(REPLY, json=body, headers={"token": shop.world.token})
+                failed.extend([answer.text] if answer.status_code != 200 else [])
+
+    def customer() -> None:
+        client = httpx2.Client(base_url=shop.server.url, timeout=30, trust_env=False, verify=False)
+        with client:
+            while not ended.wait(0.05):
+                body = {"text": "and then?", "clientMessageId": str(uuid.uuid4())}
+                answer = client.post("/api/customer/messages", json=body, headers=carol.headers)
+                failed.extend([answer.text] if answer.status_code != 200 else [])
+
+    threads = [threading.Thread(target=work) for work in (store, customer)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert not failed
+
+
+def test_who_comes_again_fifty_times_while_all_write_misses_nothing_and_hears_nothing_twice(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    moments, heard = random.Random(4), []
+    with _busy(site.shop, thread_id, carol):
+        for _ in range(COMES_AGAIN):
+            with watching(carol, after=places(heard)[-1] if heard else "") as stream:
+                time.sleep(moments.uniform(0, 0.1))
+            heard += stream.so_far()
+    with watching(carol, after=places(heard)[-1]) as stream:
+        heard += stream.until_ready()
+    expected = visible(site.shop, thread_id)
+    assert places(heard) == expected
+    assert len(expected) > COMES_AGAIN
+    assert len(site.shop.messages(thread_id)) > len(expected)  # there were notes
+    assert NOTE not in str(heard)
+
+
+def test_a_note_is_not_heard_of(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    with watching(carol) as stream:
+        stream.until_ready()
+        reply(site.shop, thread_id, NOTE, internal=True)
+        assert stream.is_quiet()
+        reply(site.shop, thread_id, "for all")
+        assert stream.next("message")["data"]["text"] == "for all"
+
+
+def test_nobody_hears_what_is_said_to_others(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    dave, daves_thread = somebody(site, "dave's canary")
+    stranger, strangers_thread = somebody(globexs_site(site.shop), "the stranger's canary")
+    with watching(carol) as carols, watching(dave) as daves, watching(stranger) as strangers:
+        for stream in (carols, daves, strangers):
+            stream.until_ready()
+        dave.say("dave's second canary")
+        reply(site.shop, daves_thread, "to dave, a canary")
+        body = {"customerThreadId": strangers_thread, "text": f"to the stranger, {GLOBEX_CANARY}"}
+        post(site.shop, REPLY, token=site.shop.world.globex_token, **body)
+        post(site.shop, "/api/update-typing", customerThreadId=daves_thread)
+        post(site.shop, "/api/update-thread-read", customerThreadId=daves_thread, sequence=1)
+        assert places([daves.next("message"), daves.next("message")]) == [2, 3]
+        assert strangers.next("message")["data"]["text"].endswith(GLOBEX_CANARY)
+        reply(site.shop, thread_id, "to carol")
+        heard = until(carols, "to carol")
+    assert "canary" not in str(heard)
+    assert not {"typing", "read"} & {event["event"] for event in heard}
+
+
+def test_what_the_store_does_is_shown_while_it_does_it(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    with watching(carol) as stream:
+        stream.until_ready()
+        post(site.shop, "/api/update-typing", customerThreadId=thread_id)
+        assert stream.next("typing")["data"] == {"from": "store", "employeeName": None}
+        post(site.shop, "/api/update-thread-read", customerThreadId=thread_id, sequence=1)
+        assert stream.next("read")["data"] == {"by": "store", "sequence": 1}
+        post(site.shop, "/api/update-thread-status", customerThreadId=thread_id, status="resolved")
+        assert stream.next("status")["data"] == {"status": "resolved"}
+        assert all("id" not in event for event in stream.so_far())
+
+
+def test_the_customer_sees_whether_somebody_of_the_store_is_there(site: Site) -> None:
+    carol, _ = somebody(site)
+    with watching(carol) as stream:
+        stream.until_ready()
+        with following(site.shop, present="true"):
+            assert stream.next("presence")["data"] == {"online": True}
+        assert stream.next("presence")["data"] == {"online": False}
+
+
+def test_the_store_sees_the_customer_until_the_last_of_his_tabs_is_closed(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    with following(site.shop) as stores:
+
+        def is_there() -> bool:
+            while (event := stores.next("presence"))["data"]["customerThreadId"] != thread_id:
+                pass
+            return bool(event["data"]["online"])
+
+        stores.until_ready()
+        with watching(carol) as first:
+            first.until_ready()
+            assert is_there()
+            with watching(carol) as second:
+                second.until_ready()
+                assert is_there()
+            assert stores.is_quiet()
+        assert not is_there()
+
+
+def test_a_question_appears_when_the_conversation_is_resolved(site: Site) -> None:
+    made = post(site.shop, "/api/businesses", name=f"asks {uuid.uuid4().hex}", region="US")
+    post(site.shop, f"/api/businesses/{made['id']}/update", survey="nps")
+    carol = site.visitor(businessId=made["id"])
+    thread_id = carol.say()["customerThreadId"]
+    with watching(carol) as stream:
+        stream.until_ready()
+        reply(site.shop, thread_id)
+        post(site.shop, "/api/update-thread-status", customerThreadId=thread_id, status="resolved")
+        asked = stream.next("survey")["data"]
+        assert asked["kind"] == "nps"
+        with watching(carol) as another_tab:
+            assert another_tab.next("survey")["data"] == asked
+        assert carol.post("survey", surveyId=asked["surveyId"], score=9).status_code == 200
+        with watching(carol) as later:
+            later.until_ready()
+            assert later.is_quiet()
+
+
+def test_a_cursor_of_another_conversation_begins_anew(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    reply(site.shop, thread_id)
+    with watching(carol, after=999_999) as stream:
+        heard = stream.until_ready()
+        assert [event["event"] for event in heard] == ["resync", "message", "message"]
+        assert (heard[0]["id"], places(heard)) == ("0", [1, 2])
+        reply(site.shop, thread_id)
+        assert places([stream.next("message")]) == [3]
+
+
+@pytest.mark.parametrize("cursor", ["-1", "1e3", "x", "9" * 30, "１"])
+def test_what_is_no_cursor_is_none(site: Site, cursor: str) -> None:
+    carol, _ = somebody(site)
+    head = f"GET {CUSTOMER_STREAM} HTTP/1.1\r\nHost: a\r\nAuthorization: {carol.headers['authorization']}\r\n"
+    with socket.create_connection(("127.0.0.1", site.shop.server.port), timeout=SOON_S) as wire:
+        wire.sendall(head.encode() + b"Last-Event-ID: " + cursor.encode() + b"\r\n\r\n")
+        got = b""
+        while b"event: ready" not in got:
+            got += wire.recv(65_536)
+    assert b"\nid: 1\nevent: message\n" in got
+
+
+def test_who_became_somebody_else_by_a_merge_begins_anew_and_with_the_right_conversation(site: Site) -> None:
+    carols, others = site.shop.somebody(), site.shop.somebody()
+    site.shop.send(user={"email": carols})
+    kept_thread = site.shop.send(user={"email": others}, message="of the one who stays")
+    carol = site.visitor(identityToken=site.identity_token(sub=uuid.uuid4().hex, email=carols))
+    merged = str(site.shop.customer_of(carol.begun["customerThreadId"]))
+    kept = str(site.shop.customer_of(kept_thread))
+    with watching(carol) as stream:
+        stream.until_ready()
+        post(site.shop, f"/api/customers/{kept}/merge", otherCustomerId=merged)
+        assert stream.next("resync")["id"] == "0"
+        assert stream.ends()
+    with watching(carol) as stream:
+        (first,) = stream.until_ready()
+        assert first["data"]["text"] == "of the one who stays"
+
+
+def test_the_streams_of_a_session_that_ended_end_at_once(site: Site) -> None:
+    carol, _ = somebody(site)
+    with watching(carol) as here, watching(carol) as there:
+        here.until_ready()
+        there.until_ready()
+        assert carol.post("sign-out").status_code == 200
+        assert here.ends()  # sooner than a heartbeat would find out
+        assert there.ends()
+    assert carol.get("stream").status_code == 401
+
+
+def test_who_was_erased_hears_nothing_more(site: Site) -> None:
+    carol, thread_id = somebody(site)
+    with watching(carol) as stream:
+        stream.until_ready()
+        post(site.shop, f"/api/customers/{site.shop.customer_of(thread_id)}/erase")
+        assert stream.ends()
+    carol.wait_until_ended()
+
+
+def test_no_session_holds_more_streams_than_it_may(site: Site) -> None:
+    carol, _ = somebody(site)
+    dave, _ = somebody(site)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(watching(carol)) for _ in range(STREAMS_PER_SESSION)]
+        for stream in streams:
+            stream.until_ready()
+        refused = carol.get("stream")
+        assert (refused.status_code, "Retry-After" in refused.headers) == (429, True)
+        with watching(dave) as daves:
+            daves.until_ready()
+    wait_until(lambda: _can_watch(carol), lambda: "no stream may be opened again")
+
+
+def _can_watch(browser: Browser) -> bool:
+    with deaf(browser) as wire:
+        return wire.recv(12) == b"HTTP/1.1 200"
+
+
+def test_who_has_written_nothing_has_no_stream_yet(site: Site) -> None:
+    assert site.visitor().get("stream").status_code == 404
+    assert site.shop.server.client.get(CUSTOMER_STREAM).status_code == 401
+
+
+def test_streams_end_whole_when_the_server_stops(installation: Installation, people: World) -> None:
+    with installation.serving() as server:
+        site = acmes_site(Shop(server, people))
+        carol, _ = somebody(site)
+        with watching(carol) as stream:
+            stream.until_ready()
+            os.kill(server.pid, signal.SIGTERM)
+            assert stream.ends()
+            assert stream.is_whole
