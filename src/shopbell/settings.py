@@ -117,8 +117,8 @@ class Settings(TextSettings, MailListenerSettings):
     )
     run_worker: bool = Field(
         True,
-        description="Whether `serve` also delivers webhooks, mails and texts; switch it off where `shopbell worker` runs "
-        "apart.",
+        description="Whether `serve` also delivers webhooks, mails and texts; switch it off where `shopbell worker` "
+        "runs apart.",
     )
     nats_url: SecretStr | None = Field(
         None,
