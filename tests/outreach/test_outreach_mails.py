@@ -176,7 +176,7 @@ def test_what_happened_before_is_held_back_after_a_restore(open_post: Any, insta
     with open_post() as post:
         thread_id = post.shop.send()
         post.reply(thread_id, "Your bicycle is ready.")
-        post.wait_for_log("nothing is sent until")
+        post.wait_for_log("mails and texts wait until")
         assert post.shop.database.value("SELECT count(*) FROM dispatches") == 0
         assert post.shop.server.installation.run("webhooks", "resume").returncode == 0
         post.mails.wait_for(2)

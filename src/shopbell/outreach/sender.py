@@ -255,7 +255,7 @@ class Outreach:
 
     def _note_held_back(self, is_held_back: bool) -> None:
         if is_held_back and not self._is_held_back:
-            log.warning("held back: nothing is sent until `shopbell webhooks resume`", job="reach people")
+            log.warning("mails and texts wait until `shopbell webhooks resume`")
         self._is_held_back = is_held_back
 
     async def _pause(self, seconds: float) -> None:
