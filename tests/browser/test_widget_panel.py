@@ -89,6 +89,10 @@ def test_a_visitor_who_comes_back_sees_what_was_said(shop: Shop) -> None:
 
 def test_offline_and_back_there_is_no_gap_and_nothing_twice(shop: Shop) -> None:
     widget = talking(shop)
+    begun_after: list[str | None] = []
+    widget.page.context.on(
+        "request", lambda one: begun_after.append(one.headers.get("last-event-id")) if "/stream" in one.url else None
+    )
     widget.page.context.set_offline(True)
     expect(widget.panel.locator("#banner")).to_be_visible()
     widget.write("Written offline")
@@ -102,6 +106,7 @@ def test_offline_and_back_there_is_no_gap_and_nothing_twice(shop: Shop) -> None:
     widget.expect_state("sent")
     assert texts.all_inner_texts()[2:] == ["Said meanwhile", "Written offline", "and more"]
     assert shop.store.messages(widget.thread)[2:] == ["Said meanwhile", "Written offline", "and more"]
+    assert set(begun_after) == {"2"}  # what was there is not sent again
     shop.complaints.forgive("ERR_INTERNET_DISCONNECTED|ERR_NETWORK")
 
 
