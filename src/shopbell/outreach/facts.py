@@ -18,7 +18,7 @@ from shopbell.storage.customer_schema import surveys, thread_outreach
 from shopbell.storage.delivery_schema import events, feeds
 from shopbell.storage.schema import businesses, customer_identities, messages, threads
 
-BATCH_EVENTS = 64
+BATCH_EVENTS = 32
 SCAN_POSITIONS = 5_000
 """How many positions one batch looks through for what matters."""
 

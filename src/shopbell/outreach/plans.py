@@ -3,7 +3,7 @@
 Locks are taken in the house's order: threads by their ids, and the feed last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -16,7 +16,7 @@ from shopbell.outreach.deliveries import Change, New
 from shopbell.outreach.facts import Known
 from shopbell.outreach.saying import lock, say
 from shopbell.storage.customer_schema import dispatches, surveys, thread_outreach
-from shopbell.storage.ids import take_id
+from shopbell.storage.ids import take_id, take_ids
 from shopbell.storage.schema import messages
 from shopbell.texts import for_locale
 
@@ -32,7 +32,8 @@ def write_plans(
     *,
     now_ms: int,
 ) -> None:
-    """Write down what follows from the news of threads.
+    """Write down what follows from the news of threads, with as few statements as there can be: on SQLite all others
+    who write wait meanwhile.
 
     Args:
         tx: the transaction; nothing may follow in it.
@@ -43,24 +44,25 @@ def write_plans(
         now_ms: the time in Unix ms.
     """
     said: list[tuple[InThread, Said]] = []
-    changes: list[Change] = []
     # Locked before anything else is written, in the order in which everybody locks them.
     locked = {
         thread_id: lock(tx, organization_id, thread_id)
         for thread_id, plan in sorted(plans.items())
         if plan.auto_reply_period is not None
     }
-    for thread_id, plan in sorted(plans.items()):
+    for thread_id in sorted(locked):
         thread = known[thread_id]
-        if thread_id in locked:
-            text = closed_text(thread, now_ms)
-            placed, message = say(tx, organization_id, locked[thread_id], text, None, now_ms=now_ms)
-            said.append((placed, message))
-            reach(plan, thread.facts, message, "auto-reply", rules, now_ms=now_ms)
-        changes += write_sends(tx, organization_id, thread.thread, plan, now_ms=now_ms)
+        text = closed_text(thread, now_ms)
+        placed, message = say(tx, organization_id, locked[thread_id], text, None, now_ms=now_ms)
+        said.append((placed, message))
+        reach(plans[thread_id], thread.facts, message, "auto-reply", rules, now_ms=now_ms)
+    writing = _Writing(tx, organization_id, now_ms, ids_for=sum(len(plan.sends) for plan in plans.values()))
+    for thread_id, plan in sorted(plans.items()):
+        writing.sends(known[thread_id].thread, plan)
         if plan.asks is not None:
-            _ask(tx, organization_id, thread, plan, now_ms)
-        _remember(tx, organization_id, thread.facts, plan, now_ms)
+            writing.question(known[thread_id], plan)
+        writing.remember(known[thread_id].facts, plan)
+    changes = writing.flush({thread_id: known[thread_id].thread for thread_id in plans})
     for placed, message in said:
         events.record(tx, organization_id, "message", now_ms=now_ms, thread=placed, message_id=message.message_id)
     deliveries.tell(tx, organization_id, changes, now_ms=now_ms)
@@ -79,29 +81,113 @@ def write_sends(tx: Connection, organization_id: int, thread: InThread, plan: Pl
     Returns:
         What ``deliveries.tell`` has to tell at the transaction's end.
     """
-    new = [
-        New(
-            thread_id=thread.id,
-            message_id=record.message.message_id,
-            sequence=record.message.sequence,
-            channel=record.channel,
-            audience="customer",
-            state=record.state,
-            reason=record.reason,
+    writing = _Writing(tx, organization_id, now_ms, ids_for=len(plan.sends))
+    writing.sends(thread, plan)
+    return writing.flush({thread.id: thread})
+
+
+class _Writing:
+    """Rows that are gathered, and then written together.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose rows.
+        now_ms: the time in Unix ms.
+        ids_for: how many dispatches there may be.
+    """
+
+    def __init__(self, tx: Connection, organization_id: int, now_ms: int, *, ids_for: int) -> None:
+        self._tx = tx
+        self._organization_id = organization_id
+        self._now_ms = now_ms
+        self._ids = iter(take_ids(tx, ids_for))
+        self._dispatches: list[dict[str, Any]] = []
+        self._new: list[New] = []
+        self._remembered: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+
+    def sends(self, thread: InThread, plan: Plan) -> None:
+        """What is to be sent because of a thread, and the ways of its messages."""
+        for record in plan.records:
+            message = record.message
+            place = (thread.id, message.message_id, message.sequence, record.channel, "customer")
+            self._new.append(New(*place, record.state, record.reason))
+        for send in joined(send for send in plan.sends if send.purpose != "survey"):
+            dispatch_id = _join(self._tx, self._organization_id, thread.id, send) if send.joins else None
+            if dispatch_id is None:
+                if send.joins and send.purpose == "store-notice":
+                    continue  # the store knows that the customer waits
+                dispatch_id = self._add(thread.id, send)
+            self._new += [
+                New(thread.id, said.message_id, said.sequence, send.channel, send.audience, "queued", None, dispatch_id)
+                for said in send.messages
+            ]
+
+    def question(self, thread: Known, plan: Plan) -> None:
+        """What a customer is asked."""
+        survey_id = take_id(self._tx)
+        self._tx.execute(
+            insert(surveys).values(
+                organization_id=self._organization_id,
+                id=survey_id,
+                thread_id=thread.facts.thread_id,
+                customer_id=thread.customer_id,
+                kind=plan.asks,
+                asked_at_ms=self._now_ms,
+            )
         )
-        for record in plan.records
-    ]
-    for send in joined(send for send in plan.sends if send.purpose != "survey"):
-        dispatch_id = _join(tx, organization_id, thread.id, send) if send.joins else None
-        if dispatch_id is None:
-            if send.joins and send.purpose == "store-notice":
-                continue  # the store knows that the customer waits
-            dispatch_id = _add(tx, organization_id, thread.id, send, now_ms)
-        new += [
-            New(thread.id, said.message_id, said.sequence, send.channel, send.audience, "queued", None, dispatch_id)
-            for said in send.messages
-        ]
-    return deliveries.add(tx, organization_id, new, {thread.id: thread}, now_ms=now_ms)
+        for send in plan.sends:
+            if send.purpose == "survey":
+                self._add(thread.facts.thread_id, send, survey_id)
+
+    def remember(self, facts: Facts, plan: Plan) -> None:
+        """What has been said to whom."""
+        changed: dict[str, Any] = {}
+        if plan.invites:
+            changed["invited_at_ms"] = self._now_ms
+        if plan.told_sequence != facts.told_sequence:
+            changed["store_told_sequence"] = plan.told_sequence
+        if plan.auto_reply_period is not None:
+            changed["auto_replied_period"] = plan.auto_reply_period
+        if changed:
+            row = {"organization_id": self._organization_id, "thread_id": facts.thread_id, **changed}
+            self._remembered.setdefault(tuple(changed), []).append(row)
+
+    def flush(self, threads_of: Mapping[int, InThread]) -> list[Change]:
+        """Write all of it; gives what ``deliveries.tell`` has to tell at the transaction's end."""
+        if self._dispatches:
+            self._tx.execute(insert(dispatches), self._dispatches)
+        for names, rows in sorted(self._remembered.items()):
+            new = upsert(self._tx, thread_outreach)
+            # Not in one statement of many rows: each engine has its own limit of them.
+            changing = new.on_conflict_do_update(
+                index_elements=list(thread_outreach.primary_key.columns),
+                set_={name: new.excluded[name] for name in names},
+            )
+            self._tx.execute(changing, rows)
+        return deliveries.add(self._tx, self._organization_id, self._new, threads_of, now_ms=self._now_ms)
+
+    def _add(self, thread_id: int, send: Send, survey_id: int | None = None) -> int:
+        dispatch_id = next(self._ids)
+        sequences = [said.sequence for said in send.messages]
+        self._dispatches.append(
+            {
+                "organization_id": self._organization_id,
+                "id": dispatch_id,
+                "thread_id": thread_id,
+                "channel": send.channel,
+                "audience": send.audience,
+                "purpose": send.purpose,
+                "address": send.address,
+                "first_sequence": min(sequences, default=None),
+                "last_sequence": max(sequences, default=None),
+                "survey_id": survey_id,
+                "state": "waiting",
+                "attempts": 0,
+                "due_at_ms": send.due_at_ms,
+                "created_at_ms": self._now_ms,
+            }
+        )
+        return dispatch_id
 
 
 def closed_text(thread: Known, now_ms: int) -> str:
@@ -154,59 +240,3 @@ def _has_template(tx: Connection, organization_id: int, row: Any) -> bool:
         m.content_sid.is_not(None),
     )
     return tx.execute(query).first() is not None
-
-
-def _add(
-    tx: Connection, organization_id: int, thread_id: int, send: Send, now_ms: int, survey_id: int | None = None
-) -> int:
-    dispatch_id = take_id(tx)
-    sequences: Sequence[int] = [said.sequence for said in send.messages]
-    tx.execute(
-        insert(dispatches).values(
-            organization_id=organization_id,
-            id=dispatch_id,
-            thread_id=thread_id,
-            channel=send.channel,
-            audience=send.audience,
-            purpose=send.purpose,
-            address=send.address,
-            first_sequence=min(sequences, default=None),
-            last_sequence=max(sequences, default=None),
-            survey_id=survey_id,
-            state="waiting",
-            attempts=0,
-            due_at_ms=send.due_at_ms,
-            created_at_ms=now_ms,
-        )
-    )
-    return dispatch_id
-
-
-def _ask(tx: Connection, organization_id: int, thread: Known, plan: Plan, now_ms: int) -> None:
-    survey_id = take_id(tx)
-    tx.execute(
-        insert(surveys).values(
-            organization_id=organization_id,
-            id=survey_id,
-            thread_id=thread.facts.thread_id,
-            customer_id=thread.customer_id,
-            kind=plan.asks,
-            asked_at_ms=now_ms,
-        )
-    )
-    for send in plan.sends:
-        if send.purpose == "survey":
-            _add(tx, organization_id, thread.facts.thread_id, send, now_ms, survey_id)
-
-
-def _remember(tx: Connection, organization_id: int, facts: Facts, plan: Plan, now_ms: int) -> None:
-    changed: dict[str, Any] = {}
-    if plan.invites:
-        changed["invited_at_ms"] = now_ms
-    if plan.told_sequence != facts.told_sequence:
-        changed["store_told_sequence"] = plan.told_sequence
-    if plan.auto_reply_period is not None:
-        changed["auto_replied_period"] = plan.auto_reply_period
-    if changed:
-        new = upsert(tx, thread_outreach).values(organization_id=organization_id, thread_id=facts.thread_id, **changed)
-        tx.execute(new.on_conflict_do_update(index_elements=list(thread_outreach.primary_key.columns), set_=changed))

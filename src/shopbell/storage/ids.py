@@ -36,6 +36,20 @@ def take_id(tx: Connection) -> int:
     return taken
 
 
+def take_ids(tx: Connection, count: int) -> list[int]:
+    """Take some ids at once inside an ordinary transaction; they need not follow each other.
+
+    Args:
+        tx: the transaction.
+        count: how many, 0 or more.
+    """
+    if tx.dialect.name == "sqlite":
+        query = text("UPDATE ids SET next_id = next_id + :count RETURNING next_id - :count")
+        first: int = tx.execute(query, {"count": count}).scalar_one() if count else 0
+        return list(range(first, first + count))
+    return list(tx.scalars(text("SELECT nextval('ids') FROM generate_series(1, :count)"), {"count": count}))
+
+
 def take_block(tx: Connection, count: int) -> int:
     """Take many ids that follow each other, in a transaction that does nothing else: others wait for its end.
 
