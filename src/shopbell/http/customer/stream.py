@@ -24,6 +24,7 @@ from shopbell.http.customer.access import NoSession, secret_of
 from shopbell.http.customer.shown import shown_line
 from shopbell.http.live import sse
 from shopbell.http.live.followers import Follower
+from shopbell.settings import Settings
 from shopbell.wakes.signals import Signal
 
 ROUTE = "/api/customer/stream"
@@ -52,23 +53,17 @@ class CustomerStream:
             Problem: 401, 429, 404 when there is no conversation (yet); before anything was sent.
             StorageError: 503, likewise.
         """
-        parts, headers = self._parts, scope["headers"]
-        session = await parts.sessions.session_of(headers)
+        parts = self._parts
+        session = await parts.sessions.session_of(scope["headers"])
         parts.limits.requests.take(session.id)
-        wanted = parse_qs(scope["query_string"].decode("latin-1")).get("customerThreadId", [""])[0]
+        asked = _asked_of(scope, parts.settings)
         async with parts.followers.turns:
-            thread = await parts.database.read(find_thread, session, wanted)
+            thread = await parts.database.read(find_thread, session, asked.wanted)
         if thread is None:
             raise NotFound
         with self._counted(session.id, thread.thread_id):
             whose = {"thread_id": thread.thread_id, "business_id": thread.business_id, "session_id": session.id}
             with parts.followers.follow(session.organization_id, **whose) as follower:
-                asked = _Asked(
-                    wanted,
-                    sse.last_event_id(headers) or 0,
-                    secret_of(headers) or "",
-                    base_url(Request(scope), parts.settings),
-                )
                 place = _Place(parts, session, asked, thread, follower)
                 place.show(online=True)
                 try:
@@ -124,6 +119,13 @@ class _Asked(NamedTuple):
     after: int
     secret: str
     base: str
+
+
+def _asked_of(scope: Scope, settings: Settings) -> _Asked:
+    headers = scope["headers"]
+    wanted = parse_qs(scope["query_string"].decode("latin-1")).get("customerThreadId", [""])[0]
+    after, secret = sse.last_event_id(headers) or 0, secret_of(headers) or ""
+    return _Asked(wanted, after, secret, base_url(Request(scope), settings))
 
 
 class _Place:
