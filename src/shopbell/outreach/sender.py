@@ -33,9 +33,10 @@ from shopbell.wakes.signals import Signal
 SLOTS = 8
 """Most mails, and most texts, of one worker at once."""
 
-_SHARE = 11
-"""Reading feeds takes at most a twelfth of the time, and so does packing: after each so many times as long is waited.
-Thousands of invitations must not keep messages waiting."""
+_LOOKING_SHARE = 11
+"""Reading feeds takes at most a twelfth of the time: after each turn so many times as long is waited."""
+_PACKING_SHARE = 5
+"""Packing takes at most a sixth of it: thousands of invitations must not keep messages waiting."""
 _PAUSE_AFTER_FAILURE_S = 0.5
 _AGAIN_S = 0.02
 _MS = 1_000_000
@@ -140,7 +141,7 @@ class Outreach:
             if self._ending.is_set():
                 break
         # Whatever the news: mails may wait a moment, and messages that come in must not wait for them.
-        await self._pause(_SHARE * (time.monotonic() - begun_s))
+        await self._pause(_LOOKING_SHARE * (time.monotonic() - begun_s))
         return 0 if organization_ids else self._settings.poll_interval_s
 
     async def _decide_for(self, organization_id: int) -> None:
@@ -179,7 +180,7 @@ class Outreach:
                 task = asyncio.create_task(self._send(packed))
                 self._sending[task] = (channels, packed.started.organization_id)
                 task.add_done_callback(self._sent)
-            await self._pause(_SHARE * (time.monotonic() - begun_s))
+            await self._pause(_PACKING_SHARE * (time.monotonic() - begun_s))
         return self._settings.poll_interval_s
 
     async def _pack(self, channels: tuple[str, ...]) -> Packed | Done | None:
