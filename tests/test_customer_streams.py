@@ -172,8 +172,14 @@ def test_the_customer_sees_whether_somebody_of_the_store_is_there(site: Site) ->
     carol, _ = somebody(site)
     with watching(carol) as stream:
         stream.until_ready()
-        with following(site.shop, present="true"):
+        with following(site.shop, present="true") as first:
+            first.until_ready()
             assert stream.next("presence")["data"] == {"online": True}
+            with following(site.shop, present="true") as second:
+                second.until_ready()
+            with watching(carol) as later:  # who comes later is told at once
+                assert later.next("presence")["data"] == {"online": True}
+            assert stream.is_quiet()  # one of two has gone
         assert stream.next("presence")["data"] == {"online": False}
 
 

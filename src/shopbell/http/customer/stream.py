@@ -23,7 +23,7 @@ from shopbell.http.api.waiting import TooManyWaiting
 from shopbell.http.customer.access import NoSession, secret_of
 from shopbell.http.customer.shown import shown_line
 from shopbell.http.live import sse
-from shopbell.http.live.followers import Follower
+from shopbell.http.live.followers import STORE_SEEN_S, Follower
 from shopbell.settings import Settings
 from shopbell.wakes.signals import Signal
 
@@ -33,9 +33,6 @@ STREAMS_PER_SESSION = 8
 PAGE_LINES = 50
 LOOK_S = 300
 """A stream that nothing happens to looks once in this time whether it missed something, and its session is good."""
-
-STORE_SEEN_S = 45
-"""For how long somebody of the store counts as there who has shown himself once."""
 
 
 class CustomerStream:

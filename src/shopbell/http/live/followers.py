@@ -5,6 +5,7 @@ sent yet is one bit, however slow its client.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ SIGNALS_MAX = 16
 """Signals that wait for a slow client; the oldest go first."""
 RECENT_MAX = 512
 """Events in memory for those who follow a whole organization."""
+STORE_SEEN_S = 45
+"""For how long somebody of the store counts as there who has shown himself once."""
+
 TURNS_AT_ONCE = 4
 """Streams that read at the same time: what tells all of them something at once must not keep other requests waiting
 behind thousands of reads."""
@@ -157,6 +161,7 @@ class _Reader:
         self._of_all: set[Follower] = set()
         self._position: int | None = None
         self._recent: deque[Event] = deque(maxlen=RECENT_MAX)
+        self._store_there: dict[int, tuple[float, Signal]] = {}
         self._task = asyncio.create_task(self._run(), name="follow a feed")
 
     @property
@@ -166,6 +171,9 @@ class _Reader:
     def add(self, follower: Follower) -> None:
         if follower.thread_id:
             self._of_thread.setdefault(follower.thread_id, set()).add(follower)
+            for said_at_s, signal in self._store_there.values():
+                if time.monotonic() < said_at_s + STORE_SEEN_S:
+                    follower.hear(signal)
         else:
             self._of_all.add(follower)
 
@@ -253,6 +261,8 @@ class _Reader:
                 follower.tell()
 
     def _hear(self, signal: Signal) -> None:
+        if signal.kind == "presence" and signal.data.get("from") == "store":
+            self._store_there[signal.business_id] = (time.monotonic(), signal)  # for who comes before it is said again
         for follower in self._of_all:
             follower.hear(signal)
         whose = self._of_thread.get(signal.thread_id, ()) if signal.thread_id else self._of_threads()

@@ -53,6 +53,7 @@ class OrganizationStream:
     def __init__(self, parts: sse.Parts) -> None:
         self._parts = parts
         self._of_token: Counter[int] = Counter()
+        self._present: Counter[tuple[int, int]] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, more_headers: sse.Headers) -> None:
         """Answer a request with a stream.
@@ -78,11 +79,16 @@ class OrganizationStream:
         try:
             with parts.followers.follow(token.organization_id, business_id=asked.business_id or 0) as follower:
                 place = _Place(parts, token, asked, follower, scope["headers"])
+                shown_to = (token.organization_id, asked.business_id or 0)
+                self._present[shown_to] += asked.present
                 try:
                     headers = (*more_headers, *allowance.headers)
                     await sse.run(scope, receive, send, headers, parts.followers, follower, place.turn)
                 finally:
-                    place.leave()
+                    self._present[shown_to] -= asked.present
+                    if not self._present[shown_to]:  # the last one that was there
+                        del self._present[shown_to]
+                        place.leave()
         finally:
             self._of_token[token.id] -= 1
             if not self._of_token[token.id]:
