@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from harness.browser import DESKTOP, PHONE, RIGHT_TO_LEFT
 from harness.widget import Shop
@@ -80,6 +80,23 @@ def test_a_website_that_the_key_does_not_name_is_shown_no_panel_and_told_why(sho
     assert "error" in widget.heard()
     expect(widget.bubble.locator("b")).to_have_text("!")
     shop.complaints.forgive("frame-ancestors|postMessage|does not answer")
+
+
+def test_a_panel_in_a_foreign_frame_answers_nobody(shop: Shop) -> None:
+    """The browser keeps it out of there; where it did not, the panel itself would."""
+    widget = shop.visit(shop.page(shop.tag(shop.store.key("https://elsewhere.example")), policy=""))
+
+    def let_in(route: Route) -> None:
+        answer = route.fetch()
+        headers = {name: value for name, value in answer.headers.items() if name != "content-security-policy"}
+        route.fulfill(response=answer, headers=headers)
+
+    widget.page.route("**/widget/panel?*", let_in)
+    widget.bubble.click()
+    expect(widget.panel.locator("#text")).to_be_attached()
+    expect(widget.bubble.locator("b")).to_have_text("!")
+    assert "ready" not in widget.heard()
+    shop.complaints.forgive("does not answer")
 
 
 def test_a_call_before_the_script_is_there_waits_for_it(shop: Shop) -> None:

@@ -97,6 +97,7 @@ def test_what_the_visitor_has_seen_is_told_to_the_store_and_only_that(shop: Shop
     widget.bubble.click()
     shop.store.answer(widget.thread, "Are you there?")
     expect(widget.bubble.locator("b")).to_have_text("1")
+    widget.page.frames[1].evaluate("new Promise(go => setTimeout(go, 800))")  # twice as long as it takes to have read
     assert told == []
     with widget.page.expect_response("**/api/customer/read"):
         widget.open()
