@@ -7,7 +7,6 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +173,7 @@ def test_a_panel_carries_nothing_that_is_secret(acme: Acme) -> None:
         "Acme Boats", "--email", "boats@acme.example", "--phone", "+16175550123", "--region", "US"
     )
     page = acme.panel(business=business)
-    assert set(config_of(page)["business"]) == {"id", "name", "isOpen", "nextOpeningAt"}
+    assert set(config_of(page)["business"]) == {"id", "name", "presence"}
     assert "boats@acme.example" not in page.text
     assert acme.token not in page.text
 
@@ -220,15 +219,19 @@ def test_where_the_website_names_no_language_the_browsers_counts(acme: Acme) -> 
 
 
 def test_a_panel_knows_when_its_business_opens_again(acme: Acme) -> None:
-    assert config_of(acme.panel())["business"]["isOpen"] is True
+    assert config_of(acme.panel())["business"]["presence"] == "We answer as soon as we can"
     never = json.dumps({"weekly": {}, "exceptions": [{"date": "2099-01-02", "intervals": [["09:00", "12:00"]]}]})
     business = acme.new_business("Acme Sledges")
     acme.server.installation.database.change(
         "UPDATE businesses SET opening_hours = :hours WHERE id = :id", hours=never, id=int(business)
     )
-    shown = config_of(acme.panel(business=business))["business"]
-    assert shown["isOpen"] is False
-    assert shown["nextOpeningAt"] == datetime(2099, 1, 2, 9, tzinfo=UTC).timestamp() * 1000
+    closed = "We are closed now and open again Friday, January 2, 2099, 9:00\u202fAM"
+    assert config_of(acme.panel(business=business))["business"]["presence"] == closed
+    acme.server.installation.database.change(
+        "UPDATE businesses SET time_zone = 'America/New_York' WHERE id = :id", id=int(business)
+    )
+    shown = config_of(acme.panel(business=business))["business"]["presence"]
+    assert shown == closed, "the clock of the business is what counts, wherever it is"
 
 
 def test_a_panel_has_its_businesss_colour_in_the_one_style_that_its_policy_names(acme: Acme) -> None:

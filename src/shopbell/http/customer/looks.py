@@ -13,7 +13,7 @@ from markupsafe import Markup
 from shopbell.contrast import palette
 from shopbell.hours import OpeningHours
 from shopbell.http.customer import scripts
-from shopbell.http.customer.widget_texts import panel_texts
+from shopbell.http.customer.widget_texts import panel_texts, presence_text
 from shopbell.organizations import Business
 from shopbell.texts import Texts
 
@@ -112,7 +112,7 @@ def conversation_config(
         now_ms: the time in Unix ms.
     """
     return {
-        "business": {"id": str(business.id), "name": business.name, **opening(business, now_ms)},
+        "business": {"id": str(business.id), "name": business.name, "presence": presence(texts, business, now_ms)},
         "locale": texts.locale,
         "texts": panel_texts(texts),
         "attachments": attachments,
@@ -120,13 +120,15 @@ def conversation_config(
     }
 
 
-def opening(business: Business, now_ms: int) -> dict[str, object]:
+def presence(texts: Texts, business: Business, now_ms: int) -> str:
     """Whether a business is open, and when it is again; one that names no hours always is."""
+    zone = business.time_zone
     if business.opening_hours is None:
-        return {"isOpen": True, "nextOpeningAt": None}
-    hours = OpeningHours.from_json(json.loads(business.opening_hours), business.time_zone)
+        return presence_text(texts, is_open=True, opens_at_ms=None, time_zone=zone)
+    hours = OpeningHours.from_json(json.loads(business.opening_hours), zone)
     is_open = hours.is_open(now_ms)
-    return {"isOpen": is_open, "nextOpeningAt": None if is_open else hours.next_opening_ms(now_ms)}
+    opens_at_ms = None if is_open else hours.next_opening_ms(now_ms)
+    return presence_text(texts, is_open=is_open, opens_at_ms=opens_at_ms, time_zone=zone)
 
 
 def time_values(texts: Texts, at_ms: int, time_zone: str) -> dict[str, str]:

@@ -144,13 +144,14 @@ async def _conversation(
     api = visitor.api
     page = await visitor.read(_look, OptOuts(api.keys))
     speaks = _speaks(visitor, page.business)
+    now_ms = time.time_ns() // 1_000_000
     can_attach, limit_bytes = api.blobs is not None, api.settings.attachment_limit_bytes
     config = looks.conversation_config(
         speaks,
         page.business,
         attachments=can_attach,
         attachment_limit_bytes=limit_bytes,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=now_ms,
     )
     thread_id = str(page.state.thread_id)
     html = looks.page(
@@ -159,6 +160,7 @@ async def _conversation(
         page.business.brand_color,
         root="../" * (request.scope["path"].count("/") - 1),
         business_name=page.business.name,
+        presence=looks.presence(speaks, page.business, now_ms),
         thread_id=thread_id,
         said=said,
         fault=None if fault is None else _told(speaks, fault, limit_bytes),

@@ -14,6 +14,24 @@ def launcher_texts(texts: Texts) -> list[str]:
     ]
 
 
+def presence_text(texts: Texts, *, is_open: bool, opens_at_ms: int | None, time_zone: str) -> str:
+    """What stands beside the business's name while nobody of it is there.
+
+    Args:
+        texts: the customer's language.
+        is_open: whether the business is open.
+        opens_at_ms: when it is again, in Unix ms; None when that will never be.
+        time_zone: the business's: its clock counts, as in the automatic reply, wherever the customer's is.
+    """
+    _ = texts.gettext
+    if is_open:
+        return _("We answer as soon as we can")
+    if opens_at_ms is None:
+        return _("We are closed now")
+    when = texts.weekday_and_time(opens_at_ms, time_zone)
+    return _("We are closed now and open again {when}", when=when)
+
+
 def panel_texts(texts: Texts) -> dict[str, str]:
     """What the scripts of panel and conversation page say, by the names that they use.
 
@@ -43,9 +61,6 @@ def panel_texts(texts: Texts) -> dict[str, str]:
         "reconnecting": _("The connection is interrupted. Trying again…"),
         "backOnline": _("You are connected again."),
         "online": _("We are online"),
-        "open": _("We answer as soon as we can"),
-        "closed": _("We are closed now"),
-        "closedUntil": _("We are closed now and open again {when}", when="{when}"),
         "resolved": _("This conversation was closed. Write again to reopen it."),
         "expired": _("Your session has ended. You can begin a new conversation."),
         "tooLong": _("Your message is too long. At most {count} characters can be sent.", count="{count}"),

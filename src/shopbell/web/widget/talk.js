@@ -313,12 +313,7 @@ class Talk {
   }
 
   showPresence(isOnline) {
-    const { isOpen, nextOpeningAt } = this.config.business
-    const when = () => ({
-      when: new Intl.DateTimeFormat(this.config.locale, { weekday: 'long', hour: 'numeric', minute: '2-digit' }).format(nextOpeningAt),
-    })
-    const closed = nextOpeningAt ? filled(this.texts.closedUntil, when()) : this.texts.closed
-    byId('presence').textContent = isOnline ? this.texts.online : isOpen ? this.texts.open : closed
+    byId('presence').textContent = isOnline ? this.texts.online : this.config.business.presence
     byId('presence').classList.toggle('online', Boolean(isOnline))
   }
 
