@@ -105,6 +105,7 @@ def test_without_scripts_she_reads_writes_uploads_and_takes_the_conversation_wit
     shop.store.answer(carol.thread, "Which one?")
     _, page = carol.comes(NO_SCRIPTS)
     assert texts_of(page) == ["Hello, I need help with my order.", "Which one?"]
+    expect(page.locator("#presence")).to_have_text("We answer as soon as we can")
     page.get_by_label("Your message").fill("Number 12,\nthe red one.")
     page.locator("#file").set_input_files(
         {"name": "order 12.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 x"}

@@ -1,4 +1,4 @@
-"""``shopbell worker``: deliver webhooks in a process of its own."""
+"""``shopbell worker``: deliver webhooks, mails and texts in a process of its own."""
 
 import typer
 
@@ -9,7 +9,7 @@ worker_app = typer.Typer()
 
 @worker_app.command()
 def worker(json: JSON = False) -> None:
-    """Deliver webhooks until SIGTERM or Ctrl-C; on PostgreSQL, any number of workers share the work."""
+    """Deliver webhooks, mails and texts until SIGTERM or Ctrl-C; on PostgreSQL, any number of workers share the work."""
     import structlog
 
     from shopbell import settings
@@ -23,6 +23,6 @@ def worker(json: JSON = False) -> None:
         elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
             structlog.get_logger().info("delivering")
         else:
-            say("Shopbell delivers webhooks", error=True)
+            say("Shopbell delivers webhooks, mails and texts", error=True)
 
     run(chosen, on_started)
