@@ -308,6 +308,21 @@ def test_who_has_written_nothing_has_no_stream_yet(site: Site) -> None:
     assert site.shop.server.client.get(CUSTOMER_STREAM).status_code == 401
 
 
+def test_how_long_a_stream_is_open_counts_as_no_latency(own_shop: Shop) -> None:
+    carol, _ = somebody(acmes_site(own_shop))
+    with watching(carol) as stream:
+        stream.until_ready()
+        time.sleep(1.5)
+    series = "shopbell_http_request_seconds_sum", f'route="{CUSTOMER_STREAM}"'
+
+    def spent() -> list[float]:
+        lines = own_shop.server.client.get("/metrics").text.splitlines()
+        return [float(line.split()[1]) for line in lines if line.startswith(series[0]) and series[1] in line]
+
+    wait_until(spent, lambda: "the stream was never counted")
+    assert spent()[0] < 1.5
+
+
 def test_streams_end_whole_when_the_server_stops(installation: Installation, people: World) -> None:
     with installation.serving() as server:
         site = acmes_site(Shop(server, people))

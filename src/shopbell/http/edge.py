@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shopbell.errors import InternalError, MethodNotAllowed, Problem, StorageError, TemporarilyUnavailable
 from shopbell.http.body import ClientDisconnect
-from shopbell.http.metrics import RequestMetrics
+from shopbell.http.metrics import BEGAN_S, RequestMetrics
 from shopbell.http.problems import ANSWER_HEADERS, Answer, render, send_answer
 from shopbell.http.request_id import request_id_of
 from shopbell.http.request_log import RequestLog
@@ -77,7 +77,7 @@ class Edge:
             # The template, never the path: that is the client's, and may carry a secret.
             name = getattr(scope.get("route"), "path", UNMATCHED)
         elapsed_s = time.perf_counter() - started_s
-        self._metrics.observe(name, status, elapsed_s)
+        self._metrics.observe(name, status, scope[BEGAN_S] - started_s if BEGAN_S in scope else elapsed_s)
         self._request_log.note(request_id, scope["method"], name, status, elapsed_s)
 
     async def _answer(self, route: HotRoute, scope: Scope, receive: Receive, request_id: str) -> Answer | None:

@@ -32,6 +32,10 @@ REFUSED = "(refused)"
 """In a route's place, of an answer that no route made: the server gave it itself."""
 
 
+BEGAN_S = "shopbell.answer_began_s"
+"""Where the scope of a stream keeps when its answer began (``time.perf_counter``): how long one lives is no latency."""
+
+
 class RequestMetrics:
     """Counts answers. The library's look-up by labels takes a lock and builds a key: it is done once per pair."""
 

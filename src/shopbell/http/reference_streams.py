@@ -28,14 +28,17 @@ both are the same cursor, and nothing is missed.
 
 At most {STREAMS_PER_TOKEN} streams of a token may be open at once.
 """
-_OF_CUSTOMER = """\
+_OF_CUSTOMER = f"""\
 A conversation as its customer sees it, live (Server-Sent Events): first all its messages behind `Last-Event-ID`, then
 `ready`, then whatever is new. The id of a `message` is its `sequence`.
 
 - `message`: as in `GET /api/customer/messages`. `status`: the conversation's. `read`: up to where the store has read.
 - `typing` and `presence`: somebody of the store writes, or is there. `survey`: the customer is asked something.
-- `resync`: forget all messages; what follows begins anew.
-- A comment comes every 20 seconds. When the server stops, the stream ends: come again.
+- `resync`: forget all messages; what follows begins anew, in this stream or in the next.
+- A comment comes every 20 seconds. When the server stops, the stream ends: come again. When the session ends, it does,
+  too.
+
+At most {customer_stream.STREAMS_PER_SESSION} streams of a session may be open at once.
 """
 _EXAMPLE = 'retry: 2000\n\nid: 7\nevent: message\ndata: {"position":7,"type":"message",…}\n\n'
 _CUSTOMERS_EXAMPLE = 'retry: 2000\n\nid: 1\nevent: message\ndata: {"messageId":"12348","sequence":1,…}\n\n'
@@ -90,7 +93,9 @@ def path_items() -> dict[str, Any]:
                     "401": answer("The session is over, or never was.", {"session": NoSession()}),
                     "404": answer("There is no conversation, or not yet.", {"none": NotFound()}),
                     "405": answer("Another method than GET was used.", {"method": MethodNotAllowed("GET")}),
-                    "429": answer("Too many streams of this session are open.", {"rate": QuotaExceeded(1)}),
+                    "429": answer(
+                        "Too many streams of this session are open, or it asks too much.", {"rate": QuotaExceeded(1)}
+                    ),
                 },
             }
         },

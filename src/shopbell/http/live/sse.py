@@ -4,6 +4,7 @@ A framework's streaming answer costs several tasks and queues for each; a proces
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from shopbell.http.authentication import Authentication
 from shopbell.http.customer.access import CustomerAccess
 from shopbell.http.customer.limits import VisitorLimits
 from shopbell.http.live.followers import Follower, Followers
+from shopbell.http.metrics import BEGAN_S
 from shopbell.http.rate import RateLimit
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -119,6 +121,7 @@ async def run(
         pass  # a body that nobody asked for
     content, goes_on = await turn()
     await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *more_headers]})
+    scope[BEGAN_S] = time.perf_counter()
     scope["headers"] = []  # a browser sends kilobytes of them
     gone = asyncio.ensure_future(receive())
     gone.add_done_callback(lambda _: follower.wake())
