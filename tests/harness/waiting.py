@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-TIMEOUT_S = 20
+TIMEOUT_S = 40
 
 
 def wait_until(is_so: Callable[[], object], otherwise: Callable[[], str], timeout_s: float = TIMEOUT_S) -> None:
