@@ -299,7 +299,8 @@ def test_how_a_message_reached_somebody_goes_with_it(quiet_shop: Shop, opened: D
     place = {"organization": int(shop.world.acme), "thread": int(thread_id), "message": message["id"]}
     shop.database.change(
         "INSERT INTO dispatches (organization_id, id, thread_id, channel, audience, purpose, state, attempts, "
-        "due_at_ms, created_at_ms) VALUES (:organization, 1, :thread, 'EMAIL', 'store', 'store-notice', 'sent', 1, 1, 1)",
+        "due_at_ms, created_at_ms) "
+        "VALUES (:organization, 1, :thread, 'EMAIL', 'store', 'store-notice', 'sent', 1, 1, 1)",
         **{name: place[name] for name in ("organization", "thread")},
     )
     shop.database.change(
