@@ -85,7 +85,11 @@ def _problems(settings: Settings, body: Mapping[str, Any], allow: str, *, begins
         problems["401"] = answer("The identity token is over, or not to be believed.", {"expired": expired})
         problems["403"] = answer(
             "The key is none, this website may not use it, or the business is not the organization's.",
-            {"origin": OriginRefused("Header 'origin' is not one of the key's allowed origins; add it to the key")},
+            {
+                "origin": OriginRefused(
+                    "Header 'origin' is not one of the key's allowed origins; make a key that names it"
+                )
+            },
         )
         del problems["404"]
     else:

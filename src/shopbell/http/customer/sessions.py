@@ -182,11 +182,11 @@ def check_origin(request: Request, api: Api, key: PublishableKey, shown_on: str 
     if origin is None:
         raise OriginRefused("Header 'origin' is missing: sessions are for browsers")
     if origin not in own and not key.allows(origin):
-        raise OriginRefused("Header 'origin' is not one of the key's allowed origins; add it to the key")
+        raise OriginRefused("Header 'origin' is not one of the key's allowed origins; make a key that names it")
     if origin in own and shown_on is None:
         raise OriginRefused("Field 'origin' is missing: it names the website that shows the widget")
     if shown_on is not None and shown_on not in own and not key.allows(shown_on):
-        raise OriginRefused("Field 'origin' is not one of the key's allowed origins; add it to the key")
+        raise OriginRefused("Field 'origin' is not one of the key's allowed origins; make a key that names it")
 
 
 def own_origins(request: Request, api: Api) -> set[str]:
