@@ -83,8 +83,9 @@ def test_a_token_that_is_over_is_told_apart(exp: float) -> None:
         read(_signed(RIGHT | {"exp": exp}), KEY, AUDIENCES, now_s=NOW_S)
 
 
-def test_an_unconfirmed_address_is_left_out() -> None:
-    token = _signed(RIGHT | {"email": "carol@example.com", "email_verified": False})
+@pytest.mark.parametrize("said", [False, "false", "False", 0, "", [], {}])
+def test_an_unconfirmed_address_is_left_out(said: object) -> None:
+    token = _signed(RIGHT | {"email": "carol@example.com", "email_verified": said})
     assert read(token, KEY, AUDIENCES, now_s=NOW_S).email is None
 
 

@@ -26,6 +26,7 @@ CLOCK_ERROR_S = 60
 TOKEN_MAX_CHARACTERS = 4_096
 SUBJECT_MAX_CHARACTERS = 255
 _NAME_MAX_CHARACTERS = 200
+_CONFIRMED = (None, True, "true")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -87,9 +88,9 @@ def read(token: str, private_key: str, audiences: Collection[str], *, now_s: flo
         raise WrongToken(f"must have a claim 'sub', a text of 1 to {SUBJECT_MAX_CHARACTERS} characters")
     return Claims(
         subject=subject,
-        # An address that the site itself calls unconfirmed is nobody's word.
-        email=None if claims.get("email_verified") is False else _email(claims.get("email")),
-        phone=None if claims.get("phone_number_verified") is False else _phone(claims.get("phone_number")),
+        # An address that the site itself calls unconfirmed is nobody's word; some say so as a text, or by a number.
+        email=_email(claims.get("email")) if claims.get("email_verified") in _CONFIRMED else None,
+        phone=_phone(claims.get("phone_number")) if claims.get("phone_number_verified") in _CONFIRMED else None,
         first_name=_name("given_name", claims.get("given_name")),
         last_name=_name("family_name", claims.get("family_name")),
         locale=_locale(claims.get("locale")),

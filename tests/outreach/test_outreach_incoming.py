@@ -243,6 +243,18 @@ def test_nobody_else_speaks_for_the_store(room: Mailroom, sender: str, proofs: s
     assert _status(room, thread_id) == "waiting"
 
 
+def test_nobody_gets_anothers_conversation_by_naming_his_address(room: Mailroom) -> None:
+    carol, eve = room.post.shop.somebody(), acmes_site(room.post.shop).visitor()
+    thread_id = eve.say()["customerThreadId"]
+    assert eve.post("identify", email=carol).status_code == 200
+    room.post.reply(thread_id, "Yes, it is.")
+    answer = letter(carol, "That was not me.", Authentication_Results=PROVED)
+    room.deliver(answer, reply_address(room.wait_for_mail(carol)))
+    assert eve.texts()[-1] == "That was not me."
+    assert room.post.shop.send(user={"email": carol}, message="My card is lost.") != thread_id
+    assert "My card is lost." not in eve.texts()
+
+
 def test_a_mail_that_comes_back_is_said_on_the_message(room: Mailroom) -> None:
     thread_id, carol, _ = opened(room)
     message_id = room.post.reply(thread_id, "It is ready.")

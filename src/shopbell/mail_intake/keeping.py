@@ -27,7 +27,7 @@ from shopbell.mail.parse import IncomingMail
 from shopbell.replies import is_window_open
 from shopbell.storage.customer_schema import mail_details, thread_outreach
 from shopbell.storage.ids import take_id
-from shopbell.storage.schema import businesses, customer_identities, employees, messages, possible_duplicates, threads
+from shopbell.storage.schema import businesses, employees, messages, threads
 from shopbell.threads import Thread, in_thread, lock
 
 MAILS_PER_HOUR = 60
@@ -80,7 +80,7 @@ def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
     customers.refuse_erased(customer)
     is_customers = mail.to.audience is Audience.CUSTOMER and not mail.mail.is_automatic
     if is_customers and customer.blocked_at_ms is None:
-        is_customers = _is_his(tx, customer, mail.mail, now_ms)
+        is_customers = _is_his(tx, customer, mail.mail)
     thread = lock(tx, organization_id, thread_id)
     if not is_new(tx, mail.to, mail.external_id):
         return True
@@ -97,34 +97,18 @@ def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
     return True
 
 
-def _is_his(tx: Connection, customer: Customer, mail: IncomingMail, now_ms: int) -> bool:
-    """Whether a mail is from an address by which the customer is known. An address that he only said was his is proved
-    by the answer from it: from then on he is known by it. A mail of which the receiving server says that its sender is
-    forged is nobody's: a reply address may have been forwarded with a mail."""
+def _is_his(tx: Connection, customer: Customer, mail: IncomingMail) -> bool:
+    """Whether a mail is from the customer's address, or from one that he said was his. A mail of which the receiving
+    server says that its sender is forged is nobody's: a reply address may have been forwarded with a mail.
+
+    He is not known by an address because somebody answered from it: who answers "that was not me" would give a stranger
+    who named his address all that he writes to the store from then on.
+    """
     if mail.sender is None or (mail.authentication is not None and mail.authentication.dmarc == "fail"):
         return False
     if any(one.kind == "email" and one.value == mail.sender for one in customers.identities_of(tx, customer)):
         return True
-    if not customer.unverified_email or normal_email(customer.unverified_email) != mail.sender:
-        return False
-    identity = {"organization_id": customer.organization_id, "kind": "email", "value": mail.sender}
-    his = {"customer_id": customer.id, "shown": customer.unverified_email, "created_at_ms": now_ms}
-    tx.execute(upsert(tx, customer_identities).values(**identity, **his).on_conflict_do_nothing())
-    c = customer_identities.c
-    owner_id = tx.execute(
-        select(c.customer_id).where(
-            c.organization_id == customer.organization_id, c.kind == "email", c.value == mail.sender
-        )
-    ).scalar_one()
-    if owner_id == customer.id:
-        customers.set_columns(tx, customer, unverified_email=None)
-    else:
-        pair = dict(zip(("customer_id", "other_customer_id"), sorted((owner_id, customer.id)), strict=True))
-        flagged = upsert(tx, possible_duplicates).values(
-            organization_id=customer.organization_id, found_at_ms=now_ms, **pair
-        )
-        tx.execute(flagged.on_conflict_do_nothing())
-    return True
+    return bool(customer.unverified_email) and normal_email(customer.unverified_email or "") == mail.sender
 
 
 def _keep_customers(tx: Connection, mail: Mail, thread: Thread) -> None:
