@@ -259,7 +259,7 @@ def test_a_page_is_whole_without_the_internet(server: Server, path: str) -> None
 def test_what_pages_load_names_no_foreign_host(server: Server, name: str) -> None:
     file = server.client.get(f"/static/{name}")
     assert file.status_code == 200
-    assert "//" not in file.text.replace("// it would send", "")
+    assert "//" not in re.sub(r"(^|\s)// .*", "", file.text)  # but for comments
     assert "validatorUrl: null" in file.text or name != "docs.js"
 
 

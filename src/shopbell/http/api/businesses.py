@@ -22,7 +22,11 @@ from shopbell.organizations import BusinessChanges, WrongValues
 router = APIRouter(tags=["businesses"])
 
 _HOURS = {
-    "weekly": {"mon": [["09:00", "12:00"], ["13:30", "18:00"]]},
+    "weekly": {
+        **{day: [["09:00", "12:00"], ["13:30", "18:00"]] for day in ("mon", "tue", "wed", "thu", "fri")},
+        "sat": [["09:00", "13:00"]],
+        "sun": [],
+    },
     "exceptions": [{"date": "2026-12-25", "intervals": [], "name": "Christmas"}],
 }
 
