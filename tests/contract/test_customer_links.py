@@ -198,6 +198,21 @@ def test_a_link_is_worth_nothing_when_the_conversation_is_not_his_any_more(shop:
     assert carol.open(after_erasure).status_code == 410
 
 
+def test_a_page_is_closed_when_the_merge_that_made_the_conversation_his_is_undone(shop: Shop, carol: Reader) -> None:
+    daves, _ = _conversation(shop, "Dave's canary")
+    _, email = carols = _conversation(shop)
+    kept, merged = shop.customer_of(carols[0]), shop.customer_of(daves)
+    moved = {"customerThreadId": carols[0], "businessId": shop.world.paris}
+    assert shop.post(moved, path="/api/transfer-customer-thread").status_code == 200
+    merge = shop.post({"otherCustomerId": str(merged)}, path=f"/api/customers/{kept}/merge").json()["mergeId"]
+    assert carol.open(_link(shop, daves, email)).status_code == 303
+    assert "canary" in carol.page(daves).text
+    assert shop.post({}, path=f"/api/customers/merges/{merge}/undo").status_code == 200
+    assert carol.page(daves).status_code == 410
+    read = carol.client.get("/api/customer/messages", headers={"shopbell-thread": daves})
+    assert "canary" not in read.text
+
+
 def test_a_foreign_page_cannot_press_the_button_or_send_the_form(shop: Shop, carol: Reader) -> None:
     thread_id, email = _conversation(shop)
     token = _link(shop, thread_id, email)
