@@ -73,7 +73,6 @@ def settings_of(settings: Settings) -> Settings:
         "sms_provider": "folder",
         "mail_batch_s": MAIL_BATCH_S,
         "mail_outbox": folder / "outbox",
-        "attachments_url": (folder / "attachments").as_uri(),
     }
     chosen = settings.model_fields_set
     return settings.model_copy(update={name: value for name, value in defaults.items() if name not in chosen})

@@ -188,6 +188,7 @@ def test_what_was_said_is_listed_in_its_order_with_all_that_is_known_of_it(shop:
     answer = _get(shop, f"/api/threads/{thread_id}/messages").json()
     created = [row["created_at_ms"] for row in shop.messages(thread_id)]
     common = {"employeeUserId": None, "contentSid": None, "externalId": None, "attachment": None}
+    common |= {"channel": None, "deliveries": [], "mail": None}
     first = {"sequence": 1, "text": HELLO, "fromCustomer": True, "internal": False}
     second = {"sequence": 2, "text": "Who knows?", "fromCustomer": False, "internal": True}
     assert answer == {
