@@ -33,14 +33,14 @@ from harness.visitors import Site, acmes_site
 from harness.waiting import wait_until
 from harness.world import World
 
-DEAF = 6
-LONG_MESSAGES = 1_500
+DEAF = 8
+LONG_MESSAGES = 3_000
 LONG = 4_000
 BEAT_S = 22
 """Longer than between two heartbeats."""
 
-ROOM_BYTES = 1_500_000
-"""Far less than a conversation of so many long messages, and more than a stream holds of it."""
+ROOM_BYTES = 4_000_000
+"""A third of a conversation of so many long messages, and far more than a stream holds of it."""
 
 PER_MIN = 6
 
