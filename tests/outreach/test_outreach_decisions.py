@@ -18,6 +18,7 @@ from shopbell.outreach.decisions import (
     Turned,
     decide,
     joined,
+    reach,
 )
 
 NOW_MS = 1_700_000_000_000  # a Tuesday, 22:13:20 UTC
@@ -204,6 +205,17 @@ def test_who_writes_to_a_closed_store_is_told_once_in_each_closed_period() -> No
 def test_who_writes_to_an_open_store_hears_nothing_automatic() -> None:
     assert OPEN.zone == ZoneInfo("UTC")
     assert follows(replace(FACTS, store=replace(BOSTON, hours=OPEN)), hello()).auto_reply_period is None
+
+
+@pytest.mark.parametrize("channel", ["WEB", "EMAIL", "SMS", "WHATSAPP"])
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_what_is_said_automatically_goes_to_no_address_that_nobody_vouched_for(channel: str, is_verified: bool) -> None:
+    facts = replace(FACTS, channel=channel, reader=replace(CAROL, is_verified=is_verified))
+    plan = Plan(None)
+    reach(plan, facts, answer(), "auto-reply", RULES, now_ms=NOW_MS)
+    by_address = [("EMAIL" if channel == "WEB" else channel, "customer", "auto-reply")]
+    assert sent(plan) == (by_address if is_verified else [])
+    assert recorded(plan) == ([("WEB", "queued", None)] if channel == "WEB" else [])
 
 
 def test_an_automatic_message_answers_nothing() -> None:

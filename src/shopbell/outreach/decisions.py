@@ -221,7 +221,8 @@ def reach(
     *,
     now_ms: int,
 ) -> None:
-    """Let a message of the organization reach the customer: where he last wrote, else by address.
+    """Let a message of the organization reach the customer: where he last wrote, else by address. An automatic one goes
+    to no address that nobody vouched for.
 
     Args:
         plan: what is decided so far; it grows.
@@ -240,6 +241,8 @@ def reach(
         if is_read or reader.cannot or not (reader.email or reader.phone):
             return
         way = "EMAIL" if _can_mail(reader) or not _can_text(reader, rules) else "SMS"
+    if purpose == "auto-reply" and not reader.is_verified:
+        return  # no human took part, and it quotes him: anybody could have us write to anybody
     channel: Channel = "EMAIL" if way == "EMAIL" else "WHATSAPP" if way == "WHATSAPP" else "SMS"
     address = reader.email if channel == "EMAIL" else reader.phone
     reason = _hindrance(reader, channel, address, rules)
