@@ -9,16 +9,28 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, make_url
 
-from harness.installation import Installation
+from harness.installation import SECRET_KEY, Installation
 from harness.outbox import Outbox
 from harness.world import World
-from shopbell import customer_export, customers, erasure, merges, retention
+from shopbell import customer_export, customers, erasure, incoming, merges, retention
+from shopbell.customer_links import CustomerLinks
+from shopbell.events import InThread
+from shopbell.http.customer import links
+from shopbell.incoming import Incoming
+from shopbell.keys import Keys
+from shopbell.mail.addresses import Audience, ReplyAddress
+from shopbell.mail.unsubscribe import Subscription
+from shopbell.mail_intake.keeping import is_new
+from shopbell.opt_outs import OptOuts
+from shopbell.outreach import subscriptions
 from shopbell.storage.schema import blocked_messages, messages
 from shopbell.storage.sqlite import SqliteDatabase
 
+KEYS = Keys((SECRET_KEY.encode(),))
 NOW_MS = 10**12
-GROWS = "customers|customer_identities|threads|messages|blocked_messages|deliver\\w+|possible_duplicates"
+GROWS = "customers|customer_identities|threads|messages|blocked_messages|deliver\\w+|possible_duplicates|dispatches"
 READS_ALL = re.compile(rf"^(SCAN ({GROWS})\b|SEARCH ({GROWS}) USING .*\(organization_id=\?\)$)")
+READS_A_CONVERSATION = re.compile(r"^SEARCH messages USING .*\(organization_id=\? AND thread_id=\?\)$")
 
 
 def _erase(tx: Connection, acme: int, customer_id: int) -> None:
@@ -53,6 +65,32 @@ WHAT: dict[str, Callable[[Connection, int, int, int], object]] = {
 }
 
 
+def _write(tx: Connection, acme: int, thread: InThread) -> None:
+    message = Incoming(acme, thread.customer_id, thread.business_id, "WEB", "hello", "once")
+    assert not incoming.receive(tx, message).repeated
+    assert incoming.receive(tx, message).repeated
+
+
+def _unsubscribe(tx: Connection, acme: int, thread: InThread) -> None:
+    subscription = Subscription(acme, thread.id, Audience.CUSTOMER)
+    subscriptions.change(tx, subscription, OptOuts(KEYS), gets_mails=False, now_ms=NOW_MS)
+
+
+def _ask_for_a_link(tx: Connection, acme: int, thread: InThread) -> None:
+    made = CustomerLinks(KEYS)
+    token = made.make(tx, acme, thread.id, "EMAIL", "carol@example.com", now_ms=NOW_MS)
+    assert links._promise_new_link(tx, made, token, now_ms=NOW_MS) == acme
+    assert links._promise_new_link(tx, made, token, now_ms=NOW_MS) is None
+
+
+COMES_IN: dict[str, Callable[[Connection, int, InThread], object]] = {
+    "message": _write,
+    "mail": lambda tx, acme, thread: is_new(tx, ReplyAddress(acme, thread.id, Audience.CUSTOMER), "once"),
+    "end of the mails": _unsubscribe,
+    "wish for a link": _ask_for_a_link,
+}
+
+
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("what", WHAT)
 def test_only_what_is_the_customers_is_read(installation: Installation, people: World, what: str) -> None:
@@ -82,12 +120,41 @@ def test_only_what_is_the_customers_is_read(installation: Installation, people: 
             **of,
             w=webhook,
         )
+    try:
+        steps = plans(database, lambda tx: WHAT[what](tx, outbox.acme, one.customer_id, other.customer_id))
+    finally:
+        database.engine.dispose()
+    assert steps
+    assert [step for step in steps if READS_ALL.match(step[0])] == []
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("what", COMES_IN)
+def test_what_comes_in_reads_neither_its_conversation_nor_what_was_sent_to_others(
+    installation: Installation, people: World, what: str
+) -> None:
+    database = SqliteDatabase(Path(make_url(installation.database.url).database or ""))
+    outbox = Outbox(installation, people, database)
+    thread = outbox.thread()
+    installation.database.change(
+        "UPDATE customers SET unverified_email = 'carol@example.com' WHERE id = :c", c=thread.customer_id
+    )
+    try:
+        steps = plans(database, lambda tx: COMES_IN[what](tx, outbox.acme, thread))
+    finally:
+        database.engine.dispose()
+    assert steps
+    assert [step for step in steps if READS_ALL.match(step[0]) or READS_A_CONVERSATION.match(step[0])] == []
+
+
+def plans(database: SqliteDatabase, work: Callable[[Connection], object]) -> list[tuple[str, str]]:
+    """How SQLite goes about each statement of a transaction, beside the statement."""
     ran: list[tuple[str, Any]] = []
     event.listen(database.engine, "before_cursor_execute", lambda _c, _u, sql, given, *_: ran.append((sql, given)))
 
-    def plans(tx: Connection) -> list[tuple[str, str]]:
+    def explain(tx: Connection) -> list[tuple[str, str]]:
         ran.clear()
-        WHAT[what](tx, outbox.acme, one.customer_id, other.customer_id)
+        work(tx)
         explained = [each for each in ran if each[0].startswith(("SELECT", "UPDATE", "DELETE"))]
         return [
             (str(row.detail), sql)
@@ -95,9 +162,4 @@ def test_only_what_is_the_customers_is_read(installation: Installation, people: 
             for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)
         ]
 
-    try:
-        steps = database.write_now(plans)
-    finally:
-        database.engine.dispose()
-    assert steps
-    assert [step for step in steps if READS_ALL.match(step[0])] == []
+    return database.write_now(explain)

@@ -269,7 +269,8 @@ def _author_of(tx: Connection, thread: Thread, mail: IncomingMail) -> int | None
 def is_new(tx: Connection, to: ReplyAddress, external_id: str) -> bool:
     """Whether a mail has not been kept in its conversation yet."""
     c = messages.c
-    query = select(c.id).where(
+    # The index holds the sequence, and not the id: for that one SQLite would read the whole conversation.
+    query = select(c.sequence).where(
         c.organization_id == to.organization_id, c.thread_id == to.thread_id, c.external_id == external_id
     )
     return tx.execute(query).first() is None

@@ -62,7 +62,8 @@ def _way(tx: Connection, subscription: Subscription) -> tuple[str, str] | None:
         select(c.address)
         .where(
             c.thread_id == subscription.thread_id,
-            c.organization_id == subscription.organization_id,
+            # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+            c.organization_id + 0 == subscription.organization_id,
             *(c.channel == "EMAIL", c.audience == _AUDIENCES[subscription.audience], c.address.is_not(None)),
         )
         .order_by(c.id.desc())

@@ -192,8 +192,9 @@ def _promise_new_link(tx: Connection, links: CustomerLinks, token: str, *, now_m
     if link is None:
         return None
     d = dispatches.c
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
     lately = select(d.id).where(
-        d.organization_id == link.organization_id,
+        d.organization_id + 0 == link.organization_id,
         d.thread_id == link.thread_id,
         d.purpose == "link",
         d.created_at_ms > now_ms - _NEW_LINK_AFTER_MS,
