@@ -1,5 +1,6 @@
 """A conversation as its customer sees it: without notes, and employees by their first names."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,7 @@ _LINES = (
     .order_by(_m.sequence)
 )
 _SOME_LINES = _LINES.limit(bindparam("limit", type_=Integer))
+_LAST_LINES = _SOME_LINES.order_by(None).order_by(_m.sequence.desc())
 _LAST_SURVEY = (
     select(_s.id, _s.kind, _s.answered_at_ms)
     # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
@@ -85,7 +87,23 @@ def lines(
     """
     where = {"organization_id": organization_id, "thread_id": thread_id, "after_sequence": after_sequence}
     found = tx.execute(_LINES, where) if limit is None else tx.execute(_SOME_LINES, {**where, "limit": limit})
-    rows = found.all()
+    return _lines(tx, organization_id, found.all())
+
+
+def last_lines(tx: Connection, organization_id: int, thread_id: int, *, limit: int) -> list[Line]:
+    """The end of what a customer sees of a thread, in its order.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose thread.
+        thread_id: the thread.
+        limit: how many at most.
+    """
+    where = {"organization_id": organization_id, "thread_id": thread_id, "after_sequence": 0, "limit": limit}
+    return _lines(tx, organization_id, tx.execute(_LAST_LINES, where).all()[::-1])
+
+
+def _lines(tx: Connection, organization_id: int, rows: Sequence[Any]) -> list[Line]:
     carried = [row.attachment_id for row in rows if row.attachment_id is not None]
     files = attachments.find(tx, organization_id, carried) if carried else {}
     return [

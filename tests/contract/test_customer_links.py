@@ -17,6 +17,9 @@ from shopbell.customer_links import CustomerLinks
 from shopbell.keys import Keys
 
 PAGE = {"sec-fetch-site": "same-origin"}
+SHOWN = 200
+LONG = 450
+"""More than the page shows, and than the transcript is read in at once."""
 
 
 @dataclass
@@ -296,3 +299,29 @@ def test_the_page_speaks_to_the_api_by_its_cookie_and_the_conversation_that_it_n
     stolen = {"cookie": f"sb_{other_id}={carol.client.cookies[f'sb_{thread_id}']}", "shopbell-thread": other_id}
     assert httpx2.get(f"{shop.server.url}/api/customer/messages", headers=stolen, trust_env=False).status_code == 401
     assert other_email not in carol.page(thread_id).text
+
+
+def test_a_long_conversation_is_shown_from_its_end_and_the_transcript_has_it_all(shop: Shop, carol: Reader) -> None:
+    thread_id, email = _conversation(shop, "said 1.")
+    carol.open(_link(shop, thread_id, email))
+    assert "latest messages" not in carol.page(thread_id).text
+    _lengthen(shop, thread_id, LONG)
+    page = carol.page(thread_id).text
+    assert re.findall(r">said (\d+)\.<", page) == [str(number) for number in range(LONG - SHOWN + 1, LONG + 1)]
+    assert "latest messages" in page
+    transcript = carol.client.get(f"/c/{thread_id}/transcript")
+    assert re.findall(r"(?m)^said (\d+)\.$", transcript.text) == [str(number) for number in range(1, LONG + 1)]
+    assert "content-length" not in transcript.headers, "all of it was put together before it was sent"
+
+
+def _lengthen(shop: Shop, thread_id: str, count: int) -> None:
+    """Let a conversation have so many messages."""
+    shop.database.change(
+        "INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)"
+        " WITH RECURSIVE s(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM s WHERE i < :last)"
+        " SELECT organization_id, thread_id, i, 4000000000000000 + thread_id * 1000 + i, from_customer,"
+        " 'said ' || i || '.', created_at_ms FROM messages, s WHERE thread_id = :id AND sequence = 1",
+        last=count,
+        id=int(thread_id),
+    )
+    shop.database.change("UPDATE threads SET last_sequence = :last WHERE id = :id", last=count, id=int(thread_id))

@@ -31,6 +31,8 @@ from shopbell.texts import Texts
 _SEE_OTHER = 303
 _SENT = "sent"
 _ID_MAX_DIGITS = 16
+LINES_MAX = 200
+"""How many messages the page shows; a conversation may have any number, and the transcript has them all."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,6 +42,7 @@ class _Page:
     state: conversation.State
     business: Business
     lines: list[Line]
+    has_earlier: bool
     emails: list[Way]
     is_opted_out: bool
 
@@ -164,6 +167,7 @@ async def _conversation(
         thread_id=thread_id,
         said=said,
         fault=None if fault is None else _told(speaks, fault, limit_bytes),
+        has_earlier=page.has_earlier,
         messages=[_shown(line, page, request, api, speaks) for line in page.lines],
         attachments=can_attach,
         has_email=bool(page.emails),
@@ -182,8 +186,9 @@ def _look(tx: Connection, session: CustomerSession, opt_outs: OptOuts) -> _Page:
         raise NotFound
     emails = _emails(tx, session)
     closed = opt_outs.among(tx, organization_id, emails)
-    lines = conversation.lines(tx, organization_id, thread_id)
-    return _Page(state, business, lines, emails, bool(emails) and len(closed) == len(emails))
+    lines = conversation.last_lines(tx, organization_id, thread_id, limit=LINES_MAX + 1)
+    shown, has_earlier = lines[-LINES_MAX:], len(lines) > LINES_MAX
+    return _Page(state, business, shown, has_earlier, emails, bool(emails) and len(closed) == len(emails))
 
 
 def _emails(tx: Connection, session: CustomerSession) -> list[Way]:

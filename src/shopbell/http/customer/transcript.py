@@ -1,10 +1,11 @@
 """``GET /api/customer/transcript``: a conversation as a text to keep."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from sqlalchemy import Connection
 
 from shopbell import conversation, organizations, texts
@@ -18,14 +19,16 @@ from shopbell.organizations import Business
 from shopbell.texts import Texts
 
 FILE_NAME = "conversation.txt"
+PAGE_LINES = 200
 
 router = APIRouter(tags=[TAG])
 
 
 @dataclass(frozen=True, slots=True)
 class _Transcript:
+    thread_id: int
     business: Business
-    lines: list[Line]
+    speaks: Texts
 
 
 @router.get("/api/customer/transcript", summary="Download the conversation", response_class=PlainTextResponse)
@@ -34,26 +37,33 @@ async def get_transcript(
     wanted: Annotated[
         str, Query(alias="customerThreadId", max_length=16, description="For apps: which conversation.")
     ] = "",
-) -> PlainTextResponse:
+) -> StreamingResponse:
     """The whole conversation as its customer sees it, as plain text in his language."""
     return await transcript(visitor, wanted)
 
 
-async def transcript(visitor: Visitor, wanted: str = "") -> PlainTextResponse:
-    """A conversation as a file to download.
+async def transcript(visitor: Visitor, wanted: str = "") -> StreamingResponse:
+    """A conversation as a file to download, made while it is read: a long one needs no room.
 
     Raises:
         NotFound: 404; there is none.
         StorageError: 503.
     """
     found = await visitor.read(_look, wanted)
-    speaks = texts.for_locale(visitor.session.locale, found.business.locale)
     headers = {
         "Content-Disposition": f'attachment; filename="{FILE_NAME}"',
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return PlainTextResponse(_written(found, speaks), headers=headers)
+    return StreamingResponse(_pieces(visitor, found), media_type="text/plain", headers=headers)
+
+
+async def _pieces(visitor: Visitor, found: _Transcript) -> AsyncIterator[str]:
+    yield found.business.name + "\n"
+    after = 0
+    while lines := await visitor.read(_piece, found.thread_id, after):
+        yield "".join(_written(line, found) for line in lines)
+        after = lines[-1].sequence
 
 
 def _look(tx: Connection, session: CustomerSession, wanted: str) -> _Transcript:
@@ -61,16 +71,18 @@ def _look(tx: Connection, session: CustomerSession, wanted: str) -> _Transcript:
     business = None if state is None else organizations.find_business(tx, session.organization_id, state.business_id)
     if state is None or business is None:
         raise NotFound
-    return _Transcript(business, conversation.lines(tx, session.organization_id, state.thread_id))
+    return _Transcript(state.thread_id, business, texts.for_locale(session.locale, business.locale))
 
 
-def _written(found: _Transcript, speaks: Texts) -> str:
-    business = found.business
-    parts = [business.name + "\n"]
-    for line in found.lines:
-        who = speaks.gettext("You") if line.from_customer else line.author or business.name
-        said = [line.text] if line.text else []
-        if line.attachment is not None:
-            said.append(f"[{line.attachment.name}]")
-        parts.append(f"{speaks.date_time(line.created_at_ms, business.time_zone)}  {who}\n" + "\n".join(said) + "\n")
-    return "\n".join(parts)
+def _piece(tx: Connection, session: CustomerSession, thread_id: int, after: int) -> list[Line]:
+    return conversation.lines(tx, session.organization_id, thread_id, after_sequence=after, limit=PAGE_LINES)
+
+
+def _written(line: Line, found: _Transcript) -> str:
+    speaks, business = found.speaks, found.business
+    who = speaks.gettext("You") if line.from_customer else line.author or business.name
+    said = [line.text] if line.text else []
+    if line.attachment is not None:
+        said.append(f"[{line.attachment.name}]")
+    at = speaks.date_time(line.created_at_ms, business.time_zone)
+    return f"\n{at}  {who}\n" + "\n".join(said) + "\n"
