@@ -81,7 +81,6 @@ class MailListener:
         self._connections: set[_Connection] = set()
         self._released = asyncio.Event()
         self._reading = asyncio.Semaphore(_AT_ONCE)
-        self._own_domain = settings.mail_reply_domain
 
     async def start(self) -> None:
         """Listen.
@@ -144,9 +143,7 @@ class MailListener:
         """Keep a mail for each of its recipients, and return what came of it for each."""
         try:
             async with self._reading:
-                mail = await asyncio.to_thread(
-                    parse, raw, authserv_id=self.settings.mail_authserv_id, own_domain=self._own_domain
-                )
+                mail = await asyncio.to_thread(parse, raw, authserv_id=self.settings.mail_authserv_id)
         except Exception as error:  # a bug must not be the end of a mail: the sender keeps it, and it is mended
             log.error("bug", job="read a mail", exc_info=error)
             return [NotNow() for _ in recipients]

@@ -19,7 +19,6 @@ class Reason(StrEnum):
     MAILING_LIST = "mailing-list"
     MAILER_DAEMON = "mailer-daemon"
     VACATION_SUBJECT = "vacation-subject"
-    OUR_OWN = "our-own"
 
 
 _AUTO_REPLY_HEADERS = (
@@ -49,19 +48,15 @@ _VACATION = re.compile(
 )
 
 
-def why_automatic(mail: Part, *, sender: str | None, own_domain: str | None) -> Reason | None:
+def why_automatic(mail: Part, *, sender: str | None) -> Reason | None:
     """Say why a mail is taken for a program's, or None when a person seems to have written it.
 
     Args:
         mail: the whole.
         sender: the address in its From.
-        own_domain: that our mails have in their Message-ID; what bears it comes from ourselves.
     """
     if mail.media_type == "multipart/report" and mail.parameter("report-type") != "disposition-notification":
         return Reason.BOUNCE
-    message_id = words.header(mail.first("message-id")).rstrip(">").lower()
-    if own_domain and message_id.endswith(f"@{own_domain.lower()}"):
-        return Reason.OUR_OWN
     submitted = words.header(mail.first("auto-submitted")).partition(";")[0].strip().lower()
     if submitted not in ("", "no"):
         return Reason.AUTO_SUBMITTED

@@ -98,13 +98,12 @@ class IncomingMail:
         return self.automatic is not None
 
 
-def parse(raw: bytes, *, authserv_id: str | None = None, own_domain: str | None = None) -> IncomingMail:
+def parse(raw: bytes, *, authserv_id: str | None = None) -> IncomingMail:
     """Read a mail. It takes up to some hundred milliseconds for mails made to take long: not for the event loop.
 
     Args:
         raw: any bytes.
         authserv_id: the name of the receiving server in ``Authentication-Results``; without one nobody's word counts.
-        own_domain: that the ``Message-ID`` of our own mails has, so that they are known when they come back.
     """
     mail, faults = split(raw)
     body = _Body(list(faults))
@@ -130,7 +129,7 @@ def parse(raw: bytes, *, authserv_id: str | None = None, own_domain: str | None 
         reply_text=quotes.cut(text),
         html=shown,
         attachments=tuple(body.attachments),
-        automatic=why_automatic(mail, sender=sender, own_domain=own_domain),
+        automatic=why_automatic(mail, sender=sender),
         bounce=bounce_of(mail, text, sender=sender),
         authentication=authentication_of(mail, authserv_id),
         faults=tuple(body.faults),

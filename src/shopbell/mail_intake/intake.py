@@ -18,7 +18,6 @@ from shopbell.blobs.store import Store
 from shopbell.errors import Conflict, NotFound
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, BounceAddress, MailAddresses, ReplyAddress
-from shopbell.mail.automatic import Reason
 from shopbell.mail.envelope import Accepted, Envelope, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail, MailAttachment
 from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
@@ -68,7 +67,10 @@ class MailIntake:
         if isinstance(to, BounceAddress) or mail.bounce is not None:
             await self._note_bounce(to, mail)
             return Accepted()
-        if mail.automatic is Reason.OUR_OWN or (mail.is_automatic and to.audience is Audience.STORE):
+        if mail.is_automatic and to.audience is Audience.STORE:
+            return Accepted()
+        # Its signature says that a mail is ours. The domain does not: people have addresses in it as well.
+        if mail.message_id is not None and self._addresses.parse_message_id(mail.message_id) is not None:
             return Accepted()
         external_id = _external_id(mail, envelope.raw)
         if not await self._database.read(is_new, to, external_id):
