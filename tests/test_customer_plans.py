@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, make_url
 from harness.installation import SECRET_KEY, Installation
 from harness.outbox import Outbox
 from harness.world import World
-from shopbell import customer_export, customers, erasure, incoming, merges, retention
+from shopbell import customer_export, customers, erasure, incoming, merges, retention, text_intake
 from shopbell.customer_links import CustomerLinks
 from shopbell.events import InThread
 from shopbell.http.customer import links
@@ -25,9 +25,11 @@ from shopbell.opt_outs import OptOuts
 from shopbell.outreach import subscriptions
 from shopbell.storage.schema import blocked_messages, messages
 from shopbell.storage.sqlite import SqliteDatabase
+from shopbell.texting.inbound import InboundText
 
 KEYS = Keys((SECRET_KEY.encode(),))
 NOW_MS = 10**12
+TEXT = InboundText("SM1", "SMS", "+16175550142", "+16175550100", "hello")
 GROWS = "customers|customer_identities|threads|messages|blocked_messages|deliver\\w+|possible_duplicates|dispatches"
 READS_ALL = re.compile(rf"^(SCAN ({GROWS})\b|SEARCH ({GROWS}) USING .*\(organization_id=\?\)$)")
 READS_A_CONVERSATION = re.compile(r"^SEARCH messages USING .*\(organization_id=\? AND thread_id=\?\)$")
@@ -86,6 +88,7 @@ def _ask_for_a_link(tx: Connection, acme: int, thread: InThread) -> None:
 COMES_IN: dict[str, Callable[[Connection, int, InThread], object]] = {
     "message": _write,
     "mail": lambda tx, acme, thread: is_new(tx, ReplyAddress(acme, thread.id, Audience.CUSTOMER), "once"),
+    "text": lambda tx, *_: text_intake.keep(tx, TEXT, OptOuts(KEYS), now_ms=NOW_MS),
     "end of the mails": _unsubscribe,
     "wish for a link": _ask_for_a_link,
 }

@@ -2,14 +2,17 @@
 
 A text is to the business whose number it was sent to. Where several have that number, or it is the operator's own for
 all of them, it goes on with the conversation in which its sender was last written to by text.
+
+What answers a text is the customer's of that conversation, even if he only said that the number was his.
 """
 
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select, text
 
 from shopbell import customers, incoming, organizations
 from shopbell.errors import Conflict
@@ -27,12 +30,16 @@ from shopbell.outreach.saying import lock, say
 from shopbell.storage.customer_schema import dispatches as dispatches_table
 from shopbell.storage.database import Database
 from shopbell.storage.schema import businesses, customer_identities, threads
-from shopbell.storage.schema import organizations as organizations_table
 from shopbell.texting import opt_out
 from shopbell.texting.inbound import InboundText, StatusReport
 from shopbell.texts import for_locale
 from shopbell.wakes.hub import Wakes
 
+ANSWERED_WITHIN_MS = 7 * 24 * 60 * 60 * 1_000
+"""How long a text may be answered by whoever has a number that a customer only named."""
+
+# Spelled out: it is the way to the index of texts.
+_IS_TEXT = text("dispatches.channel IN ('SMS', 'WHATSAPP')")
 _REFERENCE = re.compile(r"([0-9]{1,16})-([0-9]{1,16})", re.ASCII)
 
 log = structlog.get_logger()
@@ -129,14 +136,16 @@ def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -
         Conflict: 409; the conversation's customer was erased.
     """
     sender = _number(text.sender)
-    place = _place(tx, text, sender)
+    place = _place(tx, text, sender, now_ms=now_ms)
     if place is None:
         return None
     business = place.business
     if text.asked is not None:
         _do_as_asked(tx, text, text.asked, sender, place, opt_outs, now_ms)
         return business.organization_id
-    customer_id = customer_of(tx, business.organization_id, sender, now_ms=now_ms)
+    # A thread says by itself whose it is; nobody is made known by a number that somebody else only named.
+    is_known = place.thread_id is None
+    customer_id = customer_of(tx, business.organization_id, sender, now_ms=now_ms) if is_known else 0
     arrived = Incoming(
         organization_id=business.organization_id,
         customer_id=customer_id,
@@ -150,41 +159,47 @@ def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -
     return business.organization_id
 
 
-def _place(tx: Connection, text: InboundText, sender: str) -> Place | None:
+def _place(tx: Connection, text: InboundText, sender: str, *, now_ms: int) -> Place | None:
     b = businesses.c
     of_number = select(b.organization_id, b.id).where(
         b.phone_number == _number(text.recipient), b.deactivated_at_ms.is_(None)
     )
     ids = {(row.organization_id, row.id) for row in tx.execute(of_number)}
-    if len(ids) != 1:
-        for organization_id, business_id, thread_id in _written_to(tx, text.channel, sender):
-            if not ids or (organization_id, business_id) in ids:
-                business = organizations.find_business(tx, organization_id, business_id)
-                return Place(business, thread_id) if business else None
+    for written in _written_to(tx, text.channel, sender):
+        if not ids or (written.organization_id, written.business_id) in ids:
+            business = organizations.find_business(tx, written.organization_id, written.business_id)
+            return Place(business, _thread_of_answer(tx, written, sender, now_ms)) if business else None
     business = organizations.find_business(tx, *min(ids)) if ids else None
     return Place(business, None) if business else None
 
 
-def _written_to(tx: Connection, channel: str, number: str) -> list[tuple[int, int, int]]:
-    """Organization, business and id of the threads in which a number was sent texts, the latest first."""
-    i, d, t = customer_identities.c, dispatches_table.c, threads.c
-    # By the organizations: an address has its index within each of them.
-    known = select(i.organization_id, i.customer_id).where(
-        i.organization_id.in_(select(organizations_table.c.id)), i.kind == "phone", i.value == number
+def _written_to(tx: Connection, channel: str, number: str) -> list[Row[Any]]:
+    """The threads in which a number was sent texts, the latest first."""
+    d, t = dispatches_table.c, threads.c
+    last_id, last_ms = func.max(d.id).label("last_id"), func.max(d.created_at_ms).label("last_ms")
+    query = (
+        select(d.organization_id, d.thread_id, t.business_id, t.customer_id, last_id, last_ms)
+        .join(threads, (t.organization_id == d.organization_id) & (t.id == d.thread_id))
+        .where(_IS_TEXT, d.address == number, d.channel == channel, d.audience == "customer", d.attempts > 0)
+        .group_by(d.organization_id, d.thread_id, t.business_id, t.customer_id)
+        .order_by(last_id.desc())
     )
-    found: list[tuple[int, int, int, int]] = []
-    for organization_id, customer_id in tx.execute(known).all():
-        family = customers.family(tx, organization_id, customer_id)
-        ids = [row.id for row in customers.threads_of(tx, organization_id, family)]
-        last = (
-            select(func.max(d.id).label("last_id"), d.thread_id, t.business_id)
-            .join(threads, (t.organization_id == d.organization_id) & (t.id == d.thread_id))
-            # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
-            .where(d.organization_id + 0 == organization_id, d.thread_id.in_(ids), d.channel == channel)
-            .group_by(d.thread_id, t.business_id)
-        )
-        found += [(row.last_id, organization_id, row.business_id, row.thread_id) for row in tx.execute(last)]
-    return [row[1:] for row in sorted(found, reverse=True)]
+    return list(tx.execute(query))
+
+
+def _thread_of_answer(tx: Connection, written: Row[Any], number: str, now_ms: int) -> int | None:
+    """The thread that an answer to a text goes on with; None for the one of whoever is known by the number.
+
+    A customer who only said that the number is his gets the answer to what was texted to it, and is not known by it
+    for that. Anybody may name anybody's number: what its owner writes much later is not an answer to a text.
+    """
+    organization_id = written.organization_id
+    owner_id = customers.owners(tx, organization_id, [written.customer_id])[written.customer_id]
+    known_id = _known_by(tx, organization_id, number)
+    if known_id is not None:
+        return written.thread_id if known_id == owner_id else None
+    is_his = customers.find(tx, organization_id, owner_id).unverified_phone == number
+    return written.thread_id if is_his and now_ms - written.last_ms < ANSWERED_WITHIN_MS else None
 
 
 def _do_as_asked(
@@ -211,19 +226,23 @@ def _do_as_asked(
 
 def _thread_of(tx: Connection, business: Business, number: str) -> int | None:
     """The conversation of whoever has this number with a business."""
-    i, t = customer_identities.c, threads.c
-    known = select(i.customer_id).where(
-        i.organization_id == business.organization_id, i.kind == "phone", i.value == number
-    )
-    customer_id = tx.scalar(known)
-    if customer_id is None:
+    t = threads.c
+    owner_id = _known_by(tx, business.organization_id, number)
+    if owner_id is None:
         return None
-    owner_id = customers.find(tx, business.organization_id, customer_id).id
     return tx.scalar(
         select(t.id).where(
             t.organization_id == business.organization_id, t.customer_id == owner_id, t.business_id == business.id
         )
     )
+
+
+def _known_by(tx: Connection, organization_id: int, number: str) -> int | None:
+    """Who is known by a number."""
+    i = customer_identities.c
+    known = select(i.customer_id).where(i.organization_id == organization_id, i.kind == "phone", i.value == number)
+    customer_id = tx.scalar(known)
+    return None if customer_id is None else customers.find(tx, organization_id, customer_id).id
 
 
 def _body(text: InboundText) -> str:

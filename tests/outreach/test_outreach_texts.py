@@ -8,6 +8,7 @@ import pytest
 
 from harness.post import Post
 from harness.twilio import NUMBER, SID, TOKEN, WHATSAPP, FakeTwilio, fake_twilio
+from harness.visitors import acmes_site
 from harness.waiting import wait_until
 
 PUBLIC = "https://chat.acme.example"
@@ -211,3 +212,56 @@ def test_nobodys_reports_and_texts_to_nobody_change_nothing(line: Line) -> None:
     url = f"{PUBLIC}/hooks/twilio/status?reference=1-1"
     assert line.twilio.post(url, fields, line.post.shop.server.url).status_code == 204
     assert line.post.shop.count("messages") == 0
+
+
+def named(line: Line, number: str) -> tuple[str, str]:
+    """A visitor who named a number and was answered there: his conversation, and the answer."""
+    visitor = acmes_site(line.post.shop).visitor()
+    thread_id = visitor.say()["customerThreadId"]
+    assert visitor.post("identify", phoneNumber=number).status_code == 200
+    message_id = line.post.reply(thread_id, "Yes, it is.")
+    line.post.wait_for_delivery(message_id, "SMS", "sent")
+    return thread_id, message_id
+
+
+@pytest.mark.parametrize("own_number", [NUMBER, None])
+def test_a_number_that_a_visitor_only_named_answers_in_his_conversation(line: Line, own_number: str | None) -> None:
+    line.post.business(phone_number=own_number)  # without one, the text goes by the operator's
+    carol = line.post.shop.some_number()
+    thread_id, _ = named(line, carol)
+    line.text_in(carol, "Thank you!")
+    answer = line.post.messages(thread_id)[2]
+    assert (answer["text"], answer["fromCustomer"], answer["channel"]) == ("Thank you!", True, "SMS")
+    assert line.post.shop.count("threads") == 1
+    assert line.post.shop.count("customer_identities") == 0
+
+
+@pytest.mark.parametrize("own_number", [NUMBER, None])
+def test_a_number_that_a_visitor_only_named_is_not_texted_after_its_stop(line: Line, own_number: str | None) -> None:
+    line.post.business(phone_number=own_number)
+    carol = line.post.shop.some_number()
+    thread_id, _ = named(line, carol)
+    line.text_in(carol, "Arrêt")
+    assert "START" in line.wait_for(2)[1]["Body"]
+    message_id = line.post.reply(thread_id, "Hello?")
+    line.post.wait_for_delivery(message_id, "EMAIL", "failed")  # nothing else is left to try
+    assert len(line.twilio.received) == 2
+
+
+def test_what_a_known_customer_writes_is_not_shown_to_a_visitor_who_named_his_number(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    hers = line.thread_of(carol)
+    eves, _ = named(line, carol)
+    line.text_in(carol, "My card is lost.")
+    assert [message["text"] for message in line.post.messages(hers)] == ["Is it ready?", "My card is lost."]
+    assert len(line.post.messages(eves)) == 2
+
+
+def test_what_the_owner_of_a_number_writes_much_later_answers_nobody_who_named_it(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    eves, _ = named(line, carol)
+    line.post.shop.database.change("UPDATE dispatches SET created_at_ms = 1")
+    line.text_in(carol, "My card is lost.")
+    assert line.thread_of(carol) != eves
+    assert len(line.post.messages(eves)) == 2

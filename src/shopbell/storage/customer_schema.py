@@ -198,6 +198,13 @@ dispatches = table(
         postgresql_where=text("state = 'waiting'"),
     ),
     Index(None, "thread_id", "organization_id", "id"),
+    # Whoever answers a text is found by his number, of whichever organization he is.
+    Index(
+        "ix_dispatches_texted",
+        "address",
+        sqlite_where=text("channel IN ('SMS', 'WHATSAPP')"),
+        postgresql_where=text("channel IN ('SMS', 'WHATSAPP')"),
+    ),
     Index(
         "ix_dispatches_provider",
         "provider_id",

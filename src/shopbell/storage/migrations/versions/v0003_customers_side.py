@@ -207,6 +207,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("provider_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_dispatches_texted",
+        "dispatches",
+        ["address"],
+        unique=False,
+        sqlite_where=sa.text("channel IN ('SMS', 'WHATSAPP')"),
+        postgresql_where=sa.text("channel IN ('SMS', 'WHATSAPP')"),
+    )
+    op.create_index(
         op.f("ix_dispatches_thread_id_organization_id_id"),
         "dispatches",
         ["thread_id", "organization_id", "id"],
