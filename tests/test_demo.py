@@ -32,7 +32,10 @@ class Demo:
     def stop(self) -> str:
         """End it and return what else it has printed to stdout."""
         self.process.send_signal(signal.SIGTERM)
-        output, _ = self.process.communicate(timeout=STOP_TIMEOUT_S)
+        self.process.wait(STOP_TIMEOUT_S)
+        # Not by ``communicate``, which leaves out what was read together with the lines before.
+        assert self.process.stdout is not None
+        output = self.process.stdout.read()
         assert self.process.returncode == 0
         return output
 
