@@ -167,6 +167,7 @@ class Outreach:
         if channels == dispatches.TEXTS and self._texts is None:
             return self._settings.poll_interval_s
         while self._free(channels) > 0 and not self._ending.is_set():
+            await self._settle()  # in each round: while much is due this goes on beyond leases
             due_at_ms = await self._database.read(dispatches.next_due_ms, channels)
             if due_at_ms is None:
                 break
