@@ -47,6 +47,7 @@ from shopbell.mail_intake.intake import MailIntake
 from shopbell.mail_listener import MailListener
 from shopbell.messages import Send, from_customers
 from shopbell.organizations import Business
+from shopbell.outreach import budgets
 from shopbell.outreach.sender import Outreach
 from shopbell.replies import Reply, from_organization
 from shopbell.sealing import Seals
@@ -102,7 +103,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     wakes = Wakes(relay_of(settings, database.conninfo if isinstance(database, PostgresDatabase) else None))
     worker = Worker(settings, database, secrets, wakes)
     outreach = Outreach(settings, database, secrets, wakes)
-    texts = TextIntake(database, secrets, wakes)
+    texts = TextIntake(database, secrets, wakes, settings.sms_from, settings.whatsapp_from)
     mails = MailIntake(settings, database, secrets, wakes, blobs)
     mail_listener = MailListener(settings, mails.accepts, mails.receive, shares_port=settings.workers > 1)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
@@ -258,7 +259,7 @@ async def _forget_expired_keys(database: Database) -> None:
 
 
 async def _forget_visitors(database: Database) -> None:
-    for forget in (visitors.forget_silent, customer_links.forget_old):
+    for forget in (visitors.forget_silent, customer_links.forget_old, budgets.forget_old):
         while await database.write(forget, time.time_ns() // 1_000_000):
             pass
 

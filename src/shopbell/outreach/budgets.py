@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, delete, select, tuple_
 
 from shopbell.events import upsert
 from shopbell.storage.customer_schema import text_counts, text_recipients
 
 DAY_MS = 24 * 60 * 60 * 1_000
+
+_NUMBERS_KEPT_MS = DAY_MS
+"""No pause between two texts may be longer (``SHOPBELL_SMS_COOLDOWN_S``)."""
+
+_COUNTS_KEPT_DAYS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +76,24 @@ def spend(
         noted.on_conflict_do_update(index_elements=[r.organization_id, r.address_hash], set_={"last_at_ms": now_ms})
     )
     return None
+
+
+def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
+    """Delete what counts no more, of all organizations: numbers after a day, and what texts cost after a month.
+
+    Args:
+        tx: the transaction.
+        now_ms: the time in Unix ms.
+        limit: how many rows of each at most.
+
+    Returns:
+        Whether there may be more.
+    """
+    r, c = text_recipients, text_counts
+    numbers = select(*r.primary_key.columns).where(r.c.last_at_ms < now_ms - _NUMBERS_KEPT_MS).limit(limit)
+    days = select(*c.primary_key.columns).where(c.c.day < now_ms // DAY_MS - _COUNTS_KEPT_DAYS).limit(limit)
+    deleted = [
+        tx.execute(delete(table).where(tuple_(*table.primary_key.columns).in_(old))).rowcount
+        for table, old in ((r, numbers), (c, days))
+    ]
+    return limit in deleted

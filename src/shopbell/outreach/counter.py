@@ -80,6 +80,8 @@ class Counter:
         if dispatches.is_lost(due):
             return self._end(tx, due, "unknown", deliveries.UNKNOWN, "failed", now_ms)
         thread = read_facts(tx, row.organization_id, [row.thread_id], self.opt_outs)[row.thread_id]
+        if row.audience == "customer" and thread.facts.reader.cannot == "erased":  # only so its address goes, too
+            return self._end(tx, due, "failed", "erased", "failed", now_ms)
         read_sequence = thread.facts.read_sequence
         if row.purpose in _ANSWERED_ELSEWHERE and (row.last_sequence or 0) <= read_sequence:
             return self._end(tx, due, "skipped", "read", "read", now_ms)
@@ -150,12 +152,14 @@ class Counter:
         is_link = row.purpose in ("invitation", "link") and row.first_sequence is None
         is_by_address = row.purpose in ("reply", "auto-reply") and thread.facts.channel == "WEB"
         needs_link = row.audience == "customer" and (row.channel == "EMAIL" or is_link or is_by_address)
-        link = None
-        if needs_link:
+
+        def link() -> str:
             token = self._links.make(tx, row.organization_id, row.thread_id, row.channel, address, now_ms=now_ms)
-            link = f"{self._office.base_url}{PATH}{token}"
+            return f"{self._office.base_url}{PATH}{token}"
+
         read_sequence = thread.facts.read_sequence
         if row.channel == "EMAIL":
             seen = read_sequence if row.purpose in _ANSWERED_ELSEWHERE else 0
-            return compose(self._office.letter(tx, row, thread, address, link, read_sequence=seen))
-        return self._office.text(tx, row, thread, address, link, read_sequence=read_sequence)
+            url = link() if needs_link else None
+            return compose(self._office.letter(tx, row, thread, address, url, read_sequence=seen))
+        return self._office.text(tx, row, thread, address, link, needs_link=needs_link, read_sequence=read_sequence)

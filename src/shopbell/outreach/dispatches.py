@@ -22,6 +22,7 @@ from shopbell.storage.customer_schema import dispatches
 TEXTS = ("SMS", "WHATSAPP")
 MAILS = ("EMAIL",)
 
+_ERASED = "erased"
 _OPTED_OUT = "opted_out"
 _RESENT = "resent"
 _TO_BE_RESENT = "to_be_resent"
@@ -155,7 +156,9 @@ def end(
     Returns:
         What ``deliveries.tell`` has to tell at the transaction's end.
     """
-    _set(tx, row.organization_id, row.id, state=state, reason=reason, settled_at_ms=now_ms)
+    # What was decided before an erasure and written down after it has not been emptied with the rest.
+    nowhere = {"address": None} if reason == _ERASED else {}
+    _set(tx, row.organization_id, row.id, state=state, reason=reason, settled_at_ms=now_ms, **nowhere)
     why = reason if delivery == "failed" else None
     return deliveries.settle(tx, row.organization_id, row.id, delivery, why, now_ms=now_ms)
 
