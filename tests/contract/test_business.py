@@ -50,7 +50,7 @@ def test_a_business_that_is_made_while_the_server_runs_can_be_written_to_at_once
     shop.send(businessId=str(made["id"]))
 
 
-def test_a_business_that_was_asked_for_too_early_can_be_written_to_once_it_is_made(shop: Shop) -> None:
+def test_a_business_that_was_asked_for_too_early_can_be_written_to_within_a_second_of_its_making(shop: Shop) -> None:
     highest = max(
         shop.database.value(f"SELECT max(id) FROM {table}")
         for table in ("businesses", "api_tokens", "threads", "messages", "customers")
@@ -59,7 +59,9 @@ def test_a_business_that_was_asked_for_too_early_can_be_written_to_once_it_is_ma
     for id_ in range(highest, highest + 20):
         shop.post(shop.body(businessId=str(id_)))
     made = shop.server.installation.cli("business", "create", "--organization", shop.world.acme, "Acme Nice")
-    shop.send(businessId=str(made["id"]))
+    deadline_s = time.monotonic() + 1  # as long as a change by the command line may take
+    while shop.post(shop.body(businessId=str(made["id"]))).status_code != 200:
+        assert time.monotonic() < deadline_s, "the business cannot be written to 1 s after it was made"
 
 
 def test_a_business_that_is_deactivated_is_refused_by_the_running_server_within_a_second(shop: Shop) -> None:
