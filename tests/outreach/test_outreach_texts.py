@@ -10,6 +10,7 @@ from harness.post import Post
 from harness.twilio import NUMBER, SID, TOKEN, WHATSAPP, FakeTwilio, fake_twilio
 from harness.visitors import acmes_site
 from harness.waiting import wait_until
+from shopbell.texting.segments import segments
 
 PUBLIC = "https://chat.acme.example"
 
@@ -182,6 +183,20 @@ def test_a_customer_of_the_web_gets_a_text_with_a_link_when_a_number_is_all_ther
     assert said == "Acme Boston: Yes, it is."
     assert link.startswith(f"{PUBLIC}/t/")
     assert len(link) <= 40
+
+
+@pytest.mark.parametrize("word", ["word", "كلمة"])
+def test_an_answer_too_long_for_a_text_ends_with_a_link_to_the_whole(line: Line, word: str) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "How do I oil the chain?")
+    line.post.reply(line.thread_of(carol), f"{word} " * 400)
+    (text,) = line.wait_for(1)
+    assert segments(text["Body"]).count == 10
+    said, _, link = text["Body"].rpartition("\n")
+    assert said.endswith("...")
+    assert link.startswith(f"{PUBLIC}/t/")
+    page = line.post.shop.server.client.get(link.removeprefix(PUBLIC))
+    assert page.status_code == 200
 
 
 def test_who_writes_by_whatsapp_is_answered_there_and_after_a_day_by_template_alone(open_post: Any) -> None:

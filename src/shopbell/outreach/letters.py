@@ -1,6 +1,6 @@
 """Makes out of a dispatch's rows what is sent: a letter, or a text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, false, select
@@ -20,7 +20,7 @@ from shopbell.settings import Settings
 from shopbell.storage.customer_schema import dispatches, message_deliveries, surveys, thread_outreach
 from shopbell.storage.schema import messages
 from shopbell.texting.outgoing import OutgoingText
-from shopbell.texting.segments import shortened
+from shopbell.texting.segments import segments, shortened
 from shopbell.texts import for_locale
 
 HISTORY_MAX = 5
@@ -106,9 +106,27 @@ class Office:
         )
 
     def text(
-        self, tx: Connection, row: Row[Any], thread: Known, address: str, link: str | None, *, read_sequence: int
+        self,
+        tx: Connection,
+        row: Row[Any],
+        thread: Known,
+        address: str,
+        link: Callable[[], str],
+        *,
+        needs_link: bool,
+        read_sequence: int,
     ) -> OutgoingText:
-        """An SMS, or a message by WhatsApp; the arguments are those of ``letter``."""
+        """An SMS, or a message by WhatsApp; linked where not all has room.
+
+        Args:
+            tx: the transaction.
+            row: the dispatch's.
+            thread: its thread.
+            address: whom it goes to.
+            link: makes where the conversation goes on for the customer.
+            needs_link: whether that is said even where the text has room for everything.
+            read_sequence: messages up to this one have been read elsewhere.
+        """
         texts = for_locale(thread.locale, thread.business.locale)
         name = thread.business.name
         content_sid = None
@@ -126,7 +144,8 @@ class Office:
             # Who writes from a number that nobody knows says who he is; who was written to is known.
             if thread.facts.channel == "WEB" and row.channel == "SMS" and row.purpose == "reply":
                 body = f"{name}: {body}"
-        ending = f"\n{link}" if link else ""
+        is_cut = row.channel == "SMS" and segments(body).count > TEXT_SEGMENTS_MAX
+        ending = f"\n{link()}" if needs_link or is_cut else ""
         if len(body) + len(ending) > 0:
             body = shortened(body + ending, TEXT_SEGMENTS_MAX, ending) if row.channel == "SMS" else body + ending
         return OutgoingText(
