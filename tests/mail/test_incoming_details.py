@@ -59,6 +59,10 @@ def test_what_came_with_the_mail_counts_for_nothing_below_what_the_server_wrote(
     assert not found.is_aligned
 
 
+def test_nothing_counts_below_what_another_server_wrote() -> None:
+    assert authenticated("filter.example.org; spf=none", "mx.example.org; dmarc=pass") is None
+
+
 @pytest.mark.parametrize(
     "results",
     [

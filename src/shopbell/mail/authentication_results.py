@@ -34,24 +34,25 @@ class Authentication:
 def authentication_of(mail: Part, authserv_id: str | None) -> Authentication | None:
     """What the receiving server says.
 
-    Only its topmost field counts: whatever stands below may have come with the mail. The server must take out what
-    others wrote in its name, as those that write such fields do by themselves.
+    Only the topmost field counts, and only if it is the server's: whatever stands below may have come with the mail,
+    also below what another server of the same site has added.
 
     Args:
         mail: the whole.
         authserv_id: the receiving server's name in that field; None when nobody's word counts.
 
     Returns:
-        None when there is none of it.
+        None when it says nothing there.
     """
     if authserv_id is None:
         return None
-    for value in mail.all("authentication-results"):
-        text = _bare(value.decode("ascii", "replace"))
-        name, _, results = text.partition(";")
-        if name.strip().split(" ")[0].strip('"').lower() == authserv_id.lower():
-            return _read(results)
-    return None
+    topmost = mail.first("authentication-results")
+    if topmost is None:
+        return None
+    name, _, results = _bare(topmost.decode("ascii", "replace")).partition(";")
+    if name.strip().split(" ")[0].strip('"').lower() != authserv_id.lower():
+        return None
+    return _read(results)
 
 
 def _read(results: str) -> Authentication:
