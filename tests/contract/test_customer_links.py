@@ -325,3 +325,22 @@ def _lengthen(shop: Shop, thread_id: str, count: int) -> None:
         id=int(thread_id),
     )
     shop.database.change("UPDATE threads SET last_sequence = :last WHERE id = :id", last=count, id=int(thread_id))
+
+
+def test_a_form_that_is_sent_twice_is_one_message_and_with_another_text_another(shop: Shop, carol: Reader) -> None:
+    thread_id, email = _conversation(shop)
+    carol.open(_link(shop, thread_id, email))
+
+    def form_id() -> str:
+        (found,) = re.findall(r'name="clientMessageId" value="([^"]+)"', carol.page(thread_id).text)
+        return str(found)
+
+    def send(text: str, form: str, file: bytes = b"") -> int:
+        parts = {"clientMessageId": (None, form), "text": (None, text), "file": ("a.txt", file, "text/plain")}
+        return carol.client.post(f"/c/{thread_id}/messages", files=parts, headers=PAGE).status_code
+
+    first = form_id()
+    sent = [("yes", first), ("yes", first), ("no", first), ("no", first, b"a file"), ("no", first, b"a file")]
+    assert [send(*each) for each in [*sent, ("yes", form_id())]] == [303] * 6
+    assert [row["body"] for row in shop.messages(thread_id)[1:]] == ["yes", "no", "no", "yes"]
+    assert [send("x", wrong) for wrong in ("not a UUID", "1" * 37)] == [400, 400]

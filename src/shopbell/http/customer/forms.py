@@ -1,7 +1,9 @@
 """What pages send without scripts: forms, from nowhere but this server's own pages."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import parse_qs
+from uuid import UUID, uuid4, uuid5
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
@@ -16,12 +18,27 @@ from shopbell.http.customer.sessions import OriginRefused, own_origins
 from shopbell.http.one_file import PART, OneFile
 
 TEXT_PART = "text"
-_TEXT_MAX_BYTES = 65_536
+ID_PART = "clientMessageId"
+_PARTS_MAX_BYTES = {TEXT_PART: 65_536, ID_PART: 36}
 _FORM_MAX_BYTES = 4_096
 
 
+class SentMessage(NamedTuple):
+    """What a page's form has sent.
+
+    Args:
+        text: what was written; may be empty.
+        attachment: the file, where there was one; it is kept by now.
+        client_message_id: a UUID: the same for the same message out of the same form.
+    """
+
+    text: str
+    attachment: Attachment | None
+    client_message_id: str
+
+
 class MessageForm(OneFile):
-    """A ``multipart/form-data`` body with a text and perhaps a file, taken apart while it arrives.
+    """A ``multipart/form-data`` body with a text, the form's id and perhaps a file, taken apart while it arrives.
 
     Args:
         headers: of the request, names in lower case.
@@ -32,15 +49,36 @@ class MessageForm(OneFile):
 
     def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         super().__init__(headers)
-        self._text = bytearray()
-        self._is_text = False
-        self._seen: set[str] = set()
+        self._parts_sent: dict[str, bytearray] = {}
+        self._name = ""
         self.has_file = False
 
     @property
     def text(self) -> str:
         """What was written, with the ends of lines as people's programs write them elsewhere."""
-        return self._text.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "")
+        return self._sent(TEXT_PART).replace("\r\n", "\n").replace("\0", "")
+
+    def message(self, kept: Attachment | None) -> SentMessage:
+        """What was sent, once it is over.
+
+        A form that is sent twice, by an impatient hand or a program that asks again, is one message. It is another one
+        when something else was written into it: who goes back in his browser finds the same form.
+
+        Args:
+            kept: the file that was in it.
+
+        Raises:
+            Invalid: 400, the id of the form is none.
+        """
+        try:
+            form_id = UUID(self._sent(ID_PART)) if ID_PART in self._parts_sent else uuid4()
+        except ValueError:
+            raise _improper() from None
+        content = f"{'' if kept is None else kept.sha256} {self.text}"
+        return SentMessage(self.text, kept, str(uuid5(form_id, content)))
+
+    def _sent(self, name: str) -> str:
+        return self._parts_sent.get(name, bytearray()).decode("utf-8", "replace")
 
     def end(self) -> None:
         if not self._is_over:
@@ -52,24 +90,24 @@ class MessageForm(OneFile):
     def _end_headers(self) -> None:
         kind, options = parse_options_header(self._part_headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode("utf-8", "replace")
-        if kind != b"form-data" or name not in (TEXT_PART, PART) or name in self._seen:
+        if kind != b"form-data" or name not in (*_PARTS_MAX_BYTES, PART) or name in self._parts_sent:
             raise _improper()
-        self._seen.add(name)
-        self._is_text = name == TEXT_PART
-        if not self._is_text:
+        self._name, self._parts_sent[name] = name, bytearray()
+        if name == PART:
             self._end_file_headers(options)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
-        if not self._is_text:
+        if self._name == PART:
             self.has_file = self.has_file or end > start
             super()._take(data, start, end)
             return
-        self._text += data[start:end]
-        if len(self._text) > _TEXT_MAX_BYTES:
+        part = self._parts_sent[self._name]
+        part += data[start:end]
+        if len(part) > _PARTS_MAX_BYTES[self._name]:
             raise _improper()
 
 
-async def read_message(visitor: Visitor, request: Request) -> tuple[str, Attachment | None]:
+async def read_message(visitor: Visitor, request: Request) -> SentMessage:
     """What a page's form sends: a text, and perhaps a file, which is kept then.
 
     Raises:
@@ -80,14 +118,14 @@ async def read_message(visitor: Visitor, request: Request) -> tuple[str, Attachm
     if visitor.api.blobs is None:
         form.feed(await read_body(request.receive, request.scope, visitor.api.settings.body_limit_bytes))
         form.end()
-        return form.text, None
+        return form.message(None)
     kept = None
     try:
         kept = await keep(visitor, request, form)
     except Invalid:
         if form.has_file or not form.is_over:
             raise
-    return form.text, kept
+    return form.message(kept)
 
 
 async def read_fields(request: Request, limit_bytes: int = _FORM_MAX_BYTES) -> dict[str, str]:

@@ -74,13 +74,13 @@ async def send_from_page(request: Request, thread_id: str) -> Response:
     if visitor is None:
         return expired(request, root="../../")
     try:
-        text, attachment = await read_message(visitor, request)
+        text, attachment, message_id = await read_message(visitor, request)
         if not text.strip() and attachment is None:
             return await _conversation(visitor, request, fault="blank")
         if len(text) > MESSAGE_MAX_CHARACTERS:
             return await _conversation(visitor, request, fault="tooLong")
         attachment_id = None if attachment is None else attachment.id
-        await say(visitor, request, text if text.strip() else "", str(uuid4()), attachment_id=attachment_id)
+        await say(visitor, request, text if text.strip() else "", message_id, attachment_id=attachment_id)
     except Problem as problem:
         return await _conversation(visitor, request, fault=_name_of(problem), status=problem.status)
     return RedirectResponse(f"../{thread_id}?{_SENT}", _SEE_OTHER, {"Cache-Control": "no-store"})
@@ -170,6 +170,7 @@ async def _conversation(
         has_earlier=page.has_earlier,
         messages=[_shown(line, page, request, api, speaks) for line in page.lines],
         attachments=can_attach,
+        client_message_id=str(uuid4()),
         has_email=bool(page.emails),
         notifications_on=not page.is_opted_out,
         config_json=looks.config_json({**config, "threadId": thread_id}),
