@@ -88,7 +88,7 @@ def _ask_for_a_link(tx: Connection, acme: int, thread: InThread) -> None:
 COMES_IN: dict[str, Callable[[Connection, int, InThread], object]] = {
     "message": _write,
     "mail": lambda tx, acme, thread: is_new(tx, ReplyAddress(acme, thread.id, Audience.CUSTOMER), "once"),
-    "text": lambda tx, *_: text_intake.keep(tx, TEXT, OptOuts(KEYS), now_ms=NOW_MS),
+    "text": lambda tx, *_: text_intake.keep(tx, TEXT, OptOuts(KEYS), (), now_ms=NOW_MS),
     "end of the mails": _unsubscribe,
     "wish for a link": _ask_for_a_link,
 }

@@ -97,11 +97,8 @@ def create(tx: Connection, name: str, *, now_ms: int) -> Organization:
     """
     checked = _checked({"name": name}, region=None)
     organization = Organization(id=take_id(tx), name=str(checked["name"]), created_at_ms=now_ms)
-    tx.execute(
-        insert(organizations).values(
-            id=organization.id, name=organization.name, created_at_ms=organization.created_at_ms
-        )
-    )
+    values = {"id": organization.id, "name": organization.name, "created_at_ms": now_ms}
+    tx.execute(insert(organizations).values(values))
     return organization
 
 
@@ -162,6 +159,7 @@ def create_business(tx: Connection, organization_id: int, given: BusinessChanges
     get(tx, organization_id)
     defaults: BusinessChanges = {"name": "", "locale": DEFAULT_LOCALE, "time_zone": DEFAULT_TIME_ZONE}
     columns = _checked({**defaults, **given}, region=None)
+    _refuse_anothers(tx, organization_id, columns.get("phone_number"))
     business_id = take_id(tx)
     tx.execute(
         insert(businesses).values(organization_id=organization_id, id=business_id, created_at_ms=now_ms, **columns)
@@ -224,7 +222,9 @@ def change_business(tx: Connection, business: Business, changes: BusinessChanges
     Raises:
         WrongValues: all that are wrong.
     """
-    _set(tx, business, **_checked(changes, region=business.default_region))
+    columns = _checked(changes, region=business.default_region)
+    _refuse_anothers(tx, business.organization_id, columns.get("phone_number"))
+    _set(tx, business, **columns)
     return get_business(tx, business.id)
 
 
@@ -238,6 +238,14 @@ def deactivate_business(tx: Connection, business_id: int, *, now_ms: int) -> Bus
     if business.active:
         _set(tx, business, deactivated_at_ms=now_ms)
     return get_business(tx, business_id)
+
+
+def _refuse_anothers(tx: Connection, organization_id: int, number: str | None) -> None:
+    """A number is one organization's: texts go out in its name, and what strangers write to it comes in."""
+    c = businesses.c
+    anothers = (c.phone_number == number, c.organization_id != organization_id, c.deactivated_at_ms.is_(None))
+    if number and tx.execute(select(c.id).where(*anothers).limit(1)).first():
+        raise WrongValues([("phone", "must not be another organization's")])
 
 
 def _set(tx: Connection, business: Business, **columns: object) -> None:

@@ -1,13 +1,15 @@
 """What becomes of texts that come in, and of what providers tell of ours.
 
 A text is to the business whose number it was sent to. Where several have that number, or it is the operator's own for
-all of them, it goes on with the conversation in which its sender was last written to by text.
+all of them, it goes on with the conversation in which its sender was last written to by text. A stranger's text to a
+number that several organizations have is to nobody.
 
 What answers a text is the customer's of that conversation, even if he only said that the number was his.
 """
 
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,10 +67,12 @@ class TextIntake:
         database: where they are kept.
         keys: the installation's keys.
         wakes: hears of what was kept.
+        operators: the senders of businesses without a number of their own; None for one that is not set.
     """
 
-    def __init__(self, database: Database, keys: Keys, wakes: Wakes) -> None:
+    def __init__(self, database: Database, keys: Keys, wakes: Wakes, *operators: str | None) -> None:
         self._database = database
+        self._operators = frozenset(_number(each) for each in operators if each is not None)
         self._opt_outs = OptOuts(keys)
         self._wakes = wakes
 
@@ -80,7 +84,7 @@ class TextIntake:
         """
         now_ms = time.time_ns() // 1_000_000
         try:
-            organization_id = await self._database.write(keep, text, self._opt_outs, now_ms=now_ms)
+            organization_id = await self._database.write(keep, text, self._opt_outs, self._operators, now_ms=now_ms)
         except Conflict:  # its sender's conversation is one of somebody who was erased
             return
         if organization_id is None:
@@ -120,13 +124,16 @@ def note(tx: Connection, report: StatusReport, *, now_ms: int) -> int | None:
     return which[0]
 
 
-def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -> int | None:
+def keep(
+    tx: Connection, text: InboundText, opt_outs: OptOuts, operators: Collection[str], *, now_ms: int
+) -> int | None:
     """Keep a text.
 
     Args:
         tx: the transaction; nothing may follow in it.
         text: the text.
         opt_outs: notes who wants nothing more.
+        operators: the numbers, in E.164, from which businesses write that have none of their own.
         now_ms: the time in Unix ms.
 
     Returns:
@@ -136,7 +143,7 @@ def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -
         Conflict: 409; the conversation's customer was erased.
     """
     sender = _number(text.sender)
-    place = _place(tx, text, sender, now_ms=now_ms)
+    place = _place(tx, text, sender, operators, now_ms=now_ms)
     if place is None:
         return None
     business = place.business
@@ -159,17 +166,21 @@ def keep(tx: Connection, text: InboundText, opt_outs: OptOuts, *, now_ms: int) -
     return business.organization_id
 
 
-def _place(tx: Connection, text: InboundText, sender: str, *, now_ms: int) -> Place | None:
-    b = businesses.c
-    of_number = select(b.organization_id, b.id).where(
-        b.phone_number == _number(text.recipient), b.deactivated_at_ms.is_(None)
-    )
+def _place(tx: Connection, text: InboundText, sender: str, operators: Collection[str], *, now_ms: int) -> Place | None:
+    b, recipient = businesses.c, _number(text.recipient)
+    of_number = select(b.organization_id, b.id).where(b.phone_number == recipient, b.deactivated_at_ms.is_(None))
     ids = {(row.organization_id, row.id) for row in tx.execute(of_number)}
     for written in _written_to(tx, text.channel, sender):
-        if not ids or (written.organization_id, written.business_id) in ids:
-            business = organizations.find_business(tx, written.organization_id, written.business_id)
-            return Place(business, _thread_of_answer(tx, written, sender, now_ms)) if business else None
-    business = organizations.find_business(tx, *min(ids)) if ids else None
+        business = organizations.find_business(tx, written.organization_id, written.business_id)
+        if business is None:
+            continue
+        # Whoever has the operator's number for his own is not answered what others wrote from it.
+        is_operators = not ids or (recipient in operators and (text.channel != "SMS" or not business.phone_number))
+        if is_operators or (business.organization_id, business.id) in ids:
+            return Place(business, _thread_of_answer(tx, written, sender, now_ms))
+    # A stranger's text is never guessed to be one organization's or another's.
+    is_ones = len({organization_id for organization_id, _ in ids}) == 1
+    business = organizations.find_business(tx, *min(ids)) if is_ones else None
     return Place(business, None) if business else None
 
 

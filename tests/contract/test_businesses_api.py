@@ -101,6 +101,23 @@ def test_all_wrong_values_are_told_at_once(shop: Shop) -> None:
     assert shop.count("businesses") == before
 
 
+def test_a_number_of_another_organizations_business_is_refused(shop: Shop) -> None:
+    number, globex = "+442079460000", shop.world.globex_token
+    london = shop.post({"name": "Globex London", "phoneNumber": number}, token=globex, path=PATH).json()
+    faults = {("body", "#/phoneNumber", "invalid_phone_number")}
+    before = shop.count("businesses")
+    refused = _create(shop, phoneNumber=number)
+    assert faults_of(refused) == faults
+    assert number not in refused.text
+    assert faults_of(shop.post({"phoneNumber": number}, path=f"{PATH}/{shop.world.paris}/update")) == faults
+    assert shop.count("businesses") == before
+    made = _create(shop, phoneNumber="+16175550100").json()
+    assert _create(shop, phoneNumber="+16175550100").status_code == 200  # its own organization's
+    assert _changed(shop, made, phoneNumber="+16175550100") == made
+    assert shop.post({}, token=globex, path=f"{PATH}/{london['id']}/deactivate").status_code == 200
+    assert _changed(shop, made, phoneNumber=number)["phoneNumber"] == number
+
+
 def test_a_number_without_plus_is_of_the_region_that_is_given_or_that_the_business_has(shop: Shop) -> None:
     nowhere = _create(shop, phoneNumber="617 555 0100", forwardPhoneNumber="12")
     assert faults_of(nowhere) == {

@@ -280,3 +280,44 @@ def test_what_the_owner_of_a_number_writes_much_later_answers_nobody_who_named_i
     line.text_in(carol, "My card is lost.")
     assert line.thread_of(carol) != eves
     assert len(line.post.messages(eves)) == 2
+
+
+def _londons(line: Line, number: str) -> None:
+    """Let Globex's business have a number, as a file that was imported may."""
+    query = "UPDATE businesses SET phone_number = :number WHERE id = :id"
+    line.post.shop.database.change(query, number=number, id=int(line.post.shop.world.london))
+
+
+def test_a_strangers_text_to_a_number_of_two_organizations_is_to_nobody(line: Line) -> None:
+    _londons(line, NUMBER)
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Is it ready?")
+    assert line.post.shop.count("messages") == 0
+    line.post.business(invites_customers=False)
+    thread_id = line.post.shop.send(user={"phoneNumber": carol})
+    line.post.wait_for_delivery(line.post.reply(thread_id, "Yes, it is."), "SMS", "sent")
+    line.text_in(carol, "Thank you!")
+    assert line.post.messages(thread_id)[2]["text"] == "Thank you!"
+
+
+def test_who_has_the_operators_number_gets_no_answers_to_what_others_wrote_from_it(line: Line) -> None:
+    line.post.business(phone_number=None, invites_customers=False)
+    _londons(line, NUMBER)
+    carol = line.post.shop.some_number()
+    thread_id = line.post.shop.send(user={"phoneNumber": carol})
+    line.post.wait_for_delivery(line.post.reply(thread_id, "Yes, it is."), "SMS", "sent")
+    line.text_in(carol, "Thank you!")
+    assert line.post.messages(thread_id)[2]["text"] == "Thank you!"
+
+
+def test_a_text_to_a_number_is_not_what_another_organization_is_answered(line: Line) -> None:
+    londons = "+442079460000"
+    line.post.business(phone_number=None, invites_customers=False)
+    _londons(line, londons)
+    carol = line.post.shop.some_number()
+    thread_id = line.post.shop.send(user={"phoneNumber": carol})
+    line.post.wait_for_delivery(line.post.reply(thread_id, "Yes, it is."), "SMS", "sent")
+    line.text_in(carol, "Is my hat ready?", to=londons)
+    assert len(line.post.messages(thread_id)) == 2
+    query = "SELECT business_id FROM threads WHERE business_id = :id"
+    assert line.post.shop.database.rows(query, id=int(line.post.shop.world.london))
