@@ -188,6 +188,19 @@ def test_two_machines_that_answer_each_other_come_to_an_end(room: Mailroom) -> N
         room.deliver(letter(carol, f"I am on holiday, {number}.", Auto_Submitted="auto-replied"), address)
     assert room.post.shop.thread(thread_id)["last_sequence"] == 61
     assert "mails go round" in room.post.shop.server.log
+    room.deliver(letter(carol, "I am back."), address)  # they keep nobody else's out
+    assert room.post.shop.thread(thread_id)["last_sequence"] == 62
+
+
+def test_a_persons_mail_that_is_one_of_too_many_stays_with_his_mail_server(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    for number in range(60):
+        room.deliver(letter("mallory@example.net", f"Look here, {number}."), address)
+    with pytest.raises(smtplib.SMTPDataError, match="451"):
+        room.deliver(letter("mallory@example.net", "And here."), address)
+    assert room.post.shop.thread(thread_id)["last_sequence"] == 61
+    room.deliver(letter(carol, "Is it ready?"), address)
+    assert room.post.shop.thread(thread_id)["last_sequence"] == 62
 
 
 def test_an_answer_from_an_address_that_a_visitor_only_named_counts_and_proves_nothing(room: Mailroom) -> None:

@@ -18,7 +18,7 @@ from shopbell.blobs.store import Store
 from shopbell.errors import Conflict, NotFound
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, BounceAddress, MailAddresses, ReplyAddress
-from shopbell.mail.envelope import Accepted, Envelope, NotWanted, Verdict
+from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail, MailAttachment
 from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
 from shopbell.outreach import dispatches
@@ -86,6 +86,8 @@ class MailIntake:
             return _NOBODY
         if not kept:
             log.warning("mails go round", organization=to.organization_id, thread=to.thread_id)
+            # What a person wrote stays with his mail server until there is room; a machine would only begin again.
+            return Accepted() if mail.is_automatic else NotNow()
         self._wakes.announce([to.organization_id])
         return Accepted()
 

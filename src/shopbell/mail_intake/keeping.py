@@ -13,7 +13,7 @@ Programs' answers are notes as well, so that they reopen nothing and nobody is t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from shopbell import customers, events, incoming
 from shopbell.attachments import Attachment
@@ -31,7 +31,8 @@ from shopbell.storage.schema import businesses, employees, messages, threads
 from shopbell.threads import Thread, in_thread, lock
 
 MAILS_PER_HOUR = 60
-"""Most mails that one conversation takes in an hour: two machines that answer each other end there."""
+"""Most mails that one conversation takes in an hour: two machines that answer each other end there. Those of machines
+and of strangers have a count of their own, so that they keep nobody else's out."""
 
 _HOUR_MS = 60 * 60 * 1_000
 _SUBJECT_MAX_CHARACTERS = 500
@@ -65,7 +66,7 @@ def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
         now_ms: the time in Unix ms.
 
     Returns:
-        False when it is one of too many, and is not kept.
+        False when it is one of too many in this hour, and is not kept.
 
     Raises:
         NotFound: 404; there is no such conversation.
@@ -84,16 +85,17 @@ def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
     thread = lock(tx, organization_id, thread_id)
     if not is_new(tx, mail.to, mail.external_id):
         return True
-    if _count_recent(tx, thread, now_ms) >= MAILS_PER_HOUR:
+    author_id = _author_of(tx, thread, mail.mail) if mail.to.audience is Audience.STORE else None
+    is_foreign = not is_customers and author_id is None and not mail.mail.is_automatic
+    is_doubtful = is_foreign or mail.mail.is_automatic
+    if _count_recent(tx, thread, now_ms, is_doubtful=is_doubtful) >= MAILS_PER_HOUR:
         return False
     if is_customers:
         _keep_customers(tx, mail, thread)
-        return True
-    author_id = _author_of(tx, thread, mail.mail) if mail.to.audience is Audience.STORE else None
-    if author_id is not None and is_window_open(thread.channel, thread.last_customer_message_at_ms, now_ms):
+    elif author_id is not None and is_window_open(thread.channel, thread.last_customer_message_at_ms, now_ms):
         _keep_stores(tx, mail, thread, author_id, now_ms)
     else:
-        _keep_note(tx, mail, thread, is_foreign=author_id is None and not mail.mail.is_automatic, now_ms=now_ms)
+        _keep_note(tx, mail, thread, is_foreign=is_foreign, now_ms=now_ms)
     return True
 
 
@@ -276,14 +278,16 @@ def is_new(tx: Connection, to: ReplyAddress, external_id: str) -> bool:
     return tx.execute(query).first() is None
 
 
-def _count_recent(tx: Connection, thread: Thread, now_ms: int) -> int:
+def _count_recent(tx: Connection, thread: Thread, now_ms: int, *, is_doubtful: bool) -> int:
+    """How many mails came in the last hour: those of strangers and machines, or those of all others."""
     d, m = mail_details.c, messages.c
+    doubtful = or_(d.foreign_sender, d.automatic)
     query = (
         select(func.count())
         .select_from(mail_details.join(messages, (m.organization_id == d.organization_id) & (m.id == d.message_id)))
         .where(
             d.organization_id + 0 == thread.organization_id,
-            *(d.thread_id == thread.id, m.created_at_ms > now_ms - _HOUR_MS),
+            *(d.thread_id == thread.id, m.created_at_ms > now_ms - _HOUR_MS, doubtful if is_doubtful else ~doubtful),
         )
     )
     return tx.execute(query).scalar_one()
