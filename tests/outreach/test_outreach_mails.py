@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from harness.post import Post
 from harness.smtp import Received, SmtpServer
 
@@ -194,6 +196,27 @@ def test_what_cannot_be_sent_holds_up_nothing_else(post: Post) -> None:
     )
     post.wait_for_delivery(post.reply(thread_id, "Your bicycle is ready."), "EMAIL", "sent")
     post.wait_for_row("SELECT 1 FROM dispatches WHERE id = 1 AND state = 'failed' AND reason = 'not_valid'")
+
+
+@pytest.mark.parametrize(("purpose", "audience"), [("reply", "customer"), ("store-notice", "store")])
+def test_a_mail_whose_messages_went_another_way_or_are_gone_is_not_sent_empty(
+    post: Post, purpose: str, audience: str
+) -> None:
+    thread_id = post.shop.send()
+    post.mails.wait_for(1)  # the invitation
+    post.shop.database.change(
+        "INSERT INTO dispatches (organization_id, id, thread_id, channel, audience, purpose, address, first_sequence, "
+        "last_sequence, state, attempts, due_at_ms, created_at_ms) "
+        "VALUES (:acme, 1, :thread, 'EMAIL', :audience, :purpose, 'carol@example.com', 1, 1, 'waiting', 0, 1, 1)",
+        acme=int(post.shop.world.acme),
+        thread=int(thread_id),
+        audience=audience,
+        purpose=purpose,
+    )
+    post.wait_for_row("SELECT 1 FROM dispatches WHERE id = 1 AND state <> 'waiting'")
+    (row,) = post.shop.database.rows("SELECT * FROM dispatches WHERE id = 1")
+    assert (row["state"], row["reason"]) == ("skipped", "nothing")
+    assert len(post.mails.received) == 1
 
 
 def test_no_log_line_has_an_address_or_a_word_of_a_message(post: Post) -> None:

@@ -15,7 +15,7 @@ from shopbell.outreach import deliveries, dispatches
 from shopbell.outreach.budgets import Budget, Spent, Wait, spend
 from shopbell.outreach.dispatches import Due, Started
 from shopbell.outreach.facts import Known, read_facts
-from shopbell.outreach.letters import Office
+from shopbell.outreach.letters import Office, carried
 from shopbell.settings import Settings
 from shopbell.storage.customer_schema import surveys
 from shopbell.texting.outgoing import OutgoingText
@@ -87,6 +87,9 @@ class Counter:
             return self._end(tx, due, "skipped", "read", "read", now_ms)
         if self._is_pointless(tx, due, thread):
             return self._end(tx, due, "skipped", "answered", "read", now_ms)
+        if row.first_sequence is not None and not carried(tx, row):
+            # They went with another, or their time to be kept is over.
+            return self._end(tx, due, "skipped", "nothing", "read", now_ms)
         reason = self._hindrance(tx, due, thread)
         if reason is not None or row.address is None:
             return self._end(tx, due, "failed", reason or "no_address", "failed", now_ms)

@@ -12,7 +12,7 @@ from shopbell.contrast import corrected
 from shopbell.conversation import Line
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, MailAddresses
-from shopbell.mail.answer_links import Answering, AnswerLinks
+from shopbell.mail.answer_links import Answering, AnswerLinks, digest
 from shopbell.mail.letter import COLOR, Letter, Purpose, Quoted
 from shopbell.mail.unsubscribe import Subscription, Unsubscribes
 from shopbell.outreach.facts import Known
@@ -74,7 +74,7 @@ class Office:
         quoted = [self._quoted(one, business.name, profile.display_name, is_for_store, row) for one in (*new, *before)]
         answered = None if is_for_store or about is None else about.mail_header_id
         of_thread = self.addresses.thread_id(organization_id, row.thread_id)
-        answering = Answering(organization_id, row.thread_id)
+        answering = Answering(organization_id, row.thread_id, business.id, digest(address))
         return Letter(
             purpose=Purpose(row.purpose),
             message_id=self.addresses.message_id(organization_id, row.id),
@@ -162,12 +162,12 @@ class Office:
         """What is new, the oldest first, and what was said before, the newest first."""
         if row.first_sequence is None:
             return [], []
-        carried = _carried(tx, row)
+        ids = carried(tx, row)
         after = max(0, row.first_sequence - 1 - HISTORY_MAX)
         found = conversation.lines(
             tx, row.organization_id, row.thread_id, after_sequence=after, limit=HISTORY_MAX + LINES_MAX
         )
-        new = [line for line in found if line.id in carried and line.sequence > read_sequence]
+        new = [line for line in found if line.id in ids and line.sequence > read_sequence]
         first = new[0].sequence if new else row.first_sequence
         return new, [line for line in reversed(found) if line.sequence < first][:HISTORY_MAX]
 
@@ -186,7 +186,7 @@ class Office:
         return self._files.link(self.base_url, file.uuid, file.name, now_ms=now_ms).url
 
 
-def _carried(tx: Connection, row: Row[Any]) -> set[int]:
+def carried(tx: Connection, row: Row[Any]) -> set[int]:
     """The ids of the messages that go with a dispatch."""
     d = message_deliveries.c
     query = select(d.message_id).where(d.organization_id + 0 == row.organization_id, d.dispatch_id == row.id)
