@@ -114,6 +114,7 @@ class Talk {
     for (const shown of this.pending.values()) shown.remove()
     this.pending.clear()
     this.log.clear()
+    this.threadId = null
     byId('cards').replaceChildren()
     byId('state').hidden = true
     this.read = 0
@@ -125,6 +126,12 @@ class Talk {
       case 'message':
         return this.hearMessage(data)
       case 'ready':
+        // A merge while nobody was connected has led to another conversation: the places are not those of this one.
+        if (this.threadId && this.threadId !== data.customerThreadId) {
+          this.threadId = null
+          return this.hear({ type: 'resync' })
+        }
+        this.threadId = data.customerThreadId
         this.read = Math.max(this.read, data.readByCustomerSequence)
         this.log.storeHasRead(data.readByStoreSequence)
         this.showStatus(data.status)
