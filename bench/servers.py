@@ -31,6 +31,7 @@ SHOPBELL_SETTINGS = {
     "SHOPBELL_SECRET_KEY": "only-for-the-benchmark-and-nowhere-else",
     "SHOPBELL_RATE_LIMIT_PER_S": "1000000",
     "SHOPBELL_RATE_LIMIT_BURST": "1000000",
+    "SHOPBELL_VISITOR_RATE_PER_MIN": "1000000",
     "SHOPBELL_LOG_REQUESTS": "false",
 }
 SUPERUSER = "shopbell"

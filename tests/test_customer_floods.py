@@ -2,15 +2,21 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import httpx2
 import pytest
 
 from harness.shop import Shop
+from harness.streams import CUSTOMER_STREAM, listening_to
 from harness.visitors import Browser, Site, acmes_site
+from harness.waiting import wait_until
 
 PER_MIN = 6
 """So 2 conversations at once, and 6 messages."""
+STREAMS = PER_MIN * 4
+SESSIONS = 4
+"""More than enough for so many streams, at 8 of each."""
 
 
 @pytest.fixture
@@ -82,3 +88,26 @@ def test_who_guesses_links_or_asks_for_new_ones_again_and_again_is_refused(site:
     assert asked[0].status_code == 200
     _is_refused(asked[-1], "visitor")
     assert client.get("/t/" + "a" * 12, headers=_at("198.51.100.43")).status_code == 410
+
+
+def test_who_opens_too_many_streams_is_refused_whatever_sessions_he_has_and_others_are_not(site: Site) -> None:
+    one, other = _at("198.51.100.1"), _at("198.51.100.2")
+    browsers = [site.visitor(_at(f"192.0.2.{number}")) for number in range(SESSIONS)]
+    for number, browser in enumerate(browsers):
+        assert _say(browser, f"192.0.2.{number}").status_code == 200
+
+    def again() -> httpx2.Response:
+        client, headers = site.shop.server.client, browsers[-1].headers | one
+        with client.stream("GET", CUSTOMER_STREAM, headers=headers) as answer:
+            if answer.status_code != 200:
+                answer.read()
+            return answer
+
+    with ExitStack() as stack:
+        for number in range(STREAMS):
+            headers = browsers[number % (SESSIONS - 1)].headers | one
+            stack.enter_context(listening_to(site.shop, CUSTOMER_STREAM, headers)).until_ready()
+        _is_refused(again(), "visitor")
+        with listening_to(site.shop, CUSTOMER_STREAM, browsers[-1].headers | other) as stream:
+            stream.until_ready()
+    wait_until(lambda: again().status_code == 200, lambda: "no stream may be opened again")

@@ -74,7 +74,7 @@ class Settings(TextSettings, MailListenerSettings):
         ge=1,
         le=1_000_000,
         description="Messages per minute that customers' browsers of one network address may send, per server "
-        "process; they may begin a third as many conversations.",
+        "process; they may begin a third as many conversations, and have four times as many streams open.",
     )
     body_limit_bytes: int = Field(
         262_144, ge=1_024, le=67_108_864, description="Largest request body; above it the answer is 413."

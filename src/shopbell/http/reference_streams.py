@@ -38,7 +38,8 @@ A conversation as its customer sees it, live (Server-Sent Events): first all its
 - A comment comes every 20 seconds. When the server stops, the stream ends: come again. When the session ends, it does,
   too.
 
-At most {customer_stream.STREAMS_PER_SESSION} streams of a session may be open at once.
+At most {customer_stream.STREAMS_PER_SESSION} streams of a session may be open at once, and four times as many of a
+network address as it may send messages in a minute.
 """
 _EXAMPLE = 'retry: 2000\n\nid: 7\nevent: message\ndata: {"position":7,"type":"message",…}\n\n'
 _CUSTOMERS_EXAMPLE = 'retry: 2000\n\nid: 1\nevent: message\ndata: {"messageId":"12348","sequence":1,…}\n\n'

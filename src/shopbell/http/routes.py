@@ -45,14 +45,14 @@ GET  POST /answer/{token}                    answer_page.py
 GET  /openapi.json                           reference.py
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shopbell import __version__
@@ -186,7 +186,23 @@ def build(
     proxies = [str(network) for network in settings.trusted_proxies]
     # Uvicorn and Starlette spell the types of one and the same interface differently.
     rest = ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=proxies)
+    streams = {path: _behind(proxies, stream) for path, stream in streams.items()}
     return Edge({ROUTE: widget}, cast("ASGIApp", rest), streams=streams, metrics=metrics, request_log=request_log)
+
+
+def _behind(proxies: list[str], stream: StreamRoute) -> StreamRoute:
+    """A stream that hears from trusted proxies whose request it is, and how it came, as all other routes do."""
+    told = ProxyHeadersMiddleware(cast("ASGI3Application", _nothing), trusted_hosts=proxies)
+
+    async def answer(scope: Scope, receive: Receive, send: Send, more_headers: Sequence[tuple[bytes, bytes]]) -> None:
+        await told(cast("Any", scope), cast("Any", receive), cast("Any", send))
+        await stream(scope, receive, send, more_headers)
+
+    return answer
+
+
+async def _nothing(*_: object) -> None:
+    pass
 
 
 async def _problem(request: Request, problem: Exception) -> Response:

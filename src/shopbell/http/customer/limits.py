@@ -8,11 +8,12 @@ import time
 from collections.abc import Hashable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from shopbell.errors import QuotaExceeded
 
 ENTRIES_MAX = 20_000
+_STREAMS_MIN = 8
 _NEIGHBOURS_BITS = 64
 """Of an IPv6 address: one household has all that begin alike."""
 
@@ -67,11 +68,13 @@ class VisitorLimits:
     """All limits of customers' browsers.
 
     Args:
-        per_min: how many messages a minute may come from one address; the others follow from it.
+        per_min: how many messages a minute may come from one address; the others follow from it. So does
+            ``streams_of_address``: how many streams may be open at once to one.
     """
 
     def __init__(self, per_min: int) -> None:
         some = max(1, per_min // 3)
+        self.streams_of_address = max(_STREAMS_MIN, per_min * 4)
         self.requests = Limit("session", per_min * 10, per_min * 4)
         self.messages = Limit("session", per_min, some)
         self.messages_of_address = Limit("visitor", per_min, per_min)
@@ -84,7 +87,7 @@ class VisitorLimits:
         self.new_links_of_address = Limit("visitor", max(1, per_min // 10), max(1, per_min // 10))
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The network that a request came from: an IPv4 address, or the first half of an IPv6 one.
 
     Args:

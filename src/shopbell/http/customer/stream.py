@@ -5,13 +5,13 @@ The ids of its events are places in the thread: first load, live and reconnect a
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from sqlalchemy import Connection
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import Receive, Scope, Send
 
 from shopbell import conversation, customer_sessions
@@ -21,6 +21,7 @@ from shopbell.errors import NotFound
 from shopbell.http.addresses import base_url
 from shopbell.http.api.waiting import TooManyWaiting
 from shopbell.http.customer.access import NoSession, secret_of
+from shopbell.http.customer.limits import TooFast, address_of
 from shopbell.http.customer.shown import shown_line
 from shopbell.http.live import sse
 from shopbell.http.live.followers import STORE_SEEN_S, Follower
@@ -31,6 +32,8 @@ ROUTE = "/api/customer/stream"
 STREAMS_PER_SESSION = 8
 """Streams of one session that may be open at once, per server process: tabs share one where they can."""
 PAGE_LINES = 50
+ADDRESS_RETRY_S = 20
+"""When an address that has too many streams may try again."""
 LOOK_S = 300
 """A stream that nothing happens to looks once in this time whether it missed something, and its session is good."""
 
@@ -40,8 +43,9 @@ class CustomerStream:
 
     def __init__(self, parts: sse.Parts) -> None:
         self._parts = parts
-        self._of_session: Counter[int] = Counter()
-        self._of_thread: Counter[int] = Counter()
+        self._of_session: Counter[Hashable] = Counter()
+        self._of_thread: Counter[Hashable] = Counter()
+        self._of_address: Counter[Hashable] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, more_headers: sse.Headers) -> None:
         """Answer a request with a stream.
@@ -58,7 +62,7 @@ class CustomerStream:
             thread = await parts.database.read(find_thread, session, asked.wanted)
         if thread is None:
             raise NotFound
-        with self._counted(session.id, thread.thread_id):
+        with self._counted(address_of(HTTPConnection(scope)), session.id, thread.thread_id):
             whose = {"thread_id": thread.thread_id, "business_id": thread.business_id, "session_id": session.id}
             with parts.followers.follow(session.organization_id, **whose) as follower:
                 place = _Place(parts, session, asked, thread, follower)
@@ -70,10 +74,17 @@ class CustomerStream:
                         place.show(online=False)
 
     @contextmanager
-    def _counted(self, session_id: int, thread_id: int) -> Iterator[None]:
+    def _counted(self, address: str, session_id: int, thread_id: int) -> Iterator[None]:
+        # One machine with many sessions would take all connections of the process.
+        if self._of_address[address] >= self._parts.limits.streams_of_address:
+            raise TooFast("visitor", ADDRESS_RETRY_S)
         if self._of_session[session_id] >= STREAMS_PER_SESSION:
             raise TooManyWaiting
-        counts = ((self._of_session, session_id), (self._of_thread, thread_id))
+        counts: tuple[tuple[Counter[Hashable], Hashable], ...] = (
+            (self._of_address, address),
+            (self._of_session, session_id),
+            (self._of_thread, thread_id),
+        )
         for count, key in counts:
             count[key] += 1
         try:
