@@ -176,6 +176,27 @@ def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
     return len(hashes) == limit
 
 
+def has_reached(tx: Connection, organization_id: int, thread_id: int, email: str) -> bool:
+    """Whether a link to a conversation that was mailed to an address was used: whoever reads its mails was there.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose conversation.
+        thread_id: the conversation.
+        email: the address in normal form.
+    """
+    c = customer_links.c
+    spent = select(c.address).where(
+        # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+        c.organization_id + 0 == organization_id,
+        c.thread_id == thread_id,
+        c.channel == "EMAIL",
+        c.spent_at_ms.is_not(None),
+        c.address.is_not(None),
+    )
+    return any(identity.normal_email(address) == email for address in set(tx.scalars(spent)))
+
+
 def _is_his(tx: Connection, customer: Customer, channel: str, address: str | None) -> bool:
     if address is None:
         return False

@@ -13,6 +13,7 @@ import pytest
 
 from harness.installation import SECRET_KEY
 from harness.shop import Shop
+from harness.visitors import acmes_site
 from shopbell.customer_links import CustomerLinks
 from shopbell.keys import Keys
 
@@ -344,3 +345,26 @@ def test_a_form_that_is_sent_twice_is_one_message_and_with_another_text_another(
     assert [send(*each) for each in [*sent, ("yes", form_id())]] == [303] * 6
     assert [row["body"] for row in shop.messages(thread_id)[1:]] == ["yes", "no", "no", "yes"]
     assert [send("x", wrong) for wrong in ("not a UUID", "1" * 37)] == [400, 400]
+
+
+def test_an_address_that_was_only_named_has_its_switch_once_a_link_has_come_there(
+    shop: Shop, carol: Reader, stranger: Reader
+) -> None:
+    visitor, email, phone = acmes_site(shop).visitor(), shop.somebody(), shop.some_number()
+    thread_id = visitor.say()["customerThreadId"]
+    assert visitor.post("identify", email=email.upper(), phoneNumber=phone).status_code == 200
+
+    def press(reader: Reader, wish: str) -> str:
+        sent = reader.client.post(f"/c/{thread_id}/notifications", data={"notifications": wish}, headers=PAGE)
+        assert sent.status_code == 303
+        return reader.page(thread_id).text
+
+    before = shop.count("opt_outs")
+    assert stranger.open(_link(shop, thread_id, phone, "SMS")).status_code == 303
+    assert 'name="notifications"' not in press(stranger, "off")
+    assert shop.count("opt_outs") == before
+    assert carol.open(_link(shop, thread_id, email)).status_code == 303
+    assert "You get no e-mails about this conversation." in unescape(press(carol, "off"))
+    assert shop.count("opt_outs") == before + 1
+    assert "You get e-mails when there is an answer." in unescape(press(carol, "on"))
+    assert shop.count("opt_outs") == before

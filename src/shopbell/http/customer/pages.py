@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection
 
-from shopbell import conversation, customer_sessions, customers, organizations, texts
+from shopbell import conversation, customer_links, customer_sessions, customers, organizations, texts
 from shopbell.conversation import Line
 from shopbell.customer_sessions import CustomerSession
 from shopbell.errors import ContentTooLarge, Invalid, NotFound, Problem, QuotaExceeded
@@ -24,6 +24,7 @@ from shopbell.http.customer.shown import shown_line
 from shopbell.http.customer.transcript import transcript
 from shopbell.http.customer.widget_texts import panel_texts
 from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
+from shopbell.identity import normal_email
 from shopbell.opt_outs import OptOuts, Way
 from shopbell.organizations import Business
 from shopbell.texts import Texts
@@ -193,8 +194,15 @@ def _look(tx: Connection, session: CustomerSession, opt_outs: OptOuts) -> _Page:
 
 
 def _emails(tx: Connection, session: CustomerSession) -> list[Way]:
+    """Where mails to the customer go, as far as they are his to end: of what he only said, where a link has come."""
     customer = customers.find(tx, session.organization_id, session.customer_id)
-    return [("EMAIL", each.value) for each in customers.identities_of(tx, customer) if each.kind == "email"]
+    emails = [each.value for each in customers.identities_of(tx, customer) if each.kind == "email"]
+    if not emails and customer.unverified_email and session.thread_id is not None:
+        said = normal_email(customer.unverified_email)
+        # Else whoever names an address could let mails go there again that its owner has ended.
+        if customer_links.has_reached(tx, session.organization_id, session.thread_id, said):
+            emails.append(said)
+    return [("EMAIL", each) for each in emails]
 
 
 def _set_notifications(tx: Connection, session: CustomerSession, opt_outs: OptOuts, now_ms: int, *, on: bool) -> None:
