@@ -50,5 +50,7 @@ def restore_backup(
             say(f"What was there before is kept in {restored.kept}")
         say("No webhook is told of anything until `shopbell webhooks resume`; `webhooks update ID --disable` before it")
         say("skips what waits for one: what waited at the backup may have been delivered since.")
+        say("No mail and no text leaves until then, either. Texts that waited are given up by it; mails that waited")
+        say("go out, most of them again, unless it is `shopbell webhooks resume --skip-mails`.")
     for warning in restored.warnings:
         say(f"shopbell: {warning}", error=True)

@@ -176,21 +176,47 @@ def rotate_secret(webhook: WebhookId, json: JSON = False) -> None:
 
 
 @webhooks_app.command("resume")
-def resume_webhooks(json: JSON = False) -> None:
-    """Deliver again after a restore or a move, which hold back all that waits."""
-    at_ms = now_ms()
+def resume_webhooks(
+    skip_mails: Annotated[
+        bool, typer.Option("--skip-mails", help="Give up the mails that wait, too: most have gone out since.")
+    ] = False,
+    json: JSON = False,
+) -> None:
+    """Deliver and send again after a restore or a move, which hold all back; texts that wait are given up."""
+    from shopbell.outreach.dispatches import MAILS, TEXTS, count_waiting
 
-    def work(tx: Connection) -> bool:
+    at_ms = now_ms()
+    given_up = (*TEXTS, *MAILS) if skip_mails else TEXTS
+
+    def work(tx: Connection) -> tuple[bool, int]:
+        mails = count_waiting(tx, MAILS)
         was_held_back = installation.resume(tx)
         for organization in webhooks.find_organizations(tx) if was_held_back else ():
             audit.record(tx, organization, audit.COMMAND_LINE, "webhook.resume", "all webhooks", now_ms=at_ms)
-        return was_held_back
+        return was_held_back, mails
 
-    was_held_back = write(work)
+    count = _give_up(given_up) if read(installation.held_back) else 0
+    was_held_back, mails = write(work)
     if json:
-        print_json({"resumed": was_held_back})
+        print_json({"resumed": was_held_back, "givenUp": count, "mails": mails if was_held_back else 0})
+    elif not was_held_back:
+        say("Nothing was held back.")
     else:
-        say("Webhooks are delivered again." if was_held_back else "Nothing was held back.")
+        say("Webhooks are delivered again.")
+        if count:
+            say(f"Nobody knows whether {count} that waited to be sent went out: they are not sent again.")
+        if mails:
+            say(f"Mails that waited go out now, some perhaps for the second time: {mails}.")
+
+
+def _give_up(channels: tuple[str, ...]) -> int:
+    """End what waits to be sent, in pieces between which others write; how many it was."""
+    from shopbell.outreach.dispatches import give_up_waiting
+
+    total = 0
+    while count := write(lambda tx: give_up_waiting(tx, channels, now_ms=now_ms())):
+        total += count
+    return total
 
 
 def _seals() -> Seals:

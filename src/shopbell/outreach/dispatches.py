@@ -17,7 +17,7 @@ from shopbell import installation
 from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach import deliveries
-from shopbell.storage.customer_schema import dispatches
+from shopbell.storage.customer_schema import dispatches, thread_outreach
 
 TEXTS = ("SMS", "WHATSAPP")
 MAILS = ("EMAIL",)
@@ -159,6 +159,8 @@ def end(
     # What was decided before an erasure and written down after it has not been emptied with the rest.
     nowhere = {"address": None} if reason == _ERASED else {}
     _set(tx, row.organization_id, row.id, state=state, reason=reason, settled_at_ms=now_ms, **nowhere)
+    if row.purpose == "store-notice" and state == "failed" and reason != _OPTED_OUT:
+        _forget_told(tx, row)
     why = reason if delivery == "failed" else None
     return deliveries.settle(tx, row.organization_id, row.id, delivery, why, now_ms=now_ms)
 
@@ -212,6 +214,34 @@ def settle(tx: Connection, started: Started, outcome: Outcome, opt_outs: OptOuts
     return state
 
 
+def give_up_waiting(tx: Connection, channels: Collection[str], *, now_ms: int, limit: int = 500) -> int:
+    """End some of what waits as ``unknown``, while all is held back: since a backup it may have gone out.
+
+    Args:
+        tx: the transaction; nothing may follow in it.
+        channels: by which it would go.
+        now_ms: the time in Unix ms.
+        limit: how many at most.
+
+    Returns:
+        How many there were; fewer than the limit when none is left.
+    """
+    waiting = select(dispatches).where(_WAITS, _D.channel.in_(sorted(channels))).order_by(_D.due_at_ms).limit(limit)
+    changes: dict[int, list[deliveries.Change]] = {}
+    rows = tx.execute(waiting.with_for_update()).all()
+    for row in rows:
+        changed = end(tx, row, "unknown", deliveries.UNKNOWN, "failed", now_ms=now_ms)
+        changes.setdefault(row.organization_id, []).extend(changed)
+    for organization_id, of_one in sorted(changes.items()):
+        deliveries.tell(tx, organization_id, of_one, now_ms=now_ms)
+    return len(rows)
+
+
+def count_waiting(tx: Connection, channels: Collection[str]) -> int:
+    """How many dispatches of these channels wait, of all organizations."""
+    return tx.scalar(select(func.count()).select_from(dispatches).where(_WAITS, _D.channel.in_(sorted(channels)))) or 0
+
+
 def report(
     tx: Connection, organization_id: int, dispatch_id: int, state: str, reason: str | None, *, now_ms: int
 ) -> bool:
@@ -248,6 +278,17 @@ def find_by_provider_id(tx: Connection, provider_id: str) -> tuple[int, int] | N
 def find(tx: Connection, organization_id: int, dispatch_id: int) -> Row[Any] | None:
     """The row of a dispatch."""
     return tx.execute(select(dispatches).where(_D.organization_id == organization_id, _D.id == dispatch_id)).first()
+
+
+def _forget_told(tx: Connection, row: Row[Any]) -> None:
+    """Let the customer's next message tell the store anew: this notice has not reached it."""
+    c = thread_outreach.c
+    by_this = and_(
+        c.organization_id == row.organization_id,
+        c.thread_id == row.thread_id,
+        c.store_told_sequence == row.first_sequence,
+    )
+    tx.execute(update(thread_outreach).where(by_this).values(store_told_sequence=None))
 
 
 def _locked(organization_id: int, dispatch_id: int) -> Any:

@@ -1,0 +1,51 @@
+"""After a restore nobody knows what of that which waits went out since the backup: no text goes out twice."""
+
+from typing import Any
+
+import pytest
+
+from harness.post import Post
+
+
+def _let_wait(post: Post) -> tuple[str, str]:
+    """Let a text and a mail wait while all is held back; the ids of their messages."""
+    post.business(invites_customers=False, tells_store=False)
+    phones = post.shop.send(user={"phoneNumber": post.shop.some_number()})
+    post.reply(phones, "Your bicycle is ready.")
+    post.wait_for_texts(1)
+    text_id = post.reply(phones, "We close at six.")  # too soon for the same number
+    mail_id = post.reply(post.shop.send(user={"email": post.shop.somebody()}), "So is yours.")
+    post.decided()
+    post.shop.database.change("INSERT INTO installation (name, value) VALUES ('deliveries_held_back', 'restored')")
+    post.wait_for_log("mails and texts wait until")
+    post.shop.database.change("DELETE FROM text_recipients")
+    assert post.shop.database.change("UPDATE dispatches SET due_at_ms = 1 WHERE state = 'waiting'") == 2
+    return text_id, mail_id
+
+
+def test_a_text_that_waits_after_a_restore_is_given_up_and_a_mail_goes_out(open_post: Any) -> None:
+    with open_post(sms_cooldown_s=3_600, mail_batch_s=3_600) as post:
+        text_id, mail_id = _let_wait(post)
+        resumed = post.shop.server.installation.cli("webhooks", "resume")
+        assert resumed == {"resumed": True, "givenUp": 1, "mails": 1}
+        post.wait_for_delivery(mail_id, "EMAIL", "sent")
+        post.wait_for_delivery(text_id, "SMS", "failed")
+        assert post.deliveries(text_id)["SMS", "customer"] == ("failed", "unknown")
+        later = post.shop.send(user={"phoneNumber": post.shop.some_number()})
+        post.reply(later, "Come by tomorrow.")
+        texts = post.wait_for_texts(2)
+        assert [text for text in texts if "We close at six." in str(text)] == []
+        assert len(post.mails.received) == 1
+        again = post.shop.server.installation.cli("webhooks", "resume")
+        assert again == {"resumed": False, "givenUp": 0, "mails": 0}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_mails_that_wait_after_a_restore_are_given_up_if_asked_for(open_post: Any) -> None:
+    with open_post(sms_cooldown_s=3_600, mail_batch_s=3_600) as post:
+        text_id, mail_id = _let_wait(post)
+        resumed = post.shop.server.installation.cli("webhooks", "resume", "--skip-mails")
+        assert resumed == {"resumed": True, "givenUp": 2, "mails": 0}
+        for message_id, channel in ((text_id, "SMS"), (mail_id, "EMAIL")):
+            assert post.deliveries(message_id)[channel, "customer"] == ("failed", "unknown")
+        assert post.mails.received == []
