@@ -131,6 +131,17 @@ def test_a_business_is_mailed_once_that_a_customer_waits(post: Post) -> None:
     assert "And now?" in _text(_mails_to(post, "boston@acme.example")[1])
 
 
+def test_a_notice_that_could_not_be_delivered_does_not_keep_the_next_one_back(open_post: Any) -> None:
+    with open_post(SmtpServer(answers={"RCPT": "550 5.1.1 Nobody here"})) as post:
+        post.business(email="boston@acme.example", invites_customers=False)
+        carol = post.shop.somebody()
+        post.shop.send(user={"email": carol})
+        notice = "SELECT 1 FROM dispatches WHERE purpose = 'store-notice' AND state = 'failed' AND first_sequence = "
+        post.wait_for_row(notice + "1")
+        post.shop.send(user={"email": carol}, message="Hello?")
+        post.wait_for_row(notice + "2")
+
+
 def test_a_business_that_is_not_to_be_told_is_not(post: Post) -> None:
     post.business(email="boston@acme.example", tells_store=False)
     post.shop.send()
