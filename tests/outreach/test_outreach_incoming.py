@@ -1,5 +1,6 @@
 """Mails that come in: an answer of the customer, of the store, of somebody else, of a machine, and reports."""
 
+import re
 import smtplib
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -237,6 +238,22 @@ def test_the_store_answers_the_customer_by_answering_the_notice(room: Mailroom) 
     said = room.post.messages(thread_id)[1]
     assert (said["fromCustomer"], said["internal"]) == (False, False)
     assert _status(room, thread_id) == "replied"
+
+
+def test_the_links_of_the_stores_mail_do_not_go_on_to_the_customer(room: Mailroom) -> None:
+    room.post.business(email="boston@acme.example", invites_customers=False)
+    carol = room.post.shop.somebody()
+    room.post.shop.send(user={"email": carol})
+    notice = room.wait_for_mail("boston@acme.example")
+    links = re.findall(r"https?://\S+/(?:answer|unsubscribe)/\w+", notice.message.get_body(("plain",)).get_content())
+    assert len(links) == 2
+    text = f"Tomorrow, see https://acme.example/answer/1.\nThe button <{links[0]}> and {links[1]}"
+    answer = letter("boston@acme.example", text, Authentication_Results=PROVED)
+    room.deliver(answer, reply_address(notice))
+    mail = room.wait_for_mail(carol).message
+    said = mail.get_body(("plain",)).get_content()
+    assert "see https://acme.example/answer/1.\nThe button <[…]> and […]" in said.replace("\r", "")
+    assert not any(link in mail.as_string() for link in links)
 
 
 def test_an_employee_who_answers_the_notice_is_its_author(room: Mailroom) -> None:

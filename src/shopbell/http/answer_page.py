@@ -14,9 +14,10 @@ from shopbell.errors import NotFound, Problem
 from shopbell.http.addresses import base_url
 from shopbell.http.api.access import Api
 from shopbell.http.customer.forms import check_own_form, read_fields
+from shopbell.http.customer.limits import address_of
 from shopbell.http.pages import page
 from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
-from shopbell.mail.answer_links import PATH, Answering, AnswerLinks
+from shopbell.mail.answer_links import PATH, Answering, AnswerLinks, digest
 from shopbell.organizations import Business
 from shopbell.replies import Reply
 from shopbell.texts import Texts, for_locale
@@ -42,7 +43,9 @@ async def show(request: Request, token: str) -> Response:
     """Show what was said, and a form. Nothing is changed here: scanners follow links.
 
     Raises:
-        NotFound: 404; the link is not one of ours, is over, or its conversation is gone.
+        NotFound: 404; the link is not one of ours or is over, its conversation is gone or another business's, or the
+            business is not mailed at that address any more.
+        TooFast: 429.
         StorageError: 503.
     """
     api, answering = _known(request, token)
@@ -54,7 +57,7 @@ async def answer(request: Request, token: str) -> Response:
     """Answer the customer, as a mail to the reply address does. Who comes too late is shown what a colleague wrote.
 
     Raises:
-        Problem: 403, 404, 408, 413; else the page says what is wrong.
+        Problem: 403, 404, 408, 413, 429; else the page says what is wrong.
         StorageError: 503.
     """
     api, answering = _known(request, token)
@@ -90,6 +93,7 @@ async def answer(request: Request, token: str) -> Response:
 def _known(request: Request, token: str) -> tuple[Api, Answering]:
     """Nobody gets as far as the database by guessing."""
     api = cast("Api", request.app.state.api)
+    api.limits.links_of_address.take(address_of(request))
     answering = AnswerLinks(api.keys).parse(token, now_s=int(time.time()))
     if answering is None:
         raise NotFound
@@ -100,7 +104,9 @@ def _look(tx: Connection, answering: Answering) -> _Shown:
     organization_id, thread_id = answering.organization_id, answering.thread_id
     thread = threads.find(tx, organization_id, thread_id)
     business = organizations.find_business(tx, organization_id, thread.thread.business_id)
-    if business is None:
+    if business is None or not business.active or not business.tells_store or business.id != answering.business_id:
+        raise NotFound
+    if business.email is None or digest(business.email) != answering.address_digest:
         raise NotFound
     after = max(0, thread.thread.last_sequence - LINES_MAX)
     lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after)

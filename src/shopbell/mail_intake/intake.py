@@ -18,6 +18,7 @@ from shopbell.blobs.store import Store
 from shopbell.errors import Conflict, NotFound
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, BounceAddress, MailAddresses, ReplyAddress
+from shopbell.mail.answer_links import without_links
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail, MailAttachment
 from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
@@ -77,6 +78,8 @@ class MailIntake:
             return Accepted()
         files, unkept = await self._keep_files(to.organization_id, mail.attachments)
         body = _body(mail, unkept)
+        if to.audience is Audience.STORE:
+            body = without_links(body)
         if not body and not files:
             return Accepted()
         now_ms = time.time_ns() // 1_000_000
