@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, Row, func, select, text, update
 
 from shopbell import customers, incoming, organizations
 from shopbell.errors import Conflict
@@ -153,16 +153,7 @@ def keep(
     # A thread says by itself whose it is; nobody is made known by a number that somebody else only named.
     is_known = place.thread_id is None
     customer_id = customer_of(tx, business.organization_id, sender, now_ms=now_ms) if is_known else 0
-    arrived = Incoming(
-        organization_id=business.organization_id,
-        customer_id=customer_id,
-        business_id=business.id,
-        channel=text.channel,
-        body=_body(text),
-        external_id=text.provider_id,
-        thread_id=place.thread_id,
-    )
-    incoming.receive(tx, arrived)
+    incoming.receive(tx, _arrived(text, business, customer_id, place.thread_id))
     return business.organization_id
 
 
@@ -216,17 +207,29 @@ def _thread_of_answer(tx: Connection, written: Row[Any], number: str, now_ms: in
 def _do_as_asked(
     tx: Connection, text: InboundText, asked: opt_out.Asked, sender: str, place: Place, opt_outs: OptOuts, now_ms: int
 ) -> None:
-    """End texts, or take them up again, and say so where the provider does not."""
+    """End texts, or take them up again, and say so where the provider does not. The word stands in the conversation as
+    well, if there is one: "cancel" may answer a question, too."""
     business = place.business
+    thread_id = place.thread_id or _thread_of(tx, business, sender)
+    received = None
+    if thread_id is not None:
+        t = threads.c
+        of_thread = (t.organization_id == business.organization_id, t.id == thread_id)
+        channel = tx.scalar(select(t.channel).where(*of_thread))
+        received = incoming.receive(tx, _arrived(text, business, 0, thread_id))
+        if received.repeated:
+            return
+        if asked.intent == "stop":  # who wants no texts is not answered by one
+            tx.execute(update(threads).where(*of_thread).values(channel=channel))
     if asked.intent == "stop":
         opt_outs.add(tx, business.organization_id, (text.channel, sender), now_ms=now_ms)
     elif asked.intent == "start":
         opt_outs.remove(tx, business.organization_id, (text.channel, sender))
-    thread_id = place.thread_id or _thread_of(tx, business, sender)
-    if text.is_answered or thread_id is None:
+    # A blocked customer's has no place in the thread, and he is sent nothing.
+    if received is None or not received.sequence or text.is_answered:
         return
     texts = for_locale(asked.language, business.locale)
-    thread = lock(tx, business.organization_id, thread_id)
+    thread = lock(tx, business.organization_id, received.thread_id)
     body = opt_out.answer(asked.intent, texts, business.name)
     placed, said = say(tx, business.organization_id, thread, body, text.channel, now_ms=now_ms)
     answer = Send(text.channel, "customer", "link", sender, now_ms, (said,), joins=False)
@@ -254,6 +257,18 @@ def _known_by(tx: Connection, organization_id: int, number: str) -> int | None:
     known = select(i.customer_id).where(i.organization_id == organization_id, i.kind == "phone", i.value == number)
     customer_id = tx.scalar(known)
     return None if customer_id is None else customers.find(tx, organization_id, customer_id).id
+
+
+def _arrived(text: InboundText, business: Business, customer_id: int, thread_id: int | None) -> Incoming:
+    return Incoming(
+        organization_id=business.organization_id,
+        customer_id=customer_id,
+        business_id=business.id,
+        channel=text.channel,
+        body=_body(text),
+        external_id=text.provider_id,
+        thread_id=thread_id,
+    )
 
 
 def _body(text: InboundText) -> str:

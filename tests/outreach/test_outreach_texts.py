@@ -118,6 +118,20 @@ def test_who_says_stop_gets_no_more_texts_until_he_says_start(line: Line) -> Non
     line.post.wait_for_delivery(message_id, "SMS", "sent")
 
 
+def test_a_word_that_ends_texts_stands_in_the_conversation_and_counts_once(line: Line) -> None:
+    carol = line.post.shop.some_number()
+    line.text_in(carol, "Shall I come by?")
+    thread_id = line.thread_of(carol)
+    line.text_in(carol, "Arrêt", sid="SM" + "4" * 32)
+    line.wait_for(1)
+    line.text_in(carol, "Start")  # Twilio answers this one
+    line.text_in(carol, "Arrêt", sid="SM" + "4" * 32)  # once more, and late
+    said = [message["text"] for message in line.post.messages(thread_id) if message["fromCustomer"]]
+    assert said == ["Shall I come by?", "Arrêt", "Start"]
+    line.post.wait_for_delivery(line.post.reply(thread_id, "Yes."), "SMS", "sent")
+    assert len(line.twilio.received) == 2
+
+
 def test_whom_the_carrier_knows_to_want_no_texts_is_remembered(line: Line) -> None:
     carol = line.post.shop.some_number()
     line.text_in(carol, "Is it ready?")
