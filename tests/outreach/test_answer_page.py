@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from typing import Any
 
 import httpx2
 import pytest
@@ -76,9 +77,44 @@ def test_nothing_is_sent_that_is_blank_too_long_or_from_a_foreign_page(told: tup
     assert post.messages(thread_id)[1:] == []
 
 
+@pytest.mark.parametrize(
+    "changes", [{"email": "other@acme.example"}, {"tells_store": False}, {"deactivated_at_ms": 1}], ids=str
+)
+def test_a_link_is_over_once_the_store_is_not_mailed_there(
+    told: tuple[Post, str, str, str], changes: dict[str, object]
+) -> None:
+    post, thread_id, _, path = told
+    post.business(**changes)
+    assert post.shop.server.client.get(path).status_code == 404
+    assert _send(post, path, "Tomorrow.").status_code == 404
+    assert post.messages(thread_id)[1:] == []
+
+
+def test_a_link_is_over_once_the_conversation_is_another_businesss(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, _, path = told
+    query = "UPDATE threads SET business_id = :paris WHERE id = :id"
+    post.shop.database.change(query, paris=int(post.shop.world.paris), id=int(thread_id))
+    change = "UPDATE businesses SET email = :email WHERE id = :id"
+    post.shop.database.change(change, email=STORE, id=int(post.shop.world.paris))
+    assert post.shop.server.client.get(path).status_code == 404
+    assert _send(post, path, "Tomorrow.").status_code == 404
+
+
+def test_who_tries_many_links_is_asked_to_wait(open_post: Any) -> None:
+    with open_post(visitor_rate_per_min=12) as post:
+        tries = [post.shop.server.client.get("/answer/aaaaaaaaaaaa").status_code for _ in range(10)]
+    assert set(tries) == {404, 429}
+
+
 def test_a_link_that_is_none_of_ours_opens_nothing(told: tuple[Post, str, str, str]) -> None:
     post, _, _, path = told
     token = path.rpartition("/")[2]
-    for wrong in ("a" * len(token), token[:-1], token[:-1] + ("a" if token[-1] != "a" else "b"), "1", token + "aa"):
+    for wrong in (
+        "a" * len(token),
+        token[:-1],
+        token[:-2] + ("a" if token[-2] != "a" else "b") + token[-1],
+        "1",
+        token + "aa",
+    ):
         assert post.shop.server.client.get(f"/answer/{wrong}").status_code == 404
         assert _send(post, f"/answer/{wrong}", "Hello").status_code == 404
