@@ -6,6 +6,7 @@ import pytest
 
 from harness.post import Post
 from harness.smtp import Received, SmtpServer
+from shopbell.outreach.letters import LINES_MAX
 
 
 def _text(mail: Received) -> str:
@@ -65,6 +66,19 @@ def test_quick_answers_come_in_one_mail(open_post: Any) -> None:
         mails = _mails_to(post, carol)
         assert len(mails) == 2  # with the invitation
         assert all(f"Answer {number}." in _text(mails[1]) for number in range(3))
+
+
+def test_more_answers_than_one_mail_has_room_for_come_in_two(open_post: Any) -> None:
+    with open_post(mail_batch_s=5) as post:
+        post.business(invites_customers=False)
+        carol = post.shop.somebody()
+        thread_id = post.shop.send(user={"email": carol})
+        sent = [post.reply(thread_id, f"Answer {number}.") for number in range(LINES_MAX + 10)]
+        for message_id in sent:
+            post.wait_for_delivery(message_id, "EMAIL", "sent")
+        said = "".join(_text(mail) for mail in post.mails.received)
+        assert all(f"Answer {number}." in said for number in range(LINES_MAX + 10))
+        assert len(post.mails.received) < 5
 
 
 def test_what_the_customer_has_read_meanwhile_is_not_mailed(open_post: Any) -> None:

@@ -87,9 +87,14 @@ class Counter:
             return self._end(tx, due, "skipped", "read", "read", now_ms)
         if self._is_pointless(tx, due, thread):
             return self._end(tx, due, "skipped", "answered", "read", now_ms)
-        if row.first_sequence is not None and not carried(tx, row):
-            # They went with another, or their time to be kept is over.
-            return self._end(tx, due, "skipped", "nothing", "read", now_ms)
+        if row.first_sequence is not None:
+            places = carried(tx, row)
+            if not places:  # they went with another, or their time to be kept is over
+                return self._end(tx, due, "skipped", "nothing", "read", now_ms)
+            last = self._office.last_with_room(tx, row, read_sequence if row.purpose in _ANSWERED_ELSEWHERE else 0)
+            if max(places.values()) > last:
+                row = dispatches.split(tx, row, last, now_ms=now_ms)
+                due = Due(row, due.is_resent)
         reason = self._hindrance(tx, due, thread)
         if reason is not None or row.address is None:
             return self._end(tx, due, "failed", reason or "no_address", "failed", now_ms)

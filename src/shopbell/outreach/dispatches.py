@@ -11,13 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, text, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, text, update
 
 from shopbell import installation
 from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach import deliveries
-from shopbell.storage.customer_schema import dispatches, thread_outreach
+from shopbell.storage.customer_schema import dispatches, message_deliveries, thread_outreach
+from shopbell.storage.ids import take_id
 
 TEXTS = ("SMS", "WHATSAPP")
 MAILS = ("EMAIL",)
@@ -126,6 +127,33 @@ def start(tx: Connection, due: Due, segments: int | None, *, lease_ms: int, now_
         segments=segments,
     )
     return Started(row.organization_id, row.id, row.channel, row.attempts + 1, due.is_resent, row.created_at_ms)
+
+
+def split(tx: Connection, row: Row[Any], last_sequence: int, *, now_ms: int) -> Row[Any]:
+    """Let a locked dispatch carry its messages up to a place only. The rest goes to a customer with one of its own; a
+    store, which is told that he waits, finds it in the conversation.
+
+    Args:
+        tx: the transaction.
+        row: the dispatch's; it carries messages on both sides of the place.
+        last_sequence: the place.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        The dispatch's row as it is now.
+    """
+    m = message_deliveries.c
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+    rest = and_(m.organization_id + 0 == row.organization_id, m.dispatch_id == row.id, m.sequence > last_sequence)
+    if row.audience == "customer":
+        first_of_rest = tx.scalar(select(func.min(m.sequence)).where(rest))
+        fresh = {"id": take_id(tx), "first_sequence": first_of_rest, "attempts": 0, "due_at_ms": now_ms, "reason": None}
+        tx.execute(insert(dispatches).values({**row._asdict(), **fresh}))
+        tx.execute(update(message_deliveries).where(rest).values(dispatch_id=fresh["id"]))
+    else:
+        tx.execute(delete(message_deliveries).where(rest))
+    _set(tx, row.organization_id, row.id, last_sequence=last_sequence)
+    return tx.execute(_locked(row.organization_id, row.id)).one()
 
 
 def put_off(tx: Connection, due: Due, until_ms: int) -> None:

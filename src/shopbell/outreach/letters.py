@@ -25,6 +25,7 @@ from shopbell.texts import for_locale
 
 HISTORY_MAX = 5
 LINES_MAX = 50
+_WINDOW = HISTORY_MAX + LINES_MAX
 LINK_DAYS = 7
 TEXT_SEGMENTS_MAX = 10
 """Most segments of one text; the rest is behind its link."""
@@ -158,16 +159,19 @@ class Office:
             media_urls=media,
         )
 
+    def last_with_room(self, tx: Connection, row: Row[Any], read_sequence: int) -> int:
+        """Place of the last message of a dispatch that its letter has room for; the arguments are those of ``text``."""
+        new, _ = self._lines(tx, row, read_sequence)
+        return new[-1].sequence if new else row.last_sequence or 0
+
     def _lines(self, tx: Connection, row: Row[Any], read_sequence: int) -> tuple[list[Line], list[Line]]:
         """What is new, the oldest first, and what was said before, the newest first."""
         if row.first_sequence is None:
             return [], []
-        ids = carried(tx, row)
-        after = max(0, row.first_sequence - 1 - HISTORY_MAX)
-        found = conversation.lines(
-            tx, row.organization_id, row.thread_id, after_sequence=after, limit=HISTORY_MAX + LINES_MAX
-        )
-        new = [line for line in found if line.id in ids and line.sequence > read_sequence]
+        unseen = {place for place in carried(tx, row).values() if place > read_sequence}
+        after = max(0, min(unseen, default=row.first_sequence) - 1 - HISTORY_MAX)
+        found = conversation.lines(tx, row.organization_id, row.thread_id, after_sequence=after, limit=_WINDOW)
+        new = [line for line in found if line.sequence in unseen]
         first = new[0].sequence if new else row.first_sequence
         return new, [line for line in reversed(found) if line.sequence < first][:HISTORY_MAX]
 
@@ -186,11 +190,13 @@ class Office:
         return self._files.link(self.base_url, file.uuid, file.name, now_ms=now_ms).url
 
 
-def carried(tx: Connection, row: Row[Any]) -> set[int]:
-    """The ids of the messages that go with a dispatch."""
+def carried(tx: Connection, row: Row[Any]) -> dict[int, int]:
+    """The messages that go with a dispatch: their places by their ids."""
     d = message_deliveries.c
-    query = select(d.message_id).where(d.organization_id + 0 == row.organization_id, d.dispatch_id == row.id)
-    return set(tx.scalars(query))
+    query = select(d.message_id, d.sequence).where(
+        d.organization_id + 0 == row.organization_id, d.dispatch_id == row.id
+    )
+    return {row.message_id: row.sequence for row in tx.execute(query)}
 
 
 def _outreach(tx: Connection, organization_id: int, thread_id: int) -> Any:
