@@ -172,6 +172,9 @@ def test_who_writes_while_being_erased_is_somebody_new_and_leaves_nothing_behind
         " JOIN customers ON customers.id = threads.customer_id WHERE erased_at_ms IS NOT NULL AND body <> ''"
     )
     assert writers.database.value(left) == 0
+    # Whoever had written all before he was erased writes once more.
+    later = [writers.request(user, "later") for n in range(CUSTOMERS) for user in _users(n, together=True)]
+    assert Counter(answer.status for answer in writers.send(later)) == {200: CUSTOMERS}
     known = "SELECT count(*) FROM customer_identities JOIN customers ON customers.id = customer_id WHERE {}"
     assert writers.database.value(known.format("erased_at_ms IS NOT NULL")) == 0
     assert writers.database.value(known.format("erased_at_ms IS NULL")) == 2 * CUSTOMERS

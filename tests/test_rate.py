@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shopbell.errors import QuotaExceeded
@@ -52,6 +52,7 @@ def test_a_refusal_says_when_to_come_again_and_costs_nothing() -> None:
     assert limit.take(CAROL, 1.0).granted
 
 
+@settings(deadline=None)  # what others do on the machine is no fault of it
 @given(rates, st.integers(1, 2_000))
 def test_exactly_the_burst_passes_at_one_moment(rate_per_s: int, burst: int) -> None:
     limit = RateLimit(rate_per_s, burst)
@@ -75,6 +76,7 @@ def test_no_window_lets_more_through_than_burst_and_rate(rate_per_s: int, burst:
             assert end <= burst + rate_per_s * (end_ms - start_ms) / 1000 + 1e-6
 
 
+@settings(deadline=None)
 @given(rates, st.integers(1, 2_000), st.floats(0, 10**7))
 def test_whoever_waits_as_long_as_told_is_let_through(rate_per_s: int, burst: int, now_s: float) -> None:
     limit = RateLimit(rate_per_s, burst)

@@ -81,7 +81,7 @@ class SmtpServer:
         """What a client is told, without user and password."""
         return f"{'smtps' if self.tls else 'smtp'}://{HOST}:{self.port}"
 
-    def wait_for(self, count: int, timeout_s: float = 20) -> list[Received]:
+    def wait_for(self, count: int, timeout_s: float = 40) -> list[Received]:
         """All mails, once there are as many.
 
         Raises:

@@ -9,7 +9,7 @@ worker_app = typer.Typer()
 
 @worker_app.command()
 def worker(json: JSON = False) -> None:
-    """Deliver webhooks, mails and texts until SIGTERM or Ctrl-C; on PostgreSQL, any number of workers share the work."""
+    """Deliver webhooks, mails and texts until SIGTERM or Ctrl-C; on PostgreSQL any number share the work."""
     import structlog
 
     from shopbell import settings

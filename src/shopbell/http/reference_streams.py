@@ -112,5 +112,5 @@ def _stream(example: str, *names: str) -> dict[str, Any]:
     return {
         "description": "The stream.",
         "headers": headers(*names),
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "examples": {"begin": {"value": example}}}},
+        "content": {"text/event-stream": {"examples": {"begin": {"value": example}}}},
     }

@@ -35,6 +35,8 @@ SLOTS = 8
 
 _LOOKING_SHARE = 11
 """Reading feeds takes at most a twelfth of the time: after each turn so many times as long is waited."""
+_PAUSE_MAX_S = 1
+"""A machine that is slow for a moment must not keep mails waiting for many."""
 _PACKING_SHARE = 5
 """Packing takes at most a sixth of it: thousands of invitations must not keep messages waiting."""
 _PAUSE_AFTER_FAILURE_S = 0.5
@@ -141,7 +143,7 @@ class Outreach:
             if self._ending.is_set():
                 break
         # Whatever the news: mails may wait a moment, and messages that come in must not wait for them.
-        await self._pause(_LOOKING_SHARE * (time.monotonic() - begun_s))
+        await self._pause(min(_LOOKING_SHARE * (time.monotonic() - begun_s), _PAUSE_MAX_S))
         return 0 if organization_ids else self._settings.poll_interval_s
 
     async def _decide_for(self, organization_id: int) -> None:
@@ -181,7 +183,7 @@ class Outreach:
                 task = asyncio.create_task(self._send(packed))
                 self._sending[task] = (channels, packed.started.organization_id)
                 task.add_done_callback(self._sent)
-            await self._pause(_PACKING_SHARE * (time.monotonic() - begun_s))
+            await self._pause(min(_PACKING_SHARE * (time.monotonic() - begun_s), _PAUSE_MAX_S))
         return self._settings.poll_interval_s
 
     async def _pack(self, channels: tuple[str, ...]) -> Packed | Done | None:
