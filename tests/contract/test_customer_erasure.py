@@ -128,7 +128,8 @@ class Carol:
             " VALUES (:acme, :thread, :mark, :mark) ON CONFLICT (organization_id, thread_id)"
             " DO UPDATE SET mail_subject = :mark, mail_header_id = :mark",
             "INSERT INTO surveys VALUES (:acme, :id, :thread, :id, 'nps', 1, 2, 9, :mark)",
-            "INSERT INTO customer_links VALUES (:acme, :id, :thread, 'EMAIL', :mark, 'hash of ' || CAST(:id AS TEXT), 1, 2, NULL)",
+            "INSERT INTO customer_links VALUES"
+            " (:acme, :id, :thread, 'EMAIL', :mark, 'hash of ' || CAST(:id AS TEXT), 1, 2, NULL)",
             "INSERT INTO dispatches (organization_id, id, thread_id, channel, audience, purpose, address, state,"
             " due_at_ms, created_at_ms)"
             " VALUES (:acme, :id, :thread, 'EMAIL', 'customer', 'reply', :mark, 'waiting', 99999999999999, 1)",
