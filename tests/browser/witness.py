@@ -1,0 +1,145 @@
+"""Sees whether anything of a payload ran, anywhere in a browser."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from payloads import CANARY
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Frame, Page, Request
+
+from harness.browser import WAIT_MS
+from harness.widget import OPEN_DOORS
+
+# Whatever waits for somebody's hand is set off: handlers, links that are scripts, and forms that lead to one.
+TOUCH = """
+() => {
+  const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
+    [each, ...(each.shadowRoot ? all(each.shadowRoot) : [])])
+  const isScript = (address) => /^(javascript|vbscript|data):/i.test((address || '').replace(/[\\s\\0-\\x1f]/g, ''))
+  for (const each of all(document)) {
+    const names = each.getAttributeNames()
+    for (const name of names.filter((name) => name.startsWith('on')))
+      each.dispatchEvent(new Event(name.slice(2), { bubbles: true, cancelable: true }))
+    if (names.some((name) => /href$/.test(name) && isScript(each.getAttribute(name))))
+      each.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))
+    if (isScript(each.getAttribute('formaction'))) each.click()
+    if (each.localName === 'form' && isScript(each.getAttribute('action'))) each.submit()
+  }
+}
+"""
+
+# What no page of ours has, and much of what is injected is.
+FOREIGN = """
+() => {
+  const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
+    [each, ...(each.shadowRoot ? all(each.shadowRoot) : [])])
+  const never = 'object embed applet base math marquee video audio frameset frame portal template xss x animate set ' +
+    'foreignObject image plaintext xmp isindex canvas map area'
+  const isOurs = (address) => /^https?:$/.test(new URL(address, document.baseURI).protocol)
+  const wrong = (each) => {
+    const names = each.getAttributeNames()
+    if (each.localName === 'base' && !each.hasAttribute('href')) return '' // the one of a mail's own page
+    if (never.split(' ').includes(each.localName)) return 'an element'
+    if (names.some((name) => name.startsWith('on'))) return 'a handler'
+    if (each.localName === 'meta' && each.httpEquiv) return 'a command'
+    if (each.localName === 'script' && !each.src && each.type !== 'application/json') return 'a script'
+    for (const name of ['href', 'xlink:href', 'src', 'action', 'formaction', 'data', 'srcdoc', 'poster'])
+      if (each.hasAttribute(name) && (name === 'srcdoc' || !isOurs(each.getAttribute(name)))) return 'an address'
+    return ''
+  }
+  return all(document).filter((each) => wrong(each)).map((each) => `${wrong(each)}: ${each.outerHTML.slice(0, 200)}`)
+}
+"""
+
+# Shown later than everything before it: an image of the page that is not there, and two frames.
+SETTLED = """
+() => new Promise((resolve) => {
+  const image = new Image()
+  image.onload = image.onerror = () => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))
+  image.src = `/static/shopbell.svg?${Math.random()}`
+})
+"""
+
+
+class Witness:
+    """Hears what runs in a browser's context.
+
+    Args:
+        context: with none of our pages open yet.
+
+    ``fired``: the numbers of the payloads that ran; ``refused``: what the policy of a page kept from running.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.fired: set[int] = set()
+        self.dialogs: list[str] = []
+        self.refused: list[str] = []
+        context.expose_binding("fired", self._fire)
+        context.on("request", self._look)
+        context.on("console", self._hear)
+        context.on("dialog", self._dismiss)
+
+    def open(self, url: str) -> Page:
+        """Show a page in a new tab, and touch what is in it."""
+        page = self.context.new_page()
+        page.goto(url)
+        self.touch(page)
+        return page
+
+    def touch(self, page: Page) -> None:
+        """Set off whatever waits in a page and its frames."""
+        self.settle(page)
+        for frame in page.frames:
+            self._in(frame, TOUCH)
+        self.settle(page)
+
+    def settle(self, page: Page) -> None:
+        """Wait until all that a page has begun is over."""
+        page.wait_for_load_state()
+        page.evaluate(SETTLED)
+
+    def foreign(self, page: Page) -> list[str]:
+        """What stands in a page and its frames that our templates have not put there."""
+        return [found for frame in page.frames for found in self._in(frame, FOREIGN) or []]
+
+    def expect_nothing(self) -> None:
+        """Nothing ran, nothing asked, and no policy had to hold anything back."""
+        assert (self.fired, self.dialogs, self.refused) == (set(), [], [])
+
+    def _in(self, frame: Frame, script: str) -> Any:
+        return None if frame.is_detached() or frame.url.startswith("about:") else frame.evaluate(script)
+
+    def _fire(self, _: object, *given: object) -> None:
+        self.fired.update(int(number) for number in re.findall(r"\d+", str(given[:1]))[:1])
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def _look(self, request: Request) -> None:
+        if CANARY in request.url.partition("?")[0]:
+            self.fired.update(int(number) for number in re.findall(rf"{CANARY}/(\d+)", request.url))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if re.search(r"Content Security Policy|TrustedHTML|Trusted Type|MIME type", message.text):
+            self.refused.append(message.text)
+
+
+@contextmanager
+def witness(browser: Browser, *, bypass_csp: bool, **options: Any) -> Iterator[Witness]:
+    """A browser's context with a witness in it, until the block ends.
+
+    Args:
+        browser: in which it is.
+        bypass_csp: whether the policies of pages count for nothing: then escaping alone must hold.
+        options: more for Playwright's context.
+    """
+    context = browser.new_context(bypass_csp=bypass_csp, **options)
+    context.set_default_timeout(WAIT_MS * 2)
+    context.add_init_script(OPEN_DOORS)  # or the widget's own shadow would hide what runs in it
+    try:
+        yield Witness(context)
+    finally:
+        context.close()
