@@ -43,6 +43,8 @@ class Talk {
   }
 
   listen() {
+    // Until now a form that nobody listened to would have been sent nowhere, and what was written with it.
+    this.text.disabled = false
     byId('composer').addEventListener('submit', (event) => (event.preventDefault(), this.submit()))
     this.text.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return
