@@ -27,7 +27,7 @@ def reference() -> dict[str, Any]:
     app: Any = routes.build(
         settings,
         widget=nothing,
-        streams=nothing,
+        streams={},
         api=nothing,
         demo=nothing,
         is_ready=nothing,
