@@ -13,8 +13,9 @@ from shopbell.http.reference_widget import REQUEST_ID
 _LAST_EVENT_ID: dict[str, Any] = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "The id of the last event that was received: the stream goes on behind it.",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    "description": "The id of the last event that was received: the stream goes on behind it. Anything but a number is "
+    "ignored.",
+    "schema": {"type": "string"},
 }
 _OF_ORGANIZATION = f"""\
 All that happens in the organization, as it happens (Server-Sent Events): each event has the `type` of `GET /api/events`
