@@ -129,7 +129,7 @@ def test_a_note_is_not_heard_of(site: Site) -> None:
     with watching(carol) as stream:
         stream.until_ready()
         reply(site.shop, thread_id, NOTE, internal=True)
-        assert stream.is_quiet()
+        assert stream.is_quiet("message")
         reply(site.shop, thread_id, "for all")
         assert stream.next("message")["data"]["text"] == "for all"
 
@@ -179,7 +179,7 @@ def test_the_customer_sees_whether_somebody_of_the_store_is_there(site: Site) ->
                 second.until_ready()
             with watching(carol) as later:  # who comes later is told at once
                 assert later.next("presence")["data"] == {"online": True}
-            assert stream.is_quiet()  # one of two has gone
+            assert stream.is_quiet("presence")  # one of two has gone
         assert stream.next("presence")["data"] == {"online": False}
 
 
@@ -199,7 +199,7 @@ def test_the_store_sees_the_customer_until_the_last_of_his_tabs_is_closed(site: 
             with watching(carol) as second:
                 second.until_ready()
                 assert is_there()
-            assert stores.is_quiet()
+            assert stores.is_quiet("presence", thread_id=thread_id)  # a tab is left
         assert not is_there()
 
 
@@ -219,7 +219,7 @@ def test_a_question_appears_when_the_conversation_is_resolved(site: Site) -> Non
         assert carol.post("survey", surveyId=asked["surveyId"], score=9).status_code == 200
         with watching(carol) as later:
             later.until_ready()
-            assert later.is_quiet()
+            assert later.is_quiet("survey")
 
 
 def test_a_cursor_of_another_conversation_begins_anew(site: Site) -> None:

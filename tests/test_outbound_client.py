@@ -143,7 +143,8 @@ def test_who_hangs_or_drips_is_left_at_the_deadline(behaviour: Behaviour) -> Non
             begun_s = time.monotonic()
             with pytest.raises(OutboundFailure) as failed:
                 await post(client, f"http://{RECEIVER}:{receiver.port}/", timeout_s=SHORT_S)
-            assert SHORT_S <= time.monotonic() - begun_s < LONG_S / 2
+            # A loop's timers are due in its own milliseconds: up to one too early by this clock.
+            assert SHORT_S - 0.001 <= time.monotonic() - begun_s < LONG_S / 2
             assert failed.value.error_class == "timeout"
             await asyncio.wait_for(receiver.gone.wait(), LONG_S)  # the connection was ended, too
 

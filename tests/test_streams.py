@@ -61,8 +61,8 @@ def test_the_whole_feed_is_the_same_stream_from_its_beginning(shop: Shop) -> Non
 def test_nobody_hears_of_another_organization(shop: Shop) -> None:
     with following(shop, token=shop.world.globex_token) as bobs:
         bobs.until_ready()
-        shop.send()
-        assert bobs.is_quiet()
+        of_acme = shop.send()
+        assert bobs.is_quiet(thread_id=of_acme)
 
 
 def test_a_stream_of_one_business_tells_of_no_other(shop: Shop) -> None:

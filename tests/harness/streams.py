@@ -4,6 +4,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, BinaryIO
@@ -71,13 +72,16 @@ class Listening:
         assert event is not None
         return found
 
-    def is_quiet(self) -> bool:
-        """Whether nothing more has come for a moment."""
-        try:
-            self.events.get(timeout=0.5)
-        except queue.Empty:
-            return True
-        return False
+    def is_quiet(self, *names: str, thread_id: str = "") -> bool:
+        """Whether nothing more comes for a moment, or no event of these kinds, or none of this thread."""
+        until_s = time.monotonic() + 0.5
+        while (left_s := until_s - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                event = self.events.get(timeout=left_s)
+                is_meant = event is None or not names or event["event"] in names
+                if is_meant and (event is None or thread_id in ("", event["data"].get("customerThreadId"))):
+                    return False
+        return True
 
     def ends(self) -> bool:
         """Whether it ends, and soon."""
