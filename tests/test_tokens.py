@@ -7,6 +7,7 @@ import pytest
 
 from harness.installation import SECRET_KEY, Installation
 from harness.shop import Shop
+from harness.waiting import ask_until_obeyed
 from harness.world import World
 
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
@@ -71,10 +72,14 @@ def test_an_expiry_in_the_past_is_refused(installation: Installation, people: Wo
 
 
 def test_a_token_ends_at_its_expiry(shop: Shop) -> None:
-    ends_ms = time.time_ns() // 1_000_000 + 8_000
+    ends_ms = time.time_ns() // 1_000_000 + 3_600_000
     expires = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(ends_ms // 1000))}.{ends_ms % 1000:03d}Z"
     made = shop.server.installation.cli("token", "create", "--organization", shop.world.acme, "--expires", expires)
     assert made["expiresAt"] == ends_ms
+    # Brought forward before the server has ever seen it, so that nobody has to wait for as long as a command may take.
+    ends_ms = time.time_ns() // 1_000_000 + 1_500
+    brought_forward = "UPDATE api_tokens SET expires_at_ms = :ends WHERE id = :id"
+    assert shop.database.change(brought_forward, ends=ends_ms, id=int(made["id"])) == 1
     seen = set()
     while (before_ms := time.time_ns() // 1_000_000) < ends_ms + 200:
         answer = status(shop, made["token"])
@@ -92,9 +97,7 @@ def test_a_running_server_refuses_a_revoked_token_within_a_second(shop: Shop) ->
     made = shop.server.installation.cli("token", "create", "--organization", shop.world.acme)
     assert status(shop, made["token"]) == 200
     shop.server.installation.cli("token", "revoke", made["id"])
-    revoked_s = time.monotonic()
-    while status(shop, made["token"]) == 200:
-        assert time.monotonic() < revoked_s + 1, "the token still works a second later"
+    ask_until_obeyed(lambda: status(shop, made["token"]) != 200, "the token still works a second later")
     assert status(shop, made["token"]) == 401
 
 

@@ -19,8 +19,9 @@ MIB = 1_048_576
 class Wire:
     """One TCP connection to a server on this machine."""
 
-    def __init__(self, port: int, *, timeout_s: float = 15) -> None:
+    def __init__(self, port: int, *, timeout_s: float = 60) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        self._timeout_s = timeout_s
         self._received = b""
 
     def __enter__(self) -> Self:
@@ -57,7 +58,7 @@ class Wire:
             except TimeoutError:
                 continue
             self._received += chunk
-            self._socket.settimeout(5)
+            self._socket.settimeout(self._timeout_s)
             return time.monotonic() - began_s
         raise AssertionError(f"the server waited for more than {elapsed_s:.1f} s")
 

@@ -56,7 +56,7 @@ class Relay:
 @contextmanager
 def relay(behind: str = "") -> Iterator[Relay]:
     """Run one while the block runs, before the server at an address."""
-    inner = httpx2.Client(base_url=behind, trust_env=False, timeout=15)
+    inner = httpx2.Client(base_url=behind, trust_env=False, timeout=60)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -99,7 +99,7 @@ def serving(framework: str, program: str, folder: Path, **environment: str) -> I
                 yield Site(browser, process, errors)
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)
 
 
 def of_shop(program: str, shop: Shop, **environment: str) -> tuple[str, dict[str, str]]:

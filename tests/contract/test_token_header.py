@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness import raw
 from harness.shop import WIDGET, Shop
+from harness.waiting import ask_until_obeyed
 from harness.world import World
 
 JSON = ("Content-Type", "application/json")
@@ -101,9 +102,10 @@ def test_a_token_that_is_revoked_is_refused_by_the_running_server_within_a_secon
     # The hard case: the server has looked the token up a moment ago, and is asked for it all the time.
     shop.send(token=spare["token"])
     shop.database.change("UPDATE api_tokens SET revoked_at_ms = 1 WHERE id = :id", id=int(spare["id"]))
-    revoked_at_s = time.monotonic()
-    while shop.post(shop.body(), token=spare["token"]).status_code == 200:
-        assert time.monotonic() - revoked_at_s < 1, "the revoked token still works after 1 s"
+    ask_until_obeyed(
+        lambda: shop.post(shop.body(), token=spare["token"]).status_code != 200,
+        "the revoked token still works after 1 s",
+    )
     assert shop.post(shop.body(), token=spare["token"]).status_code == 401
     assert shop.post(shop.body()).status_code == 200
 
@@ -112,9 +114,10 @@ def test_a_token_that_the_command_line_revokes_is_refused(shop: Shop) -> None:
     spare = shop.spare_token()
     shop.send(token=spare["token"])
     shop.server.installation.cli("token", "revoke", spare["id"])
-    deadline_s = time.monotonic() + 1
-    while shop.post(shop.body(), token=spare["token"]).status_code == 200:
-        assert time.monotonic() < deadline_s, "the revoked token still works after 1 s"
+    ask_until_obeyed(
+        lambda: shop.post(shop.body(), token=spare["token"]).status_code != 200,
+        "the revoked token still works after 1 s",
+    )
     assert shop.post(shop.body(), token=spare["token"]).status_code == 401
 
 
@@ -127,12 +130,10 @@ def test_a_token_that_is_made_while_the_server_runs_works_at_once_and_until_it_e
     assert shop.database.value(expiry, id=int(made["id"])) == int(expires_at.timestamp() * 1_000)
     shop.send(token=made["token"])
     now_ms = int(time.time() * 1_000)
-    shop.database.change(
-        "UPDATE api_tokens SET expires_at_ms = :soon WHERE id = :id", soon=now_ms + 300, id=int(made["id"])
+    shop.database.change("UPDATE api_tokens SET expires_at_ms = :now WHERE id = :id", now=now_ms, id=int(made["id"]))
+    ask_until_obeyed(
+        lambda: shop.post(shop.body(), token=made["token"]).status_code != 200, "the expired token still works"
     )
-    deadline_s = time.monotonic() + 2
-    while shop.post(shop.body(), token=made["token"]).status_code == 200:
-        assert time.monotonic() < deadline_s, "the expired token still works"
     assert shop.post(shop.body(), token=made["token"]).status_code == 401
 
 

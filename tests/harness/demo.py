@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.installation import Database, Installation
+from harness.installation import STOP_TIMEOUT_S, Database, Installation
 from harness.ports import free_port
 
 
@@ -62,4 +62,4 @@ def running_demo(folder: Path, **settings: str) -> Iterator[RunningDemo]:
     finally:
         process.terminate()
         process.stdout.close()
-        process.wait(15)
+        process.wait(STOP_TIMEOUT_S)

@@ -235,7 +235,7 @@ class Receivers:
 
     def _do(self, what: Any) -> Any:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(what, self._loop)
-        return future.result(10)
+        return future.result(60)
 
 
 def by_thread(requests: list[Request]) -> dict[int, list[Request]]:

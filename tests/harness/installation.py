@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_
 from harness import preloaded
 from harness.ports import free_port
 
-START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 15
-COMMAND_TIMEOUT_S = 60
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 25
+COMMAND_TIMEOUT_S = 120
 SECRET_KEY = "only-for-tests-" + "0123456789abcdef" * 4
 PLENTY = {"SHOPBELL_RATE_LIMIT_PER_S": "1000000", "SHOPBELL_RATE_LIMIT_BURST": "1000000"} | {
     "SHOPBELL_VISITOR_RATE_PER_MIN": "1000000"

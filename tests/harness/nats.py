@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from harness.ports import free_port
 
-START_TIMEOUT_S = 10
-STOP_TIMEOUT_S = 10
+START_TIMEOUT_S = 40
+STOP_TIMEOUT_S = 40
 _DIE_WITH_PARENT = 1
 
 

@@ -25,7 +25,7 @@ class RawAnswer:
         return json.loads(self.body)
 
 
-def exchange(port: int, request: bytes, *, timeout_s: float = 15) -> RawAnswer:
+def exchange(port: int, request: bytes, *, timeout_s: float = 60) -> RawAnswer:
     """Send the bytes on a connection of their own and read one answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         connection.sendall(request)

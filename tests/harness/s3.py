@@ -9,7 +9,7 @@ import httpx2
 
 from harness.ports import free_port
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 BUCKET = "files"
 
 
@@ -64,6 +64,6 @@ class S3:
 
     def _makes_bucket(self) -> bool:
         try:
-            return httpx2.put(f"{self.endpoint}/{BUCKET}", trust_env=False, timeout=10).status_code == 200
+            return httpx2.put(f"{self.endpoint}/{BUCKET}", trust_env=False, timeout=60).status_code == 200
         except httpx2.TransportError:
             return False

@@ -81,7 +81,7 @@ class SmtpServer:
         """What a client is told, without user and password."""
         return f"{'smtps' if self.tls else 'smtp'}://{HOST}:{self.port}"
 
-    def wait_for(self, count: int, timeout_s: float = 40) -> list[Received]:
+    def wait_for(self, count: int, timeout_s: float = 60) -> list[Received]:
         """All mails, once there are as many.
 
         Raises:
@@ -103,7 +103,7 @@ class SmtpServer:
         self._run(abort())
 
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _listen(self) -> asyncio.Server:
         def protocol() -> SMTP:

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 
-TIMEOUT_S = 40
+TIMEOUT_S = 60
+OBEYED_WITHIN_S = 1
+"""The time that a running server has to obey a change that somebody else made, such as the revocation of a token."""
 
 
 def wait_until(is_so: Callable[[], object], otherwise: Callable[[], str], timeout_s: float = TIMEOUT_S) -> None:
@@ -21,3 +23,22 @@ def wait_until(is_so: Callable[[], object], otherwise: Callable[[], str], timeou
     while not is_so():
         assert time.monotonic() < deadline_s, otherwise()
         time.sleep(0.02)
+
+
+def ask_until_obeyed(is_obeyed: Callable[[], object], otherwise: str) -> None:
+    """Ask until a change that was just made is obeyed, which each request must be that is sent a second later.
+
+    What counts is when a request is sent: an answer that comes later may be late because of the machine.
+
+    Args:
+        is_obeyed: sends a request, and says whether it was answered by the change.
+        otherwise: what is so instead.
+
+    Raises:
+        AssertionError: a request that was sent after more than a second was answered as if nothing had changed.
+    """
+    changed_s = asked_s = time.monotonic()
+    while not is_obeyed():
+        assert asked_s < changed_s + OBEYED_WITHIN_S, otherwise
+        time.sleep(0.02)
+        asked_s = time.monotonic()

@@ -29,7 +29,7 @@ class Store:
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Ask the API; it must succeed."""
-        with httpx2.Client(base_url=self.demo.url, trust_env=False, timeout=15) as client:
+        with httpx2.Client(base_url=self.demo.url, trust_env=False, timeout=60) as client:
             answer = client.request(method, path, headers={"token": self.demo.token}, **options)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
