@@ -37,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that all workers of a session share."""
     given = getattr(config, "workerinput", {}).get("shared_folder")
     config.stash[_FOLDER] = Path(given) if given else Path(tempfile.mkdtemp(prefix="shopbell-tests-"))
+    # What runs in the background of a shell ignores Ctrl-C, and all that the tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

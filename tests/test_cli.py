@@ -188,7 +188,7 @@ def test_a_server_says_where_it_listens(fresh_installation: Installation, log_fo
     server = start(fresh_installation, "serve", "--port", "0")
     try:
         assert server.stderr is not None
-        assert select.select([server.stderr], [], [], 30)[0], "it says nothing"
+        assert select.select([server.stderr], [], [], 60)[0], "it says nothing"
         line = server.stderr.readline()
         told = f"Shopbell runs at {json.loads(line)['url']}/\n" if log_format == "json" else line
         found = re.fullmatch(r"Shopbell runs at (http://127\.0\.0\.1:[1-9][0-9]*)/\n", told)
@@ -196,7 +196,7 @@ def test_a_server_says_where_it_listens(fresh_installation: Installation, log_fo
         assert httpx2.get(f"{found[1]}/healthz", trust_env=False).status_code == 200
     finally:
         server.terminate()
-        output, _ = server.communicate(timeout=15)
+        output, _ = server.communicate(timeout=60)
     assert output == ""
 
 
@@ -311,7 +311,7 @@ def test_following_a_conversation_prints_messages_as_they_come(shop: Shop) -> No
         message = json.loads(follower.stdout.readline())
         assert message["body"] == body
     follower.send_signal(signal.SIGINT)
-    output, errors = follower.communicate(timeout=15)
+    output, errors = follower.communicate(timeout=60)
     assert (follower.returncode, output, errors) == (130, "", "")
 
 
@@ -366,7 +366,7 @@ def test_a_reader_who_leaves_early_is_no_error(installation: Installation, argum
     assert command.stderr is not None
     command.stdout.close()
     assert command.stderr.read() == ""
-    assert command.wait(30) == 1
+    assert command.wait(60) == 1
     command.stderr.close()
 
 

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from harness.installation import Installation
+from harness.installation import STOP_TIMEOUT_S, Installation
 from harness.ports import free_port
-
-STOP_TIMEOUT_S = 20
 
 
 @dataclass

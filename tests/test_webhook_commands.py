@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +42,14 @@ class Listener:
         line: dict[str, Any] = json.loads(self.process.stdout.readline())
         return line
 
+    def printed_block(self) -> list[str]:
+        """The lines of the next delivery, which a blank line ends."""
+        assert self.process.stdout is not None
+        return [line.rstrip("\n") for line in iter(self.process.stdout.readline, "\n")]
+
     def end(self) -> str:
         self.process.send_signal(signal.SIGINT)
-        output, errors = self.process.communicate(timeout=15)
+        output, errors = self.process.communicate(timeout=60)
         assert (self.process.returncode, errors) == (130, "")
         return output
 
@@ -54,9 +58,7 @@ class Listener:
 def listening(folder: Path, *arguments: str, port: int = 0) -> Iterator[Listener]:
     command = [sys.executable, "-m", "shopbell", "webhooks", "listen", "--port", str(port), *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    # Whoever runs the tests in the background of a shell ignores Ctrl-C, and what they start would inherit that.
-    heeds_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, cwd=folder, text=True, preexec_fn=heeds_ctrl_c, **pipes) as process:
+    with subprocess.Popen(command, cwd=folder, text=True, **pipes) as process:
         try:
             assert process.stderr is not None
             url = process.stderr.readline().split()[-1]
@@ -127,16 +129,18 @@ def test_the_receiver_prints_a_delivery_as_one_line_for_programs(tmp_path: Path)
 def test_the_receiver_prints_a_block_for_people_which_steers_no_terminal(tmp_path: Path) -> None:
     with listening(tmp_path, "--secret", SECRET) as listener:
         body = '{"eventType": "message", "data": {"messageBody": "Bonjour \\u001b[2J é"}}'
+        # It answers before it prints: each block is waited for, or Ctrl-C would be quicker than the last.
         listener.post(body, signed(body))
+        first = listener.printed_block()
         listener.post("\x1b]0;title\x07", signed(age_s=9_000))
-        output = listener.end()
-    first, second = output.strip().split("\n\n")
-    assert first.splitlines()[0].endswith(" /hook?x=1 message evt_1 (signature valid)")
-    assert "  x-shop: Boston" in first.splitlines()
-    assert '    "eventType": "message",' in first.splitlines()
-    assert "Bonjour \\u001b[2J é" in first
-    assert second.splitlines()[0].endswith(" /hook?x=1 evt_1 (signature wrong, repeated)")
-    assert "\x1b" not in output
+        second = listener.printed_block()
+        assert listener.end() == ""
+    assert first[0].endswith(" /hook?x=1 message evt_1 (signature valid)")
+    assert "  x-shop: Boston" in first
+    assert '    "eventType": "message",' in first
+    assert "Bonjour \\u001b[2J é" in "\n".join(first)
+    assert second[0].endswith(" /hook?x=1 evt_1 (signature wrong, repeated)")
+    assert "\x1b" not in "\n".join(first + second)
 
 
 def test_the_receiver_says_what_is_wrong_with_its_command_line(tmp_path: Path) -> None:
