@@ -24,7 +24,7 @@ from shopbell.storage.rowset import Program, Row
 
 WHATSAPP = "WHATSAPP"
 WHATSAPP_WINDOW_MS = 24 * 60 * 60 * 1000
-"""How long after the customer's last message WhatsApp lets a business write freely."""
+"""How long after the customer's last message by WhatsApp a business may write freely there."""
 
 
 class Reply(NamedTuple):
@@ -92,12 +92,12 @@ class AnsweredMeanwhile(Conflict):
 
 
 class WindowClosed(Conflict):
-    """409: WhatsApp allows free text only for a day after the customer's last message."""
+    """409: WhatsApp allows free text only for a day after the customer's last message there."""
 
     def __init__(self) -> None:
         super().__init__(
-            "More than 24 hours have passed since the customer's last message: on WhatsApp only a template may be "
-            "sent now. Nothing was sent.",
+            "The customer has written nothing by WhatsApp for 24 hours: only a template may be sent there now. Nothing "
+            "was sent.",
             "The WhatsApp messaging window is closed; send a template (contentSid)",
         )
 
@@ -119,10 +119,10 @@ class _Thread(NamedTuple):
     customer_id: int
     business_id: int
     channel: str
-    last_customer_message_at_ms: int | None
     last_reply_sequence: int
     last_reply_author_id: int | None
     last_other_reply_sequence: int
+    last_by_whatsapp_ms: int | None
     customer_erased_at_ms: int | None
 
     def last_reply_of_others(self, author_id: int) -> int:
@@ -130,11 +130,17 @@ class _Thread(NamedTuple):
         return self.last_other_reply_sequence if author_id == self.last_reply_author_id else self.last_reply_sequence
 
 
-def is_window_open(channel: str, last_customer_message_at_ms: int | None, now_ms: int) -> bool:
-    """Whether a channel takes free text now: always, but for WhatsApp, which does for 24 hours."""
+def is_window_open(channel: str, last_by_whatsapp_ms: int | None, now_ms: int) -> bool:
+    """Whether a channel takes free text now: always, but for WhatsApp, which does for 24 hours.
+
+    Args:
+        channel: by which the text would go.
+        last_by_whatsapp_ms: when the customer last wrote by WhatsApp, in Unix ms; by other ways nothing opens it.
+        now_ms: the time in Unix ms.
+    """
     if channel != WHATSAPP:
         return True
-    return last_customer_message_at_ms is not None and now_ms - last_customer_message_at_ms < WHATSAPP_WINDOW_MS
+    return last_by_whatsapp_ms is not None and now_ms - last_by_whatsapp_ms < WHATSAPP_WINDOW_MS
 
 
 def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
@@ -148,12 +154,13 @@ def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
         window closed (409), nothing seen of this thread (400), a key that stands for another body (422).
     """
     now_ms = time.time_ns() // 1_000_000
-    wanted = {(reply.organization_id, reply.thread_id) for reply in replies}
+    wanted = dict.fromkeys(((reply.organization_id, reply.thread_id) for reply in replies), 0)
+    wanted |= {(reply.organization_id, reply.thread_id): 1 for reply in replies if reply.channel == WHATSAPP}
     seen = {(reply.organization_id, reply.last_seen_message_id) for reply in replies if reply.last_seen_message_id}
     [(threads, seen_messages, answered, subscriptions, changes)] = yield (
         FIND_THREADS,
         {
-            "wanted_threads": sorted(wanted),
+            "wanted_threads": [(*thread, by_whatsapp) for thread, by_whatsapp in sorted(wanted.items())],
             "seen": sorted(seen),
             "wanted_keys": sorted({reply.key for reply in replies if reply.key}),
             "subscribers": sorted({(reply.organization_id,) for reply in replies}),
@@ -228,9 +235,8 @@ class _Plan:
         if thread.customer_erased_at_ms is not None:
             return CustomerErased()
         is_visible_text = not reply.internal and reply.content_sid is None
-        if is_visible_text and not is_window_open(
-            reply.channel or thread.channel, thread.last_customer_message_at_ms, self.now_ms
-        ):
+        channel = reply.channel or thread.channel
+        if is_visible_text and not is_window_open(channel, thread.last_by_whatsapp_ms, self.now_ms):
             return WindowClosed()
         if reply.last_seen_message_id is None:
             return None

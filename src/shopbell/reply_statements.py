@@ -17,13 +17,18 @@ from shopbell.promise_statements import (
 )
 from shopbell.storage.rowset import Part, Rowset, Statement
 
-_WANTED = Rowset("wanted_threads", organization_id=int, thread_id=int)
+_WANTED = Rowset("wanted_threads", organization_id=int, thread_id=int, by_whatsapp=int)
 _SEEN = Rowset("seen", organization_id=int, id=int)
 
-_THREAD = (
-    "id, customer_id, business_id, channel, last_customer_message_at_ms, "
-    "last_reply_sequence, last_reply_author_id, last_other_reply_sequence"
-)
+_THREAD = "id, customer_id, business_id, channel, last_reply_sequence, last_reply_author_id, last_other_reply_sequence"
+# Looked for backwards from the end of the conversation, and only where a reply may go by WhatsApp.
+_LAST_BY_WHATSAPP = """
+    CASE WHEN wanted_threads.by_whatsapp = 1 OR threads.channel = 'WHATSAPP' THEN
+        (SELECT messages.created_at_ms FROM messages
+         WHERE messages.organization_id = threads.organization_id AND messages.thread_id = threads.id
+           AND messages.channel = 'WHATSAPP' AND messages.from_customer
+         ORDER BY messages.sequence DESC LIMIT 1) END
+"""
 _ERASED = """
     (SELECT erased_at_ms FROM customers
      WHERE customers.organization_id = threads.organization_id AND customers.id = threads.customer_id)
@@ -33,7 +38,7 @@ FIND_THREADS = Statement(
     rowsets=(_WANTED, _SEEN, WANTED_KEYS, SUBSCRIBERS),
     sqlite=(
         Part(f"""
-            SELECT (SELECT json_group_array(json_array(organization_id, {_THREAD}, {_ERASED}))
+            SELECT (SELECT json_group_array(json_array(organization_id, {_THREAD}, {_LAST_BY_WHATSAPP}, {_ERASED}))
                     FROM {_WANTED.sqlite}
                     CROSS JOIN threads USING (organization_id) WHERE threads.id = wanted_threads.thread_id),
                    (SELECT json_group_array(json_array(organization_id, id, thread_id, sequence))
@@ -44,10 +49,12 @@ FIND_THREADS = Statement(
         """),
     ),
     postgresql=f"""
-        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, {_THREAD}, erased_at_ms)), '[]')::text
+        SELECT (SELECT coalesce(json_agg(json_build_array(organization_id, {_THREAD}, last_by_whatsapp_ms,
+                                                          erased_at_ms)), '[]')::text
                 FROM {_WANTED.postgresql}
                 CROSS JOIN LATERAL (
-                    SELECT {_THREAD}, {_ERASED} AS erased_at_ms FROM threads
+                    SELECT {_THREAD}, {_LAST_BY_WHATSAPP} AS last_by_whatsapp_ms, {_ERASED} AS erased_at_ms
+                    FROM threads
                     WHERE threads.organization_id = wanted_threads.organization_id
                       AND threads.id = wanted_threads.thread_id
                     OFFSET 0) AS known),

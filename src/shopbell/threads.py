@@ -1,6 +1,7 @@
 """Conversations as people read them: lists of threads, and the messages of one. ``messages.py`` writes them."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +42,13 @@ class Seen:
         thread: the thread.
         customer_id: the customer that the thread's own has become by merges, or that one itself.
         assignee_id: the employee who looks after it, or nobody.
+        last_by_whatsapp_ms: when he last wrote by WhatsApp, in Unix ms; not looked up where the thread is elsewhere.
     """
 
     thread: Thread
     customer_id: int
     assignee_id: int | None
+    last_by_whatsapp_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +220,37 @@ def _by_index(organization_id: int, wanted: ColumnElement[bool]) -> Select[Any]:
 def _seen(tx: Connection, organization_id: int, query: Select[Any]) -> list[Seen]:
     found = [dict(row) for row in tx.execute(query).mappings()]
     owners = customers.owners(tx, organization_id, {row["customer_id"] for row in found})
+    there = [row["id"] for row in found if row["channel"] == "WHATSAPP"]
+    heard = last_by_whatsapp_ms(tx, organization_id, there) if there else {}
     return [
-        Seen(assignee_id=row.pop("employee_id"), customer_id=owners[row["customer_id"]], thread=Thread(**row))
+        Seen(
+            assignee_id=row.pop("employee_id"),
+            customer_id=owners[row["customer_id"]],
+            last_by_whatsapp_ms=heard.get(row["id"]),
+            thread=Thread(**row),
+        )
         for row in found
     ]
+
+
+def last_by_whatsapp_ms(tx: Connection, organization_id: int, thread_ids: Collection[int]) -> dict[int, int | None]:
+    """When the customers of threads last wrote by WhatsApp, in Unix ms: what a thread's last message is is no matter.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        thread_ids: some of its threads.
+    """
+    t, m = threads.c, messages.c
+    last = (
+        select(m.created_at_ms)
+        .where(m.organization_id == t.organization_id, m.thread_id == t.id, m.channel == "WHATSAPP", m.from_customer)
+        .order_by(m.sequence.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(t.id, last).where(t.organization_id == organization_id, t.id.in_(thread_ids))
+    return {row.id: row[1] for row in tx.execute(query)}
 
 
 def find_all(

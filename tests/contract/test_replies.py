@@ -8,6 +8,7 @@ import httpx2
 from harness.shop import Shop, faults_of
 
 SEND = "/api/send-message-to-customer-thread"
+DAY_MS = 24 * 60 * 60 * 1_000
 
 
 def _send(shop: Shop, thread_id: str | int, key: str | None = None, **fields: Any) -> httpx2.Response:
@@ -124,15 +125,30 @@ def test_a_repeated_reply_has_one_effect(shop: Shop) -> None:
 
 def test_on_whatsapp_free_text_is_refused_a_day_after_the_customers_last_message(shop: Shop) -> None:
     thread_id = shop.send()
-    day_before = "UPDATE threads SET channel = 'WHATSAPP', last_customer_message_at_ms = :at WHERE id = :id"
-    created_at_ms = shop.thread(thread_id)["created_at_ms"]
-    shop.database.change(day_before, at=created_at_ms, id=int(thread_id))
+    shop.move_to_whatsapp(thread_id, age_ms=DAY_MS // 2)
     assert _send(shop, thread_id).status_code == 200
-    shop.database.change(day_before, at=created_at_ms - 24 * 60 * 60 * 1000, id=int(thread_id))
+    shop.move_to_whatsapp(thread_id, age_ms=DAY_MS)
     closed = _send(shop, thread_id)
     assert closed.status_code == 409
     assert "contentSid" in closed.json()["developerMessage"]
     assert _send(shop, thread_id, internal=True).status_code == 200
+
+
+def test_what_a_customer_writes_elsewhere_opens_no_window_of_whatsapp(shop: Shop) -> None:
+    user = {"email": shop.somebody()}
+    thread_id, other = shop.send(user=user), shop.send()
+    shop.move_to_whatsapp(thread_id, age_ms=DAY_MS)
+    shop.move_to_whatsapp(other, age_ms=0)  # another's window is no matter
+    assert shop.send(user=user) == thread_id
+    assert shop.thread(thread_id)["channel"] == "WEB"
+    assert _send(shop, thread_id, channel="WHATSAPP").status_code == 409
+    assert _send(shop, thread_id).status_code == 200
+    with ThreadPoolExecutor(8) as pool:  # some go together, each by its own way
+        ways = [None, "WHATSAPP", "EMAIL", "WHATSAPP"] * 2
+        answers = list(pool.map(lambda way: _send(shop, thread_id, **({"channel": way} if way else {})), ways))
+    assert [answer.status_code for answer in answers] == [200, 409, 200, 409] * 2
+    shop.database.change("UPDATE threads SET channel = 'WHATSAPP' WHERE id = :id", id=int(thread_id))
+    assert _send(shop, thread_id).status_code == 409
 
 
 def test_every_reply_has_its_event_in_the_order_of_the_conversation(shop: Shop) -> None:

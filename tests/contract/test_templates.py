@@ -1,7 +1,6 @@
 """Templates: texts that may be sent when the window is closed."""
 
 import re
-import time
 from typing import Any
 
 import httpx2
@@ -32,8 +31,7 @@ def _send(shop: Shop, thread_id: str, **fields: Any) -> httpx2.Response:
 
 
 def _close_window(shop: Shop, thread_id: str) -> None:
-    close = "UPDATE threads SET channel = 'WHATSAPP', last_customer_message_at_ms = :at WHERE id = :id"
-    assert shop.database.change(close, at=time.time_ns() // 1_000_000 - 24 * 60 * 60 * 1000, id=int(thread_id))
+    shop.move_to_whatsapp(thread_id, age_ms=24 * 60 * 60 * 1_000)
 
 
 def test_a_template_is_made_with_a_content_id_of_its_own(shop: Shop) -> None:

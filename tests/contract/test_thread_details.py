@@ -86,12 +86,17 @@ def test_the_details_follow_what_happens(shop: Shop) -> None:
 
 @pytest.mark.parametrize(("age_ms", "is_open"), [(DAY_MS - 60_000, True), (DAY_MS, False)])
 def test_the_window_of_whatsapp_is_open_for_a_day(shop: Shop, age_ms: int, is_open: bool) -> None:
-    thread_id = shop.send()
-    change = "UPDATE threads SET channel = 'WHATSAPP', last_customer_message_at_ms = :at WHERE id = :id"
-    assert shop.database.change(change, at=time.time_ns() // 1_000_000 - age_ms, id=int(thread_id))
-    details = _details(shop, thread_id)
-    assert details["customerChannel"] == "WHATSAPP"
-    assert details["isMessagingWindowOpen"] is is_open
+    user = {"email": shop.somebody()}
+    thread_id = shop.send(user=user)
+    shop.move_to_whatsapp(thread_id, age_ms=age_ms)
+    for details in (_details(shop, thread_id), *_listed(shop, customerId=shop.customer_of(thread_id))):
+        assert details["customerChannel"] == "WHATSAPP"
+        assert details["isMessagingWindowOpen"] is is_open
+    # What comes by another way changes nothing where the conversation stays on WhatsApp.
+    shop.send(user=user)
+    assert _details(shop, thread_id)["isMessagingWindowOpen"]  # on the web
+    shop.database.change("UPDATE threads SET channel = 'WHATSAPP' WHERE id = :id", id=int(thread_id))
+    assert _details(shop, thread_id)["isMessagingWindowOpen"] is is_open
 
 
 def test_a_conversation_of_another_organization_is_none(shop: Shop) -> None:

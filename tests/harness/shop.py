@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,14 @@ class Shop:
         thread_id = answer.json()["customerThreadId"]
         assert isinstance(thread_id, str)
         return thread_id
+
+    def move_to_whatsapp(self, thread_id: str, *, age_ms: int) -> None:
+        """Let all that the customer said in a thread have come by WhatsApp, so long ago."""
+        at = {"at": time.time_ns() // 1_000_000 - age_ms, "id": int(thread_id)}
+        thread = "UPDATE threads SET channel = 'WHATSAPP', last_customer_message_at_ms = :at WHERE id = :id"
+        said = "UPDATE messages SET channel = 'WHATSAPP', created_at_ms = :at WHERE thread_id = :id AND from_customer"
+        assert self.database.change(thread, **at)
+        assert self.database.change(said, **at)
 
     def refused(self, **changes: Any) -> list[dict[str, Any]]:
         """Send a body that must be answered 400 and return the faults; nothing may have been stored."""

@@ -240,6 +240,24 @@ def test_the_store_answers_the_customer_by_answering_the_notice(room: Mailroom) 
     assert _status(room, thread_id) == "replied"
 
 
+@pytest.mark.parametrize(("age_ms", "is_note"), [(60 * 60 * 1_000, False), (24 * 60 * 60 * 1_000, True)])
+def test_the_stores_mail_goes_on_by_whatsapp_only_while_its_window_is_open(
+    room: Mailroom, age_ms: int, is_note: bool
+) -> None:
+    room.post.business(email="boston@acme.example", invites_customers=False)
+    carol = {"phoneNumber": room.post.shop.some_number()}
+    thread_id = room.post.shop.send(user=carol)
+    notice = room.wait_for_mail("boston@acme.example")
+    room.post.shop.move_to_whatsapp(thread_id, age_ms=age_ms)
+    room.post.shop.send(user=carol)  # by the widget: it opens no window
+    room.post.shop.database.change("UPDATE threads SET channel = 'WHATSAPP' WHERE id = :id", id=int(thread_id))
+    answer = letter("boston@acme.example", "Tomorrow at nine.", Authentication_Results=PROVED)
+    room.deliver(answer, reply_address(notice))
+    said = room.post.messages(thread_id)[2]
+    assert (said["fromCustomer"], said["internal"]) == (False, is_note)
+    assert _status(room, thread_id) == ("waiting" if is_note else "replied")
+
+
 def test_the_links_of_the_stores_mail_do_not_go_on_to_the_customer(room: Mailroom) -> None:
     room.post.business(email="boston@acme.example", invites_customers=False)
     carol = room.post.shop.somebody()

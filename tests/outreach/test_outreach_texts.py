@@ -13,6 +13,7 @@ from harness.waiting import wait_until
 from shopbell.texting.segments import segments
 
 PUBLIC = "https://chat.acme.example"
+SEND = "/api/send-message-to-customer-thread"
 
 
 class Line:
@@ -213,26 +214,32 @@ def test_an_answer_too_long_for_a_text_ends_with_a_link_to_the_whole(line: Line,
     assert page.status_code == 200
 
 
-def test_who_writes_by_whatsapp_is_answered_there_and_after_a_day_by_template_alone(open_post: Any) -> None:
+def test_the_window_of_whatsapp_is_opened_there_alone_and_a_template_goes_through_when_it_is_closed(
+    open_post: Any,
+) -> None:
     with fake_twilio() as twilio, open_post(**twilio_settings(twilio), whatsapp_from=WHATSAPP) as post:
         post.business(phone_number=WHATSAPP)
         line, carol = Line(post, twilio), post.shop.some_number()
         line.text_in(f"whatsapp:{carol}", "Is it ready?", to=f"whatsapp:{WHATSAPP}")
         thread_id = line.thread_of(carol)
         post.wait_for_delivery(post.reply(thread_id, "Yes, it is."), "WHATSAPP", "sent")
-        post.shop.database.change("UPDATE threads SET last_customer_message_at_ms = 1")
-        late = {"customerThreadId": thread_id, "text": "Hello?"}
-        assert post.shop.post(late, path="/api/send-message-to-customer-thread").status_code == 409
+        post.shop.move_to_whatsapp(thread_id, age_ms=24 * 60 * 60 * 1_000)
+        reply = {"customerThreadId": thread_id, "channel": "WHATSAPP"}
+        assert post.shop.post(reply | {"text": "Hello?"}, path=SEND).status_code == 409
+        assert post.shop.send(user={"phoneNumber": carol}) == thread_id  # he writes by the widget
+        assert post.shop.post(reply | {"text": "Hello?"}, path=SEND).status_code == 409
         template = {"title": "Ready", "text": "It is ready.", "contentSid": "HX" + "a" * 32}
         assert post.shop.post(template, path="/api/templates").status_code == 200
-        body = {"customerThreadId": thread_id, "contentSid": template["contentSid"]}
-        answer = post.shop.post(body, path="/api/send-message-to-customer-thread")
+        answer = post.shop.post(reply | {"contentSid": template["contentSid"]}, path=SEND)
         assert answer.status_code == 200, answer.text
         post.wait_for_delivery(answer.json()["messageId"], "WHATSAPP", "sent")
-        said, made = twilio.received
+        line.text_in(f"whatsapp:{carol}", "Thank you!", to=f"whatsapp:{WHATSAPP}")
+        post.wait_for_delivery(post.reply(thread_id, "You are welcome."), "WHATSAPP", "sent")
+        said, made, again = twilio.received
         assert (said["To"], said["From"], said["Body"]) == (f"whatsapp:{carol}", f"whatsapp:{WHATSAPP}", "Yes, it is.")
         assert made["ContentSid"] == template["contentSid"]
         assert "Body" not in made.form
+        assert again["Body"] == "You are welcome."
 
 
 def test_nobodys_reports_and_texts_to_nobody_change_nothing(line: Line) -> None:

@@ -28,7 +28,7 @@ from shopbell.replies import is_window_open
 from shopbell.storage.customer_schema import mail_details, thread_outreach
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import businesses, employees, messages, threads
-from shopbell.threads import Thread, in_thread, lock
+from shopbell.threads import Thread, in_thread, last_by_whatsapp_ms, lock
 
 MAILS_PER_HOUR = 60
 """Most mails that one conversation takes in an hour: two machines that answer each other end there. Those of machines
@@ -92,11 +92,16 @@ def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
         return False
     if is_customers:
         _keep_customers(tx, mail, thread)
-    elif author_id is not None and is_window_open(thread.channel, thread.last_customer_message_at_ms, now_ms):
+    elif author_id is not None and _may_answer(tx, thread, now_ms):
         _keep_stores(tx, mail, thread, author_id, now_ms)
     else:
         _keep_note(tx, mail, thread, is_foreign=is_foreign, now_ms=now_ms)
     return True
+
+
+def _may_answer(tx: Connection, thread: Thread, now_ms: int) -> bool:
+    heard_ms = last_by_whatsapp_ms(tx, thread.organization_id, [thread.id])[thread.id]
+    return is_window_open(thread.channel, heard_ms, now_ms)
 
 
 def _is_his(tx: Connection, customer: Customer, mail: IncomingMail) -> bool:

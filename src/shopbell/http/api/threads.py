@@ -44,7 +44,7 @@ class CustomerThread(Fields):
     status: Status = Field(examples=["waiting"])
     is_messaging_window_open: bool = Field(
         description="Whether free text may be sent now. Always, but for WhatsApp: for 24 hours after the customer's "
-        "last message; later only templates.",
+        "last message by WhatsApp; later only templates.",
         examples=[True],
     )
     assignee_user_id: str | None = Field(description="The employee who looks after it, or `null`.", examples=[None])
@@ -134,7 +134,7 @@ def _shown(seen: Seen) -> CustomerThread:
         customer_id=str(seen.customer_id),
         customer_channel=thread.channel,  # type: ignore[arg-type]  # the table takes no other
         status=thread.status,  # type: ignore[arg-type]  # the table takes no other
-        is_messaging_window_open=is_window_open(thread.channel, thread.last_customer_message_at_ms, now_ms),
+        is_messaging_window_open=is_window_open(thread.channel, seen.last_by_whatsapp_ms, now_ms),
         assignee_user_id=None if seen.assignee_id is None else str(seen.assignee_id),
         created_at=thread.created_at_ms,
         updated_at=thread.updated_at_ms,
