@@ -140,7 +140,15 @@ def faults(page: Page) -> list[str]:
     return found
 
 
+# Half way from one colour to another a text may be too pale. What moves for ever is looked at as it is.
+_AT_REST = """() => Promise.all(
+    document.getAnimations().filter(each => each.effect.getComputedTiming().endTime !== Infinity)
+        .map(each => each.finished.catch(() => {}))
+).then(() => {})"""
+
+
 def _faults_in(frame: Frame) -> list[str]:
+    frame.evaluate(_AT_REST)
     if not frame.evaluate("typeof axe === 'object'"):
         frame.evaluate(AXE_SCRIPT)
     options = {"resultTypes": ["violations"], "iframes": False, "rules": {"target-size": {"enabled": True}}}
