@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
 from harness import preloaded, world
@@ -30,6 +31,15 @@ from harness.shop import Shop
 ENGINES = ("sqlite", "postgresql")
 _FOLDER = pytest.StashKey[Path]()
 _KEEPER = "keeper.pid"
+# How long an example takes is the machine's affair. Which are tried is decided by chance in `make test-long` alone, so
+# that a change is not refused for what it has nothing to do with.
+settings.register_profile(
+    "shopbell",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=preloaded.PLAIN_STARTS not in os.environ,
+)
+settings.load_profile("shopbell")
 _keepers: "list[subprocess.Popen[bytes]]" = []  # held: a forgotten process warns
 
 
@@ -312,7 +322,7 @@ def slow_shop(engine: str, shops: Callable[..., Shop]) -> Shop:
 @pytest.fixture
 def strict_shop(engine: str, shops: Callable[..., Shop]) -> Shop:
     """A shared server with small limits and deadlines."""
-    return shops(engine, body_limit_bytes=1_024, body_timeout_s=1, write_timeout_s=1)
+    return shops(engine, body_limit_bytes=1_024, body_timeout_s=2, write_timeout_s=3)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_weakened_durability_is_an_error(own_postgres: Postgres, tmp_path: Path)
     with engine.connect() as connection:
         connection.execute(text("ALTER SYSTEM SET full_page_writes = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + 60
         while connection.execute(text("SHOW full_page_writes")).scalar() != "off":
             assert time.monotonic() < deadline_s, "the server did not read its settings again"
             time.sleep(0.01)

@@ -58,12 +58,12 @@ def demo_on(folder: Path, **settings: str) -> Iterator[tuple[httpx2.Client, str]
     assert process.stdout is not None
     try:
         printed = next(line for line in process.stdout if line.startswith("curl "))
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=15) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
             yield client, printed.strip()
     finally:
         process.terminate()
         process.stdout.close()
-        process.wait(15)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,10 @@ from wire import HOST, Wire, is_refusal, request
 HEADER_TIMEOUT_S = 1.5
 BODY_TIMEOUT_S = 2.5
 KEEP_ALIVE_TIMEOUT_S = 2
-SLACK_S = 5
+SLACK_S = 15
 """A sweep's half second, and a busy machine."""
+EARLY_S = 0.2
+LONG_S = 60
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -41,27 +43,29 @@ def test_each_kind_of_slowness_ends_at_its_deadline(shop: Shop) -> None:
     port, token = shop.server.port, shop.world.token
 
     with Wire(port) as wire:  # says nothing
-        began_s = time.monotonic()
         assert wire.is_closed()
-        assert HEADER_TIMEOUT_S <= time.monotonic() - began_s <= HEADER_TIMEOUT_S + SLACK_S
+        assert HEADER_TIMEOUT_S - EARLY_S <= wire.open_for_s <= HEADER_TIMEOUT_S + SLACK_S
 
     with Wire(port) as wire:  # drips headers
         wire.send(b"GET /healthz HTTP/1.1\r\n" + HOST)
-        after_s = wire.drip(b"X: y\r\n", every_s=0.1, at_most_s=10)
-        assert HEADER_TIMEOUT_S - 0.2 <= after_s <= HEADER_TIMEOUT_S + SLACK_S
+        after_s = wire.drip(b"X: y\r\n", every_s=0.1, at_most_s=LONG_S)
+        assert wire.open_for_s >= HEADER_TIMEOUT_S - EARLY_S
+        assert after_s <= HEADER_TIMEOUT_S + SLACK_S
         assert is_refusal(wire.answer(), 408, "request-timeout")
 
     with Wire(port) as wire:  # drips the headers of its second request
         wire.send(request(method="GET", path="/healthz"))
         assert wire.answer().status == 200
-        after_s = wire.send(b"GET /").drip(b"a", every_s=0.1, at_most_s=10)
-        assert HEADER_TIMEOUT_S - 0.2 <= after_s <= HEADER_TIMEOUT_S + SLACK_S
+        after_s = wire.send(b"GET /").drip(b"a", every_s=0.1, at_most_s=LONG_S)
+        assert wire.open_for_s >= HEADER_TIMEOUT_S - EARLY_S
+        assert after_s <= HEADER_TIMEOUT_S + SLACK_S
         assert is_refusal(wire.answer(), 408, "request-timeout")
 
     with Wire(port) as wire:  # drips the body
         wire.send(request(b"", "Content-Length: 1000", token=token))
-        after_s = wire.drip(b" ", every_s=0.1, at_most_s=10)
-        assert BODY_TIMEOUT_S - 0.2 <= after_s <= BODY_TIMEOUT_S + SLACK_S
+        after_s = wire.drip(b" ", every_s=0.1, at_most_s=LONG_S)
+        assert wire.open_for_s >= BODY_TIMEOUT_S - EARLY_S
+        assert after_s <= BODY_TIMEOUT_S + SLACK_S
         answer = wire.answer()
         assert is_refusal(answer, 408, "request-timeout")
         assert answer.header("connection") == "close"
@@ -80,7 +84,7 @@ def test_each_kind_of_slowness_ends_at_its_deadline(shop: Shop) -> None:
     with Wire(port) as wire:  # drips a body of which nothing is wanted any more
         wire.send(request(b"", "Content-Length: 1000"))
         assert is_refusal(wire.answer(), 401, "unauthorized")
-        after_s = wire.drip(b" ", every_s=0.1, at_most_s=10)
+        after_s = wire.drip(b" ", every_s=0.1, at_most_s=LONG_S)
         assert after_s <= BODY_TIMEOUT_S + SLACK_S
 
     with Wire(port) as wire:  # asks once and never again
@@ -88,12 +92,13 @@ def test_each_kind_of_slowness_ends_at_its_deadline(shop: Shop) -> None:
         assert wire.answer().status == 200
         began_s = time.monotonic()
         assert wire.is_closed()
-        assert KEEP_ALIVE_TIMEOUT_S - 0.2 <= time.monotonic() - began_s <= KEEP_ALIVE_TIMEOUT_S + SLACK_S
+        assert wire.open_for_s >= KEEP_ALIVE_TIMEOUT_S - EARLY_S
+        assert time.monotonic() - began_s <= KEEP_ALIVE_TIMEOUT_S + SLACK_S
 
     with Wire(port) as wire:  # drips line breaks between requests
         wire.send(request(method="GET", path="/healthz"))
         assert wire.answer().status == 200
-        assert wire.drip(b"\r\n", every_s=0.1, at_most_s=10) <= KEEP_ALIVE_TIMEOUT_S + SLACK_S
+        assert wire.drip(b"\r\n", every_s=0.1, at_most_s=LONG_S) <= KEEP_ALIVE_TIMEOUT_S + SLACK_S
         assert wire.rest() == b""
 
     assert shop.count("messages") == 0
@@ -108,7 +113,7 @@ def test_500_dripping_connections_keep_nobody_from_being_answered(shop: Shop) ->
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
         slow = []
         for place in range(500):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", shop.server.port), timeout=10))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", shop.server.port), timeout=LONG_S))
             connection.sendall(heads[place % 2])
             connection.setblocking(False)
             selector.register(connection, selectors.EVENT_READ)
@@ -117,7 +122,7 @@ def test_500_dripping_connections_keep_nobody_from_being_answered(shop: Shop) ->
         answered = 0
         began_s = time.monotonic()
         while len(ended) < len(slow) or answered < 200:
-            assert time.monotonic() - began_s < 60, f"{len(slow) - len(ended)} are still waited for"
+            assert time.monotonic() - began_s < 2 * LONG_S, f"{len(slow) - len(ended)} are still waited for"
             shop.send()
             answered += 1
             for connection in slow:

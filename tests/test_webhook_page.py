@@ -167,7 +167,7 @@ def test_the_page_shows_what_the_command_line_really_prints(databases: Databases
             assert normal(done.stdout) == normal(shown), command
             secret = secret or re.findall(r"whsec_\S+", done.stdout)[0]
     listener.terminate()
-    output, _ = listener.communicate(timeout=15)
+    output, _ = listener.communicate(timeout=60)
     assert normal(output.partition("\n\n")[0]) == normal(heard)
 
 

@@ -20,6 +20,7 @@ class Wire:
     """One TCP connection to a server on this machine."""
 
     def __init__(self, port: int, *, timeout_s: float = 60) -> None:
+        self._opened_s = time.monotonic()
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self._timeout_s = timeout_s
         self._received = b""
@@ -29,6 +30,11 @@ class Wire:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._socket.close()
+
+    @property
+    def open_for_s(self) -> float:
+        """Seconds since just before it was opened: at least as long as the server has known it."""
+        return time.monotonic() - self._opened_s
 
     def send(self, *parts: bytes) -> Self:
         """Send the bytes, each part by itself."""

@@ -77,9 +77,9 @@ def _parameters(header: str) -> dict[str, int]:
     return {key: int(value) for key, value in (parameter.strip().split("=") for parameter in parameters)}
 
 
-def _until_429(shop: Shop, token: str) -> httpx2.Response:
+def _until_429(shop: Shop, token: str, body: bytes | None = None) -> httpx2.Response:
     for _ in range(200):
-        answer = shop.post(shop.body(), token=token)
+        answer = shop.post(body or shop.body(), token=token)
         if answer.status_code == 429:
             return answer
     raise AssertionError("no request was refused")
@@ -112,9 +112,8 @@ def test_a_429_says_when_to_come_back_and_then_it_passes(slow_shop: Shop) -> Non
 def test_the_rate_comes_before_the_body_and_after_the_token(slow_shop: Shop) -> None:
     token = slow_shop.spare_token()["token"]
     for wrong in (b"not json", b" " * 300_000):
-        # Refused once more right before: on a slow machine another request may have been granted meanwhile.
-        _until_429(slow_shop, token)
-        assert slow_shop.post(wrong, token=token).status_code == 429
+        # Not at once: on a slow machine another request is granted meanwhile, and its body is looked at.
+        _until_429(slow_shop, token, wrong)
     assert slow_shop.post(slow_shop.body(), token=slow_shop.world.revoked_token).status_code == 401
 
 
@@ -186,8 +185,8 @@ def test_when_storage_does_not_answer_it_is_a_503_and_works_again_afterwards(eng
     assert answer.json()["developerMessage"] == "Storage is temporarily unavailable"
     assert int(answer.headers["retry-after"]) >= 1
     assert "ratelimit" in answer.headers
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
     while (again := strict_shop.post(body, headers={"Idempotency-Key": key})).status_code == 503:
-        assert time.monotonic() < deadline_s, "no recovery after 10 s"
+        assert time.monotonic() < deadline_s, "no recovery"
     assert again.status_code == 200
     assert len(strict_shop.messages(again.json()["customerThreadId"])) == 1
