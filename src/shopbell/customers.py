@@ -18,6 +18,9 @@ from shopbell.storage.schema import customer_identities, customers, possible_dup
 
 PROFILE_FIELDS: Final = {"first_name": "firstName", "last_name": "lastName", "company": "company"}
 """What can be changed of a profile, with its name outside."""
+NAMES_AT_ONCE = 10_000
+"""Among so many customers a name is looked for at once: some 20 ms."""
+
 _DEFAULT_CHANNEL = "WEB"
 
 
@@ -279,8 +282,11 @@ def search(
     name: str | None = None,
     before_id: int | None = None,
     limit: int,
-) -> list[Profile]:
+) -> tuple[list[Profile], int | None]:
     """Customers of an organization, the newest first; those who were merged into others or erased are left out.
+
+    No index finds a text within names, so a name is looked for among ``NAMES_AT_ONCE`` customers, whoever they are:
+    a search takes as long in an organization of ten thousand customers as in one of a million.
 
     Args:
         tx: the transaction.
@@ -290,24 +296,41 @@ def search(
         name: only whose name or company has this text in it, in capitals or not.
         before_id: only whose id is less.
         limit: how many at most.
+
+    Returns:
+        Those found, which may be fewer than there are; and the ``before_id`` with which to go on, None at the end.
     """
     c = customers.c
     query = (
         select(customers)
         .where(c.organization_id == organization_id, c.merged_into_id.is_(None), c.erased_at_ms.is_(None))
         .order_by(c.id.desc())
-        .limit(limit)
+        .limit(limit + 1)
     )
     for kind, value in (("email", email), ("phone", phone)):
         if value is not None:
             query = query.where(c.id == _known_by(organization_id, kind, value))
-    if name is not None:
-        query = query.where(_is_called(name))
     if before_id is not None:
         query = query.where(c.id < before_id)
+    go_on = None
+    if name is not None:
+        go_on = _names_up_to(tx, organization_id, before_id)
+        query = query.where(_is_called(name), c.id >= (go_on or 0))
     found = [Customer(**row) for row in tx.execute(query).mappings()]
+    if len(found) > limit:
+        del found[limit:]
+        go_on = found[-1].id
     identities = _identities(tx, organization_id, [customer.id for customer in found])
-    return [Profile(customer, identities.get(customer.id, []), _DEFAULT_CHANNEL) for customer in found]
+    return [Profile(customer, identities.get(customer.id, []), _DEFAULT_CHANNEL) for customer in found], go_on
+
+
+def _names_up_to(tx: Connection, organization_id: int, before_id: int | None) -> int | None:
+    """The last customer whose name a search reads; None when it reads them all."""
+    c = customers.c
+    query = select(c.id).where(c.organization_id == organization_id)
+    if before_id is not None:
+        query = query.where(c.id < before_id)
+    return tx.execute(query.order_by(c.id.desc()).offset(NAMES_AT_ONCE - 1).limit(1)).scalar()
 
 
 def _known_by(organization_id: int, kind: str, value: str) -> ScalarSelect[int]:

@@ -1,11 +1,27 @@
 """Customers by the API: profiles, search, pages."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
 from harness.shop import Shop, faults_of
+from shopbell import customers
+from shopbell.customers import Profile
+from shopbell.settings import load
+from shopbell.storage.database import Database
+from shopbell.storage.open import open_database
+
+
+@pytest.fixture
+def opened(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """The server's database, opened in this process, too."""
+    for name, value in shop.server.installation.environment.items():
+        monkeypatch.setenv(name, value)
+    database = open_database(load())
+    yield database
+    database.engine.dispose()
 
 
 def _get(shop: Shop, path: str, token: str = "", **parameters: Any) -> httpx2.Response:
@@ -168,6 +184,30 @@ def test_pages_hold_while_customers_come(shop: Shop) -> None:
             break
         _update(shop, shop.customer_of(shop.send()), company=mark)
     assert read == [str(id_) for id_ in sorted(customers, reverse=True)]
+
+
+def test_a_name_is_looked_for_among_so_many_customers_at_once_and_found_further_on(
+    shop: Shop, opened: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customers, "NAMES_AT_ONCE", 3)
+    mark = shop.somebody().partition("@")[0]
+    carol = shop.customer_of(shop.send())
+    _update(shop, carol, company=mark)
+    newer = [shop.customer_of(shop.send()) for _ in range(3)]
+    before_id: int | None = newer[-1] + 1
+    found, before_id = _search(opened, shop, name=mark, before_id=before_id)
+    assert (found, before_id) == ([], newer[0])
+    found, before_id = _search(opened, shop, name=mark, before_id=before_id)
+    assert [each.customer.id for each in found] == [carol]
+    while before_id is not None:
+        found, further = _search(opened, shop, name=mark, before_id=before_id)
+        assert found == []
+        assert further is None or further < before_id
+        before_id = further
+
+
+def _search(opened: Database, shop: Shop, **wanted: Any) -> tuple[list[Profile], int | None]:
+    return opened.read_now(customers.search, int(shop.world.acme), limit=2, **wanted)
 
 
 def test_a_customer_in_a_list_shows_what_he_is_known_by(shop: Shop) -> None:

@@ -115,7 +115,10 @@ async def list_customers(
     ] = None,
     name: Annotated[
         FilledLine | None,
-        Query(description="Only whose name or company has this text in it, in capitals or not."),
+        Query(
+            description="Only whose name or company has this text in it, in capitals or not. Each page looks among "
+            f"{customers.NAMES_AT_ONCE:,} customers: it may have few or none, while `nextCursor` leads to more."
+        ),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
@@ -128,13 +131,11 @@ async def list_customers(
     place = place_of(cursor, int)
     before_id = None if place is None else int(place[0])
     address, number = _wanted(email, phone_number)
-    found = await caller.read(
-        customers.search, email=address, phone=number, name=name, before_id=before_id, limit=limit + 1
+    found, go_on = await caller.read(
+        customers.search, email=address, phone=number, name=name, before_id=before_id, limit=limit
     )
-    page = found[:limit]
-    more = len(found) > limit
     return CustomerList(
-        customers=[_entry(each) for each in page], next_cursor=cursor_of(page[-1].customer.id) if more else None
+        customers=[_entry(each) for each in found], next_cursor=None if go_on is None else cursor_of(go_on)
     )
 
 
