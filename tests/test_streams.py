@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -11,9 +12,10 @@ import pytest
 from harness.installation import Installation
 from harness.shop import HELLO, Shop
 from harness.streams import PROGRAMS_STREAM as STREAM
-from harness.streams import SOON_S, following
+from harness.streams import SOON_S, Listening, following
 
 STREAMS_PER_TOKEN = 64
+FORGETS_AT_ONCE = "import shopbell.http.live.followers as f; f.RECENT_S = 0; from shopbell.cli import main; main()"
 
 
 def _refused(shop: Shop, *, token: str | None = "", **query: str) -> httpx2.Response:
@@ -141,6 +143,41 @@ def test_typing_reaches_who_follows_and_is_kept_nowhere(shop: Shop) -> None:
         "employeeName": None,
     }
     assert "id" not in told
+
+
+def test_what_an_erased_customer_wrote_is_in_no_stream_that_begins_before_it(shop: Shop) -> None:
+    secret = f"a secret of {shop.somebody()}"
+    with following(shop) as open_all_the_time:  # what comes meanwhile is in memory, for it and for others
+        open_all_the_time.until_ready()
+        thread_id = shop.send(message=secret)
+        told = _heard_of(open_all_the_time, thread_id, "message")
+        assert told["data"]["message"]["text"] == secret
+        assert shop.post({}, path=f"/api/customers/{shop.customer_of(thread_id)}/erase").status_code == 200
+        while open_all_the_time.next("customer-erased")["data"]["customerId"] != str(shop.customer_of(thread_id)):
+            pass
+        with following(shop, after=str(int(told["id"]) - 1)) as late:
+            again = _heard_of(late, thread_id, "message")
+    assert (again["id"], again["data"]["message"]["text"]) == (told["id"], "")
+
+
+def test_what_is_deleted_is_soon_in_no_stream_that_begins_before_it(installation: Installation, people: Any) -> None:
+    with replace(installation, server_program=("-c", FORGETS_AT_ONCE)).serving(run_worker=False) as server:
+        shop = Shop(server, people)
+        with following(shop) as open_all_the_time:
+            open_all_the_time.until_ready()
+            thread_id = shop.send()
+            told = _heard_of(open_all_the_time, thread_id, "message")
+            shop.database.change("DELETE FROM messages WHERE thread_id = :id", id=int(thread_id))
+            with following(shop, after=str(int(told["id"]) - 1)) as late:
+                again = _heard_of(late, thread_id, "message")
+    assert (again["data"]["message"]["text"], again["data"]["message"]["deleted"]) == ("", True)
+
+
+def _heard_of(stream: Listening, thread_id: str, kind: str) -> dict[str, Any]:
+    """The next event of a kind that is of this conversation: others use the shop, too."""
+    while (event := stream.next(kind))["data"]["customerThreadId"] != thread_id:
+        pass
+    return event
 
 
 def test_streams_end_when_the_server_stops(installation: Installation, people: Any) -> None:

@@ -24,6 +24,8 @@ SIGNALS_MAX = 16
 """Signals that wait for a slow client; the oldest go first."""
 RECENT_MAX = 512
 """Events in memory for those who follow a whole organization."""
+RECENT_S = 10
+"""For how long they are: they bear texts, and what retention deletes must be gone."""
 STORE_SEEN_S = 45
 """For how long somebody of the store counts as there who has shown himself once."""
 
@@ -160,7 +162,7 @@ class _Reader:
         self._of_thread: dict[int, set[Follower]] = {}
         self._of_all: set[Follower] = set()
         self._position: int | None = None
-        self._recent: deque[Event] = deque(maxlen=RECENT_MAX)
+        self._recent: deque[tuple[float, Event]] = deque(maxlen=RECENT_MAX)  # with when it was read
         self._store_there: dict[int, tuple[float, Signal]] = {}
         self._task = asyncio.create_task(self._run(), name="follow a feed")
 
@@ -194,11 +196,12 @@ class _Reader:
             return None
         if after == self._position:
             return []
-        if not self._recent or self._recent[0].position > after + 1:
+        self._let_go()
+        if not self._recent or self._recent[0][1].position > after + 1:
             return None
         # From the end: who is live misses the last few of them.
         found: list[Event] = []
-        for event in reversed(self._recent):
+        for _, event in reversed(self._recent):
             if event.position <= after:
                 break
             found.append(event)
@@ -212,6 +215,7 @@ class _Reader:
         ):
             is_news = False
             while True:
+                self._let_go()
                 try:
                     await self._read(is_news=is_news)
                 except StorageError:
@@ -225,6 +229,12 @@ class _Reader:
                     self._tell_all()
                     return
                 is_news = await listener.wait(self._poll_interval_s)
+
+    def _let_go(self) -> None:
+        """Forget what has been in memory for long enough."""
+        read_until_s = time.monotonic() - RECENT_S
+        while self._recent and self._recent[0][0] < read_until_s:
+            self._recent.popleft()
 
     async def _read(self, *, is_news: bool) -> None:
         if not is_news or self._position is None:
@@ -247,11 +257,13 @@ class _Reader:
 
     def _tell(self, event: Event) -> None:
         if self._of_all:
-            self._recent.append(event)
+            self._recent.append((time.monotonic(), event))
             for follower in self._of_all:
                 follower.tell()
         else:
             self._recent.clear()  # nobody reads from it; what is in it must have no gap
+        if event.type == "customer-erased":
+            self._recent.clear()  # texts of this customer
         if event.type in _MOVES_MESSAGES:
             for follower in self._of_threads():
                 follower.has_moved = True
