@@ -127,8 +127,8 @@ class Installation:
     def serving(self, *arguments: object, **settings: object) -> Iterator["Server"]:
         """A server process on this database while the block runs."""
         server = Server(self, *arguments, **settings)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.stop()

@@ -47,14 +47,15 @@ class Preloaded:
     def __init__(self, connection: socket.socket, arguments: list[str]) -> None:
         self.args = arguments
         self.returncode: int | None = None
-        self._connection = connection
+        # Not the socket: thrown away with a test that failed, it would warn, and fail whichever test runs by then.
+        self._connection: int | None = connection.detach()
         self.pid = int(self._read())
 
     def poll(self) -> int | None:
         """The exit code, minus the signal's number where one has ended it; None while it runs."""
         if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
             self.returncode = os.waitstatus_to_exitcode(int(self._read()))
-            self._connection.close()
+            self._close()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -79,12 +80,21 @@ class Preloaded:
         self.send_signal(signal.SIGKILL)
 
     def _read(self) -> bytes:
-        read = _exactly(self._connection, _LENGTH_BYTES)
-        assert read is not None, "the process that forks has died"
+        assert self._connection is not None
+        read = b""
+        while len(read) < _LENGTH_BYTES:
+            piece = os.read(self._connection, _LENGTH_BYTES - len(read))
+            assert piece, "the process that forks has died"
+            read += piece
         return read
 
+    def _close(self) -> None:
+        if self._connection is not None:
+            os.close(self._connection)
+            self._connection = None
+
     def __del__(self) -> None:
-        self._connection.close()
+        self._close()
 
 
 class _Forker:
