@@ -133,7 +133,8 @@ def _skip_deliveries(tx: Connection, organization_id: int, person: Person, _: Pl
 
 
 def _empty_dispatches(tx: Connection, organization_id: int, person: Person, after: Place) -> Place | None:
-    """What was to be sent is not sent any more; of what was, it is forgotten to where."""
+    """What was to be sent to him is not sent any more; of what was, it is forgotten to where. A mail that waits to tell
+    a store may stand for other customers': it ends, or leaves him out, when it is due."""
     d = dispatches.c
     of_person = and_(d.organization_id + 0 == organization_id, d.thread_id.in_(person.thread_ids))
     place = tuple_(d.thread_id, d.id)
@@ -143,10 +144,10 @@ def _empty_dispatches(tx: Connection, organization_id: int, person: Person, afte
     now_ms = time.time_ns() // 1_000_000
     tx.execute(
         update(dispatches)
-        .where(these, d.state == "waiting")
+        .where(these, d.state == "waiting", d.audience == "customer")
         .values(state="skipped", reason="erased", settled_at_ms=now_ms)
     )
-    tx.execute(update(dispatches).where(these).values(address=None))
+    tx.execute(update(dispatches).where(these, d.state != "waiting").values(address=None))
     return keys[-1] if keys else None
 
 

@@ -51,6 +51,13 @@ class MailSettings(BaseSettings):
         le=3_600,
         description="Seconds that a mail waits for more messages to go with it; three times as long at most.",
     )
+    store_mails_per_hour: int = Field(
+        30,
+        ge=1,
+        le=3_600,
+        description="Mails that tell one business of customers who wait: so many at once, and one more each time that "
+        "its share of an hour has passed; the next one says how many conversations were left out.",
+    )
     mail_outbox: Path = Field(
         Path("data/outbox"), description="Folder for mails and texts that no provider is set for, while developing."
     )

@@ -23,7 +23,7 @@ def counts_afterwards() -> None:
 
     def start(tx: Any, due: dispatches.Due, segments: int | None, *, lease_ms: int, now_ms: int) -> dispatches.Started:
         row = due.row
-        dispatches._set(tx, row.organization_id, row.id, due_at_ms=now_ms + lease_ms)
+        dispatches.set_columns(tx, row.organization_id, row.id, due_at_ms=now_ms + lease_ms)
         return dispatches.Started(
             row.organization_id, row.id, row.channel, row.attempts, due.is_resent, row.created_at_ms
         )

@@ -61,6 +61,7 @@ class Letter:
         references: those of the conversation, the oldest first.
         messages: what is new, the oldest first.
         history: what was said before, the newest first.
+        others: how many conversations wait beside this one of which the store is told by their number only.
         button_url: where the conversation goes on.
         unsubscribe_url: link that ends these mails.
         survey: which question is asked.
@@ -86,6 +87,7 @@ class Letter:
     references: Sequence[str] = ()
     messages: Sequence[Quoted] = ()
     history: Sequence[Quoted] = ()
+    others: int = 0
     button_url: str | None = None
     unsubscribe_url: str | None = None
     survey: str = "nps"

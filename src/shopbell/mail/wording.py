@@ -19,6 +19,7 @@ class Wording:
     marker: str
     intro: str
     outro: str
+    others: str
     button: str
     history: str
     you: str
@@ -47,6 +48,11 @@ def words(texts: Texts, letter: Letter) -> Wording:
         marker=texts.gettext(marker.LINE),
         intro=intro,
         outro=outro,
+        others=texts.ngettext(
+            "{count} more conversation is waiting.", "{count} more conversations are waiting.", letter.others
+        )
+        if letter.others
+        else "",
         button=button,
         history=texts.gettext("Earlier in this conversation"),
         you=texts.gettext("You"),

@@ -1,4 +1,5 @@
-"""What texts may cost: a cap for each organization and day, and a pause for each number. Owns both tables."""
+"""What is sent within bounds: what texts cost an organization a day, a pause for each number, and how many mails tell a
+business that customers wait. Owns both tables."""
 
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ from sqlalchemy import Connection, and_, delete, select, tuple_
 from shopbell.events import upsert
 from shopbell.storage.customer_schema import text_counts, text_recipients
 
-DAY_MS = 24 * 60 * 60 * 1_000
+HOUR_MS = 60 * 60 * 1_000
+DAY_MS = 24 * HOUR_MS
 
 _NUMBERS_KEPT_MS = DAY_MS
 """No pause between two texts may be longer (``SHOPBELL_SMS_COOLDOWN_S``)."""
@@ -55,9 +57,8 @@ def spend(
     Returns:
         None when it may go; else nothing was counted.
     """
-    r, c = text_recipients.c, text_counts.c
-    mine = and_(r.organization_id == organization_id, r.address_hash == address_hash)
-    last_at_ms = tx.scalar(select(r.last_at_ms).where(mine).with_for_update())
+    c = text_counts.c
+    last_at_ms = _last_at_ms(tx, organization_id, address_hash)
     # A clock that was set back must not silence anybody for long.
     if last_at_ms is not None and last_at_ms <= now_ms < last_at_ms + budget.cooldown_ms:
         return Wait(last_at_ms + budget.cooldown_ms)
@@ -69,12 +70,35 @@ def spend(
     )
     if segments > budget.segments_per_day or tx.execute(moved.returning(c.segments)).first() is None:
         return Spent()
-    noted = upsert(tx, text_recipients).values(
-        organization_id=organization_id, address_hash=address_hash, last_at_ms=now_ms
-    )
-    tx.execute(
-        noted.on_conflict_do_update(index_elements=[r.organization_id, r.address_hash], set_={"last_at_ms": now_ms})
-    )
+    _note(tx, organization_id, address_hash, now_ms)
+    return None
+
+
+def spend_notice(tx: Connection, per_hour: int, organization_id: int, mailbox_hash: str, *, now_ms: int) -> Wait | None:
+    """Count a mail that tells a business of a customer who waits.
+
+    An hour's mails may go at once, and one more each time that their share of an hour has passed since: so one time is
+    all that is kept, the one from which on all of them may go at once again.
+
+    Args:
+        tx: the transaction.
+        per_hour: how many, 1 to 3600.
+        organization_id: whose business.
+        mailbox_hash: the keyed hash of what the business is called by.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        None when it may go; else nothing was counted.
+    """
+    share_ms = HOUR_MS // per_hour
+    whole_at_ms = _last_at_ms(tx, organization_id, mailbox_hash) or 0
+    # A clock that was set back must not silence anybody for long.
+    if not now_ms < whole_at_ms <= now_ms + HOUR_MS:
+        whole_at_ms = now_ms
+    opens_at_ms = whole_at_ms + share_ms - HOUR_MS
+    if opens_at_ms > now_ms:
+        return Wait(opens_at_ms)
+    _note(tx, organization_id, mailbox_hash, whole_at_ms + share_ms)
     return None
 
 
@@ -97,3 +121,20 @@ def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
         for table, old in ((r, numbers), (c, days))
     ]
     return limit in deleted
+
+
+def _last_at_ms(tx: Connection, organization_id: int, address_hash: str) -> int | None:
+    """The time that is kept of somebody, and its row's lock."""
+    r = text_recipients.c
+    his = and_(r.organization_id == organization_id, r.address_hash == address_hash)
+    return tx.scalar(select(r.last_at_ms).where(his).with_for_update())
+
+
+def _note(tx: Connection, organization_id: int, address_hash: str, at_ms: int) -> None:
+    r = text_recipients.c
+    noted = upsert(tx, text_recipients).values(
+        organization_id=organization_id, address_hash=address_hash, last_at_ms=at_ms
+    )
+    tx.execute(
+        noted.on_conflict_do_update(index_elements=[r.organization_id, r.address_hash], set_={"last_at_ms": at_ms})
+    )

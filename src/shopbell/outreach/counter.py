@@ -11,8 +11,8 @@ from shopbell.keys import Keys
 from shopbell.mail.compose import compose
 from shopbell.mail.outgoing import OutgoingMail
 from shopbell.opt_outs import OptOuts
-from shopbell.outreach import deliveries, dispatches
-from shopbell.outreach.budgets import Budget, Spent, Wait, spend
+from shopbell.outreach import deliveries, dispatches, notices
+from shopbell.outreach.budgets import Budget, Spent, Wait, spend, spend_notice
 from shopbell.outreach.dispatches import Due, Started
 from shopbell.outreach.facts import Known, read_facts
 from shopbell.outreach.letters import Office, carried
@@ -54,6 +54,7 @@ class Counter:
         self._office = Office(settings, keys)
         self._links = CustomerLinks(keys)
         self._budget = Budget(settings.sms_segments_per_day, settings.sms_cooldown_s * 1_000)
+        self._notices_per_hour = settings.store_mails_per_hour
         self._mail_lease_ms = round(2_000 * (settings.smtp_timeout_s + settings.smtp_connect_timeout_s))
         self._text_lease_ms = round(1_000 * settings.delivery_lease_s)
 
@@ -80,17 +81,19 @@ class Counter:
         if dispatches.is_lost(due):
             return self._end(tx, due, "unknown", deliveries.UNKNOWN, "failed", now_ms)
         thread = read_facts(tx, row.organization_id, [row.thread_id], self.opt_outs)[row.thread_id]
-        if row.audience == "customer" and thread.facts.reader.cannot == "erased":  # only so its address goes, too
+        if thread.facts.reader.cannot == "erased":  # only so its address goes, too
+            if row.audience == "store":
+                return self._overtaken(tx, due, "erased", now_ms)
             return self._end(tx, due, "failed", "erased", "failed", now_ms)
         read_sequence = thread.facts.read_sequence
         if row.purpose in _ANSWERED_ELSEWHERE and (row.last_sequence or 0) <= read_sequence:
             return self._end(tx, due, "skipped", "read", "read", now_ms)
         if self._is_pointless(tx, due, thread):
-            return self._end(tx, due, "skipped", "answered", "read", now_ms)
+            return self._overtaken(tx, due, "answered", now_ms)
         if row.first_sequence is not None:
             places = carried(tx, row)
             if not places:  # they went with another, or their time to be kept is over
-                return self._end(tx, due, "skipped", "nothing", "read", now_ms)
+                return self._overtaken(tx, due, "nothing", now_ms)
             last = self._office.last_with_room(tx, row, read_sequence if row.purpose in _ANSWERED_ELSEWHERE else 0)
             if max(places.values()) > last:
                 row = dispatches.split(tx, row, last, now_ms=now_ms)
@@ -98,6 +101,12 @@ class Counter:
         reason = self._hindrance(tx, due, thread)
         if reason is not None or row.address is None:
             return self._end(tx, due, "failed", reason or "no_address", "failed", now_ms)
+        if row.purpose == notices.PURPOSE and row.attempts == 0:
+            mailbox = self.opt_outs.hash_of(("STORE", str(thread.business.id)))
+            wait = spend_notice(tx, self._notices_per_hour, row.organization_id, mailbox, now_ms=now_ms)
+            if wait is not None:
+                notices.put_off(tx, row, thread.business.id, wait.until_ms, now_ms=now_ms)
+                return Done()
         try:
             item = self._make(tx, due, thread, row.address, now_ms)
         except ValueError as error:  # an address that no mail can be sent to, or a mistake of ours
@@ -113,7 +122,7 @@ class Counter:
                 return Done()
             if isinstance(spent, Spent):
                 return self._end(tx, due, "failed", "daily_cap", "failed", now_ms)
-        changes = []
+        changes = notices.leave_out_answered(tx, row, now_ms=now_ms) if row.purpose == notices.PURPOSE else []
         if row.purpose in _ANSWERED_ELSEWHERE and row.channel == "EMAIL":  # the rest of it goes without them
             place = (row.organization_id, row.id, "read")
             changes = deliveries.settle(tx, *place, up_to_sequence=read_sequence, now_ms=now_ms)
@@ -127,10 +136,18 @@ class Counter:
         deliveries.tell(tx, due.row.organization_id, changes, now_ms=now_ms)
         return Done()
 
+    def _overtaken(self, tx: Connection, due: Due, reason: str, now_ms: int) -> Done:
+        """Send nothing of what a dispatch is about; a notice may stand for other conversations that wait."""
+        passed = notices.pass_on(tx, due.row, now_ms=now_ms) if due.row.purpose == notices.PURPOSE else None
+        if passed is None:
+            return self._end(tx, due, "skipped", reason, "read", now_ms)
+        deliveries.tell(tx, due.row.organization_id, passed, now_ms=now_ms)
+        return Done()
+
     def _is_pointless(self, tx: Connection, due: Due, thread: Known) -> bool:
         """Whether what was to be said has been overtaken."""
         row = due.row
-        if row.purpose == "store-notice":
+        if row.purpose == notices.PURPOSE:
             is_answered = thread.facts.last_reply_sequence >= (row.last_sequence or 0)
             return thread.facts.status != "waiting" or is_answered
         if row.purpose == "survey":

@@ -4,7 +4,7 @@ A record never goes back: reports of providers come late, twice and in any order
 the first, ``queued``, which the message itself says.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,7 @@ def settle(
     state: str,
     reason: str | None = None,
     *,
+    thread_ids: Collection[int] | None = None,
     up_to_sequence: int | None = None,
     now_ms: int,
 ) -> list[Change]:
@@ -130,6 +131,7 @@ def settle(
         dispatch_id: the mail or the text that carried the messages.
         state: where they are now.
         reason: why they failed.
+        thread_ids: only those of messages of these threads.
         up_to_sequence: only those of messages up to this place.
         now_ms: the time in Unix ms.
 
@@ -138,6 +140,8 @@ def settle(
     """
     # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
     of_dispatch = and_(_D.organization_id + 0 == organization_id, _D.dispatch_id == dispatch_id)
+    if thread_ids is not None:
+        of_dispatch = and_(of_dispatch, _D.thread_id.in_(sorted(thread_ids)))
     if up_to_sequence is not None:
         of_dispatch = and_(of_dispatch, _D.sequence <= up_to_sequence)
     return _move(tx, organization_id, of_dispatch, state, reason, now_ms)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, text, tuple_, update
 
 from shopbell import installation
 from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
@@ -37,7 +37,7 @@ _GIVEN_UP_AFTER_MS = {"EMAIL": 5 * 24 * _HOUR_S * 1_000, "SMS": 24 * _HOUR_S * 1
 
 _D = dispatches.c
 # Spelled out: it is the way to the index of those that wait.
-_WAITS = text("dispatches.state = 'waiting'")
+WAITS = text("dispatches.state = 'waiting'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def next_due_ms(tx: Connection, channels: Collection[str]) -> int | None:
     """When the next dispatch of these channels is due, in Unix ms; None when none waits, or all are held back."""
     if installation.held_back(tx):
         return None
-    query = select(func.min(_D.due_at_ms)).where(_WAITS, _D.channel.in_(sorted(channels)))
+    query = select(func.min(_D.due_at_ms)).where(WAITS, _D.channel.in_(sorted(channels)))
     due_at_ms: int | None = tx.scalar(query)
     return due_at_ms
 
@@ -94,7 +94,7 @@ def take(tx: Connection, channels: Collection[str], busy: Collection[int], *, no
     """
     due = (
         select(dispatches)
-        .where(_WAITS, _D.due_at_ms <= now_ms, _D.channel.in_(sorted(channels)))
+        .where(WAITS, _D.due_at_ms <= now_ms, _D.channel.in_(sorted(channels)))
         .order_by(_D.due_at_ms)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -117,7 +117,7 @@ def is_lost(due: Due) -> bool:
 def start(tx: Connection, due: Due, segments: int | None, *, lease_ms: int, now_ms: int) -> Started:
     """Count an attempt, which is made once this is committed."""
     row = due.row
-    _set(
+    set_columns(
         tx,
         row.organization_id,
         row.id,
@@ -144,7 +144,8 @@ def split(tx: Connection, row: Row[Any], last_sequence: int, *, now_ms: int) -> 
     """
     m = message_deliveries.c
     # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
-    rest = and_(m.organization_id + 0 == row.organization_id, m.dispatch_id == row.id, m.sequence > last_sequence)
+    of_dispatch = and_(m.organization_id + 0 == row.organization_id, m.dispatch_id == row.id)
+    rest = and_(of_dispatch, m.thread_id == row.thread_id, m.sequence > last_sequence)
     if row.audience == "customer":
         first_of_rest = tx.scalar(select(func.min(m.sequence)).where(rest))
         fresh = {"id": take_id(tx), "first_sequence": first_of_rest, "attempts": 0, "due_at_ms": now_ms, "reason": None}
@@ -152,13 +153,13 @@ def split(tx: Connection, row: Row[Any], last_sequence: int, *, now_ms: int) -> 
         tx.execute(update(message_deliveries).where(rest).values(dispatch_id=fresh["id"]))
     else:
         tx.execute(delete(message_deliveries).where(rest))
-    _set(tx, row.organization_id, row.id, last_sequence=last_sequence)
+    set_columns(tx, row.organization_id, row.id, last_sequence=last_sequence)
     return tx.execute(_locked(row.organization_id, row.id)).one()
 
 
 def put_off(tx: Connection, due: Due, until_ms: int) -> None:
     """Nothing is sent before this time, in Unix ms; no attempt is counted."""
-    _set(tx, due.row.organization_id, due.row.id, due_at_ms=until_ms)
+    set_columns(tx, due.row.organization_id, due.row.id, due_at_ms=until_ms)
 
 
 def put_off_first(tx: Connection, channels: Collection[str], busy: Collection[int], *, now_ms: int) -> None:
@@ -186,7 +187,7 @@ def end(
     """
     # What was decided before an erasure and written down after it has not been emptied with the rest.
     nowhere = {"address": None} if reason == _ERASED else {}
-    _set(tx, row.organization_id, row.id, state=state, reason=reason, settled_at_ms=now_ms, **nowhere)
+    set_columns(tx, row.organization_id, row.id, state=state, reason=reason, settled_at_ms=now_ms, **nowhere)
     if row.purpose == "store-notice" and state == "failed" and reason != _OPTED_OUT:
         _forget_told(tx, row)
     why = reason if delivery == "failed" else None
@@ -212,14 +213,14 @@ def settle(tx: Connection, started: Started, outcome: Outcome, opt_outs: OptOuts
     if row.state != "waiting" or row.attempts != started.attempt:
         # A report of the provider may have been here before its own answer.
         if isinstance(outcome, Sent) and row.provider_id is None and row.attempts == started.attempt:
-            _set(tx, row.organization_id, row.id, provider_id=outcome.provider_id)
+            set_columns(tx, row.organization_id, row.id, provider_id=outcome.provider_id)
         return str(row.state)
     changes: list[deliveries.Change] = []
     state = "waiting"
     match outcome:
         case Sent(provider_id=provider_id):
             state = "sent"
-            _set(tx, row.organization_id, row.id, provider_id=provider_id)
+            set_columns(tx, row.organization_id, row.id, provider_id=provider_id)
             changes = end(tx, row, state, None, "sent", now_ms=now_ms)
         case Refused(reason=reason):
             state = "failed"
@@ -230,14 +231,14 @@ def settle(tx: Connection, started: Started, outcome: Outcome, opt_outs: OptOuts
             state = "unknown"
             changes = end(tx, row, state, deliveries.UNKNOWN, "failed", now_ms=now_ms)
         case Unknown():
-            _set(tx, row.organization_id, row.id, reason=_TO_BE_RESENT, due_at_ms=now_ms + _pause_ms(started, 0))
+            set_columns(tx, row.organization_id, row.id, reason=_TO_BE_RESENT, due_at_ms=now_ms + _pause_ms(started, 0))
         case TryLater(reason=reason, retry_after_s=asked_s):
             due_at_ms = now_ms + _pause_ms(started, asked_s or 0)
             if due_at_ms - row.created_at_ms > _GIVEN_UP_AFTER_MS[started.channel]:
                 state = "failed"
                 changes = end(tx, row, state, _short(reason), "failed", now_ms=now_ms)
             else:
-                _set(tx, row.organization_id, row.id, reason=_short(reason), due_at_ms=due_at_ms)
+                set_columns(tx, row.organization_id, row.id, reason=_short(reason), due_at_ms=due_at_ms)
     deliveries.tell(tx, row.organization_id, changes, now_ms=now_ms)
     return state
 
@@ -254,7 +255,7 @@ def give_up_waiting(tx: Connection, channels: Collection[str], *, now_ms: int, l
     Returns:
         How many there were; fewer than the limit when none is left.
     """
-    waiting = select(dispatches).where(_WAITS, _D.channel.in_(sorted(channels))).order_by(_D.due_at_ms).limit(limit)
+    waiting = select(dispatches).where(WAITS, _D.channel.in_(sorted(channels))).order_by(_D.due_at_ms).limit(limit)
     changes: dict[int, list[deliveries.Change]] = {}
     rows = tx.execute(waiting.with_for_update()).all()
     for row in rows:
@@ -267,7 +268,7 @@ def give_up_waiting(tx: Connection, channels: Collection[str], *, now_ms: int, l
 
 def count_waiting(tx: Connection, channels: Collection[str]) -> int:
     """How many dispatches of these channels wait, of all organizations."""
-    return tx.scalar(select(func.count()).select_from(dispatches).where(_WAITS, _D.channel.in_(sorted(channels)))) or 0
+    return tx.scalar(select(func.count()).select_from(dispatches).where(WAITS, _D.channel.in_(sorted(channels)))) or 0
 
 
 def report(
@@ -309,14 +310,17 @@ def find(tx: Connection, organization_id: int, dispatch_id: int) -> Row[Any] | N
 
 
 def _forget_told(tx: Connection, row: Row[Any]) -> None:
-    """Let the customer's next message tell the store anew: this notice has not reached it."""
-    c = thread_outreach.c
-    by_this = and_(
-        c.organization_id == row.organization_id,
-        c.thread_id == row.thread_id,
-        c.store_told_sequence == row.first_sequence,
+    """Let the customers' next messages tell the store anew: this notice has not reached it."""
+    c, m = thread_outreach.c, message_deliveries.c
+    # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
+    carried = select(m.thread_id, m.sequence).where(
+        m.organization_id + 0 == row.organization_id, m.dispatch_id == row.id
     )
-    tx.execute(update(thread_outreach).where(by_this).values(store_told_sequence=None))
+    by_this = and_(c.organization_id == row.organization_id, tuple_(c.thread_id, c.store_told_sequence).in_(carried))
+    # In the order in which they are written when something is decided.
+    told = tx.scalars(select(c.thread_id).where(by_this).order_by(c.thread_id).with_for_update()).all()
+    these = and_(c.organization_id == row.organization_id, c.thread_id.in_(told))
+    tx.execute(update(thread_outreach).where(these).values(store_told_sequence=None))
 
 
 def _locked(organization_id: int, dispatch_id: int) -> Any:
@@ -324,7 +328,8 @@ def _locked(organization_id: int, dispatch_id: int) -> Any:
     return select(dispatches).where(this).with_for_update()
 
 
-def _set(tx: Connection, organization_id: int, dispatch_id: int, **columns: object) -> None:
+def set_columns(tx: Connection, organization_id: int, dispatch_id: int, **columns: object) -> None:
+    """Change columns of a locked dispatch."""
     this = and_(_D.organization_id == organization_id, _D.id == dispatch_id)
     tx.execute(update(dispatches).where(this).values(**columns))
 

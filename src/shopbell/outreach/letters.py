@@ -15,6 +15,7 @@ from shopbell.mail.addresses import Audience, MailAddresses
 from shopbell.mail.answer_links import Answering, AnswerLinks, digest
 from shopbell.mail.letter import COLOR, Letter, Purpose, Quoted
 from shopbell.mail.unsubscribe import Subscription, Unsubscribes
+from shopbell.outreach import notices
 from shopbell.outreach.facts import Known
 from shopbell.settings import Settings
 from shopbell.storage.customer_schema import dispatches, message_deliveries, surveys, thread_outreach
@@ -96,6 +97,7 @@ class Office:
             references=[of_thread, *([answered] if answered else [])],
             messages=quoted[: len(new)],
             history=quoted[len(new) :],
+            others=notices.count_others(tx, row) if is_for_store else 0,
             button_url=self._answers.link(self.base_url, answering, now_s=row.created_at_ms // 1_000)
             if is_for_store
             else link,
@@ -191,10 +193,10 @@ class Office:
 
 
 def carried(tx: Connection, row: Row[Any]) -> dict[int, int]:
-    """The messages that go with a dispatch: their places by their ids."""
+    """The messages of its thread that go with a dispatch: their places by their ids."""
     d = message_deliveries.c
     query = select(d.message_id, d.sequence).where(
-        d.organization_id + 0 == row.organization_id, d.dispatch_id == row.id
+        d.organization_id + 0 == row.organization_id, d.dispatch_id == row.id, d.thread_id == row.thread_id
     )
     return {row.message_id: row.sequence for row in tx.execute(query)}
 

@@ -256,7 +256,7 @@ text_recipients = table(
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
     Index(None, "last_at_ms"),
 )
-"""When a number was last sent a text."""
+"""When a number was last sent a text; of a business, when all mails of an hour may go to it at once again."""
 
 mail_details = table(
     "mail_details",
