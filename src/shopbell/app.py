@@ -27,6 +27,7 @@ from shopbell.demo import Demo
 from shopbell.errors import StorageError
 from shopbell.http import routes
 from shopbell.http.api.access import Api
+from shopbell.http.api.browsing import Browsing
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication
 from shopbell.http.customer import stream as customer_stream
@@ -114,6 +115,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     api = Api(
         settings=settings,
         database=database,
+        browsing=Browsing(database),
         keys=secrets,
         authentication=authentication,
         rate_limit=rate_limit,

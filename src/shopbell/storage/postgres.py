@@ -64,7 +64,7 @@ class PostgresDatabase(Database):
                 url,
                 pool_pre_ping=True,
                 pool_size=4,
-                max_overflow=4,
+                max_overflow=12,  # a thread that asks should find one: those beside the loop are the processors and 4
                 pool_timeout=CONNECT_TIMEOUT_S,
                 connect_args={**_NOTICE_SILENCE, "options": f"{given} {_ORDINARY}"},
             )

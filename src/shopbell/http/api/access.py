@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.blobs.store import Store
+from shopbell.http.api.browsing import Browsing
 from shopbell.http.api.waiting import Waiting
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.customer.access import CustomerAccess
@@ -35,6 +36,7 @@ class Api:
     Args:
         settings: those of this process.
         database: where everything is.
+        browsing: reads it for programs.
         keys: the installation's keys.
         authentication: finds tokens.
         rate_limit: the rates of all tokens; the widget route counts there, too.
@@ -49,6 +51,7 @@ class Api:
 
     settings: Settings
     database: Database
+    browsing: Browsing
     keys: Keys
     authentication: Authentication
     rate_limit: RateLimit
@@ -89,7 +92,7 @@ class Caller:
         Raises:
             StorageError: 503.
         """
-        return await self.api.database.read(fn, self.organization_id, *args, **kwargs)
+        return await self.api.browsing.read(fn, self.organization_id, *args, **kwargs)
 
     async def write(self, fn: Callable[Concatenate[Connection, int, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(tx, organization_id, …)`` in one transaction, and wake whoever waits for news of it.
