@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+from sqlalchemy import Connection, false, select
 
 from shopbell.errors import Conflict, Fault, IdempotencyKeyReused, Invalid, NotFound, Problem
 from shopbell.idempotency import IDEMPOTENCY_MS
@@ -21,6 +22,7 @@ from shopbell.promises import IdempotencyKey, Promises, ThreadKey
 from shopbell.reply_statements import FIND_THREADS, WRITE_REPLIES
 from shopbell.storage.ids import TAKE_IDS
 from shopbell.storage.rowset import Program, Row
+from shopbell.storage.schema import messages
 
 WHATSAPP = "WHATSAPP"
 WHATSAPP_WINDOW_MS = 24 * 60 * 60 * 1000
@@ -41,6 +43,9 @@ class Reply(NamedTuple):
         attachment_id: the organization's attachment that it carries.
         channel: by which the customer is to get it; None for the one that fits (``outreach/``).
         last_seen_message_id: the message up to which its writer had read when he wrote.
+        last_reply_sequence: where nobody knows who its writer is, the place of the last answer when he looked, 0 for
+            none: each one since is taken for another's.
+        external_id: what its sender's side calls it.
         key: the client's wish that the request has one effect, however often it is sent.
         body_hash: with a key, what the request says, as 64 hexadecimal digits.
     """
@@ -55,6 +60,8 @@ class Reply(NamedTuple):
     attachment_id: int | None = None
     channel: str | None = None
     last_seen_message_id: int | None = None
+    last_reply_sequence: int | None = None
+    external_id: str | None = None
     key: IdempotencyKey | None = None
     body_hash: str | None = None
 
@@ -183,6 +190,16 @@ def from_organization(replies: Sequence[Reply]) -> Program[list[Outcome]]:
     return [plan.outcome(reply) for reply in replies]
 
 
+def was_stored(tx: Connection, organization_id: int, thread_id: int, external_id: str) -> bool:
+    """Whether a thread has the organization's message that its sender's side calls so."""
+    c = messages.c
+    of_thread = (c.organization_id == organization_id, c.thread_id == thread_id)
+    # Without statistics SQLite reads the whole conversation by the primary key, unless the index holds all it asks.
+    called_so = select(c.sequence).where(*of_thread, c.external_id == external_id)
+    query = select(c.id).where(*of_thread, c.sequence.in_(called_so), c.from_customer == false())
+    return tx.execute(query).first() is not None
+
+
 class _Plan:
     """What a batch comes to, worked out in memory: the statements before it read, the one after it writes."""
 
@@ -238,13 +255,17 @@ class _Plan:
         channel = reply.channel or thread.channel
         if is_visible_text and not is_window_open(channel, thread.last_by_whatsapp_ms, self.now_ms):
             return WindowClosed()
-        if reply.last_seen_message_id is None:
+        if reply.last_reply_sequence is not None:
+            is_stale = key in self.authors or thread.last_reply_sequence != reply.last_reply_sequence
+        elif reply.last_seen_message_id is not None:
+            thread_id, sequence = self.seen.get((reply.organization_id, reply.last_seen_message_id), (0, 0))
+            if thread_id != thread.id:
+                return Invalid([_SEEN_ELSEWHERE])
+            others = any(author_id != reply.author_id for author_id, _ in self.authors.get(key, ()))
+            is_stale = others or thread.last_reply_of_others(reply.author_id) > sequence
+        else:
             return None
-        thread_id, sequence = self.seen.get((reply.organization_id, reply.last_seen_message_id), (0, 0))
-        if thread_id != thread.id:
-            return Invalid([_SEEN_ELSEWHERE])
-        others = any(author_id != reply.author_id for author_id, _ in self.authors.get(key, ()))
-        if others or thread.last_reply_of_others(reply.author_id) > sequence:
+        if is_stale:
             return AnsweredMeanwhile()
         # The database looks once more, under the thread's lock: another process may be answering right now.
         self.expected[key] = thread.last_reply_sequence
@@ -283,6 +304,7 @@ class _Plan:
                 reply.attachment_id,
                 reply.content_sid,
                 reply.channel,
+                reply.external_id,
                 now_ms,
             )
             for reply, key, place, message_id in self.written

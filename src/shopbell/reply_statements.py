@@ -100,6 +100,7 @@ _REPLIES = Rowset(
     attachment_id=int,
     content_sid=str,
     channel=str,
+    external_id=str,
     created_at_ms=int,
 )
 _ROWSETS = (_ANSWERED, _REPLIES)
@@ -132,9 +133,9 @@ _ALL_THREADS = """
 """
 _ADD_MESSAGES = """
     INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, internal, body, created_at_ms,
-                          employee_id, attachment_id, content_sid, channel)
+                          employee_id, attachment_id, content_sid, channel, external_id)
     SELECT replies.organization_id, thread.id, thread.last_sequence - behind, replies.id, false, internal = 1, body,
-           replies.created_at_ms, employee_id, attachment_id, content_sid, replies.channel
+           replies.created_at_ms, employee_id, attachment_id, content_sid, replies.channel, replies.external_id
     FROM {replies} {join} {threads} AS thread
       ON thread.organization_id = replies.organization_id AND thread.customer_id = replies.customer_id
      AND thread.business_id = replies.business_id

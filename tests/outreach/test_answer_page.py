@@ -1,6 +1,7 @@
 """The link in a mail to the store: the conversation, and an answer to it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import Any
 
@@ -37,8 +38,15 @@ def _mail_to(post: Post, address: str) -> Received:
     return found[0]
 
 
-def _send(post: Post, path: str, text: str, seen: str = "", **headers: str) -> httpx2.Response:
-    return post.shop.server.client.post(path, data={"text": text, "seen": seen}, headers=headers)
+def _send(post: Post, path: str, text: str, hidden: dict[str, str] | None = None, **headers: str) -> httpx2.Response:
+    return post.shop.server.client.post(path, data={"text": text, **(hidden or {})}, headers=headers)
+
+
+def _hidden(post: Post, path: str) -> dict[str, str]:
+    """What the page's form sends beside the text."""
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]+)"', post.shop.server.client.get(path).text))
+    assert set(fields) == {"seen", "form"}
+    return fields
 
 
 def test_the_store_reads_the_conversation_and_answers_by_the_link(told: tuple[Post, str, str, str]) -> None:
@@ -48,8 +56,7 @@ def test_the_store_reads_the_conversation_and_answers_by_the_link(told: tuple[Po
     assert "Is my &lt;b&gt;bicycle&lt;/b&gt; ready?" in shown.text
     assert shown.headers["cache-control"] == "no-store"
     assert post.messages(thread_id)[1:] == []  # looking changes nothing
-    (seen,) = re.findall(r'name="seen" value="(\d+)"', shown.text)
-    sent = _send(post, path, "Tomorrow at ten.", seen)
+    sent = _send(post, path, "Tomorrow at ten.", _hidden(post, path))
     assert (sent.status_code, path.endswith(sent.headers["location"])) == (303, True)
     answer = post.messages(thread_id)[1]
     assert (answer["text"], answer["fromCustomer"], answer["employeeUserId"]) == ("Tomorrow at ten.", False, None)
@@ -60,13 +67,42 @@ def test_the_store_reads_the_conversation_and_answers_by_the_link(told: tuple[Po
 
 def test_who_answers_too_late_sees_what_a_colleague_wrote_and_keeps_his_text(told: tuple[Post, str, str, str]) -> None:
     post, thread_id, _, path = told
-    (seen,) = re.findall(r'name="seen" value="(\d+)"', post.shop.server.client.get(path).text)
+    found = _hidden(post, path)
     post.reply(thread_id, "It is ready.")
-    late = _send(post, path, "Not yet.", seen)
+    late = _send(post, path, "Not yet.", found)
     assert late.status_code == 409
     assert "It is ready." in late.text
     assert "Not yet.</textarea>" in late.text
     assert [message["text"] for message in post.messages(thread_id)[1:]] == ["It is ready."]
+    assert _send(post, path, "It is, indeed.", _hidden(post, path)).status_code == 303
+
+
+def test_a_colleague_with_the_same_mail_is_no_less_a_colleague(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, _, path = told
+    alices, bobs = _hidden(post, path), _hidden(post, path)
+    assert _send(post, path, "Yes, from ten.", alices).status_code == 303
+    late = _send(post, path, "No, we are closed.", bobs)
+    assert late.status_code == 409
+    assert "Yes, from ten." in late.text
+    assert "No, we are closed.</textarea>" in late.text
+    nothing_seen = _send(post, path, "No, we are closed.")
+    assert nothing_seen.status_code == 409
+    assert [message["text"] for message in post.messages(thread_id)[1:]] == ["Yes, from ten."]
+
+
+def test_a_form_that_is_sent_twice_is_one_message(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, _, path = told
+    form = _hidden(post, path)
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(lambda _: _send(post, path, "Yes, from ten.", form).status_code, range(4)))
+    post.reply(thread_id, "And on Sunday.")
+    reloaded = _send(post, path, "Yes, from ten.", form)
+    assert [*sent, reloaded.status_code] == [303] * 5
+    changed = _send(post, path, "Yes, from eleven.", form)
+    assert (changed.status_code, "Yes, from eleven.</textarea>" in changed.text) == (409, True)
+    assert _send(post, path, "Yes, from ten.", _hidden(post, path)).status_code == 303  # said once more, on purpose
+    said = [message["text"] for message in post.messages(thread_id)[1:]]
+    assert said == ["Yes, from ten.", "And on Sunday.", "Yes, from ten."]
 
 
 def test_nothing_is_sent_that_is_blank_too_long_or_from_a_foreign_page(told: tuple[Post, str, str, str]) -> None:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from typing import cast
+from uuid import UUID, uuid4, uuid5
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -19,7 +20,7 @@ from shopbell.http.pages import page
 from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
 from shopbell.mail.answer_links import PATH, Answering, AnswerLinks, digest
 from shopbell.organizations import Business
-from shopbell.replies import Reply
+from shopbell.replies import Reply, was_stored
 from shopbell.texts import Texts, for_locale
 
 LINES_MAX = 100
@@ -35,6 +36,7 @@ router = APIRouter(include_in_schema=False)
 class _Shown:
     business: Business
     customer_name: str
+    last_reply_sequence: int
     lines: list[Line]
 
 
@@ -56,6 +58,9 @@ async def show(request: Request, token: str) -> Response:
 async def answer(request: Request, token: str) -> Response:
     """Answer the customer, as a mail to the reply address does. Who comes too late is shown what a colleague wrote.
 
+    A form that is sent twice is one message. It is another one when something else was written into it, and comes too
+    late then: nobody knows whether the same person sends it.
+
     Raises:
         Problem: 403, 404, 408, 413, 429; else the page says what is wrong.
         StorageError: 503.
@@ -73,21 +78,32 @@ async def answer(request: Request, token: str) -> Response:
             "Your message is too long. At most {count} characters can be sent.", count=MESSAGE_MAX_CHARACTERS
         )
         return _page(request, api, shown, fault=fault, text=text)
-    seen = fields.get("seen", "")
+    seen, name = fields.get("seen", ""), _name_of(fields.get("form", ""), text)
     reply = Reply(
         organization_id=answering.organization_id,
         token_id=shown.business.id,  # nobody knows which employee it is: the business itself answers
         thread_id=answering.thread_id,
         body=text,
-        last_seen_message_id=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) <= 16 else None,
+        last_reply_sequence=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) <= 16 else 0,
+        external_id=name,
     )
     try:
         await api.replies.submit(reply)
     except Problem as refused:
-        again = await api.database.read(_look, answering)
-        return _page(request, api, again, fault=refused.detail, text=text, status=refused.status)
+        if not await api.database.read(was_stored, answering.organization_id, answering.thread_id, name):
+            again = await api.database.read(_look, answering)
+            return _page(request, api, again, fault=refused.detail, text=text, status=refused.status)
     # Loaded again, the page sends nothing twice.
     return RedirectResponse(request.scope["path"].rpartition("/")[2], 303, headers={"Cache-Control": "no-store"})
+
+
+def _name_of(form_id: str, text: str) -> str:
+    """What the message is known by that a form has sent."""
+    try:
+        form = UUID(form_id)
+    except ValueError:
+        form = uuid4()
+    return str(uuid5(form, text))
 
 
 def _known(request: Request, token: str) -> tuple[Api, Answering]:
@@ -110,7 +126,8 @@ def _look(tx: Connection, answering: Answering) -> _Shown:
         raise NotFound
     after = max(0, thread.thread.last_sequence - LINES_MAX)
     lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after)
-    return _Shown(business, customers.profile(tx, organization_id, thread.customer_id).display_name, lines)
+    customer_name = customers.profile(tx, organization_id, thread.customer_id).display_name
+    return _Shown(business, customer_name, thread.thread.last_reply_sequence, lines)
 
 
 def _page(
@@ -126,7 +143,8 @@ def _page(
         title=texts.gettext("{customer} has written to {business}", **_names(shown)),
         customer=shown.customer_name,
         messages=[_line(line, shown, texts, request, api) for line in shown.lines],
-        seen=shown.lines[-1].id if shown.lines else "",
+        seen=shown.last_reply_sequence,
+        form=uuid4(),
         fault=fault,
         text=text,
         max_characters=MESSAGE_MAX_CHARACTERS,
