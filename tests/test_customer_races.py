@@ -14,7 +14,8 @@ from sqlalchemy import Connection, make_url
 from harness.installation import Installation, Server
 from harness.load import send_all
 from harness.raw import RawAnswer, post
-from harness.shop import WIDGET
+from harness.shop import WIDGET, Shop
+from harness.visitors import ORIGIN, acmes_site
 from harness.world import World
 from shopbell import blocks, customers, erasure, merges
 from shopbell.messages import Outcome, Send, from_customers
@@ -178,6 +179,27 @@ def test_who_writes_while_being_erased_is_somebody_new_and_leaves_nothing_behind
     known = "SELECT count(*) FROM customer_identities JOIN customers ON customers.id = customer_id WHERE {}"
     assert writers.database.value(known.format("erased_at_ms IS NOT NULL")) == 0
     assert writers.database.value(known.format("erased_at_ms IS NULL")) == 2 * CUSTOMERS
+
+
+def test_a_visitor_who_is_signed_in_on_several_pages_at_once_is_one_customer(server: Server, people: World) -> None:
+    site = acmes_site(Shop(server, people))
+    subjects = [f"user {number}" for number in range(5)]
+    signed = [site.identity_token(sub=subject, email=f"{subject[-1]}@example.com") for subject in subjects]
+    begin = {"key": site.key, "businessId": site.business_id}
+    headers = [("Content-Type", "application/json"), ("Origin", ORIGIN)]
+    requests = [
+        post("/api/customer/sessions", json.dumps({**begin, "identityToken": token}).encode(), headers)
+        for token in signed
+        for _ in range(6)
+    ]
+    answers = send_all(server.port, requests, connections=WRITERS)
+    assert Counter(answer.status for answer in answers) == {200: len(requests)}
+    database = server.installation.database
+    known = {row["subject"]: row["customer_id"] for row in database.rows("SELECT * FROM external_identities")}
+    assert sorted(known) == subjects
+    assert sorted(row["id"] for row in database.rows("SELECT id FROM customers")) == sorted(known.values())
+    sessions = Counter(row["customer_id"] for row in database.rows("SELECT customer_id FROM customer_sessions"))
+    assert sessions == dict.fromkeys(known.values(), 6)
 
 
 class Interrupted:

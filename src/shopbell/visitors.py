@@ -68,9 +68,12 @@ def recognise(tx: Connection, organization_id: int, claims: Claims, *, now_ms: i
     customer_id = _called(tx, organization_id, claims.subject)
     if customer_id is None:
         found = next((id_ for id_ in held.values() if id_ is not None), None)
-        if found is None or _has_another_name(tx, organization_id, found):
+        is_new = found is None or _has_another_name(tx, organization_id, found)
+        if found is None or is_new:
             found = arrive(tx, organization_id, claims.locale, now_ms=now_ms)
         customer_id = _name(tx, organization_id, claims.subject, found, now_ms=now_ms)
+        if is_new and customer_id != found:
+            _forget(tx, organization_id, found)
     customer = customers.lock(tx, organization_id, customer_id)
     for (kind, value), holder_id in held.items():
         if holder_id is None:
@@ -164,15 +167,20 @@ def forget_silent(tx: Connection, now_ms: int, *, limit: int = 200) -> bool:
         Whether there may be more.
     """
     ended = customer_sessions.forget_expired(tx, now_ms, limit=limit)
-    c = customers_table.c
     for organization_id, customer_id in sorted(set(ended)):
         (visitor,) = customers.lock_rows(tx, organization_id, [customer_id])
         facts = (visitor.first_name, visitor.last_name, visitor.company, visitor.blocked_at_ms, visitor.erased_at_ms)
         said = (visitor.unverified_email, visitor.unverified_phone, visitor.merged_into_id)
         if any(fact is not None for fact in (*facts, *said)) or _is_named(tx, organization_id, customer_id):
             continue
-        tx.execute(delete(customers_table).where(c.organization_id == organization_id, c.id == customer_id))
+        _forget(tx, organization_id, customer_id)
     return len(ended) == limit
+
+
+def _forget(tx: Connection, organization_id: int, customer_id: int) -> None:
+    """Delete a customer to whom nothing refers."""
+    c = customers_table.c
+    tx.execute(delete(customers_table).where(c.organization_id == organization_id, c.id == customer_id))
 
 
 def _is_named(tx: Connection, organization_id: int, customer_id: int) -> bool:
