@@ -115,7 +115,8 @@ def _lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
     """A thread and its row's lock; one that nobody has seen yet, too."""
     c = threads.c
     query = select(c.id, c.customer_id, c.business_id, c.last_sequence)
-    row = tx.execute(query.where(c.organization_id == organization_id, c.id == thread_id).with_for_update()).first()
+    this = query.where(c.organization_id == organization_id, c.id == thread_id)
+    row = tx.execute(this.with_for_update(key_share=True)).first()
     if row is None:
         raise NotFound
     return InThread(*row)

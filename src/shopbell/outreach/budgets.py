@@ -3,7 +3,7 @@ business that customers wait. Owns both tables."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, select, tuple_
+from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from shopbell.events import upsert
 from shopbell.storage.customer_schema import text_counts, text_recipients
@@ -60,7 +60,7 @@ def spend(
     c = text_counts.c
     last_at_ms = _last_at_ms(tx, organization_id, address_hash)
     # A clock that was set back must not silence anybody for long.
-    if last_at_ms is not None and last_at_ms <= now_ms < last_at_ms + budget.cooldown_ms:
+    if last_at_ms <= now_ms < last_at_ms + budget.cooldown_ms:
         return Wait(last_at_ms + budget.cooldown_ms)
     counted = upsert(tx, text_counts).values(organization_id=organization_id, day=now_ms // DAY_MS, segments=segments)
     moved = counted.on_conflict_do_update(
@@ -91,7 +91,7 @@ def spend_notice(tx: Connection, per_hour: int, organization_id: int, mailbox_ha
         None when it may go; else nothing was counted.
     """
     share_ms = HOUR_MS // per_hour
-    whole_at_ms = _last_at_ms(tx, organization_id, mailbox_hash) or 0
+    whole_at_ms = _last_at_ms(tx, organization_id, mailbox_hash)
     # A clock that was set back must not silence anybody for long.
     if not now_ms < whole_at_ms <= now_ms + HOUR_MS:
         whole_at_ms = now_ms
@@ -123,18 +123,18 @@ def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
     return limit in deleted
 
 
-def _last_at_ms(tx: Connection, organization_id: int, address_hash: str) -> int | None:
-    """The time that is kept of somebody, and its row's lock."""
+def _last_at_ms(tx: Connection, organization_id: int, address_hash: str) -> int:
+    """The time that is kept of somebody, 0 where none is, and its row's lock: without a row two at once were both the
+    first."""
     r = text_recipients.c
+    unknown = {"organization_id": organization_id, "address_hash": address_hash, "last_at_ms": 0}
+    tx.execute(upsert(tx, text_recipients).values(unknown).on_conflict_do_nothing())
     his = and_(r.organization_id == organization_id, r.address_hash == address_hash)
-    return tx.scalar(select(r.last_at_ms).where(his).with_for_update())
+    last_at_ms: int = tx.execute(select(r.last_at_ms).where(his).with_for_update()).scalar_one()
+    return last_at_ms
 
 
 def _note(tx: Connection, organization_id: int, address_hash: str, at_ms: int) -> None:
     r = text_recipients.c
-    noted = upsert(tx, text_recipients).values(
-        organization_id=organization_id, address_hash=address_hash, last_at_ms=at_ms
-    )
-    tx.execute(
-        noted.on_conflict_do_update(index_elements=[r.organization_id, r.address_hash], set_={"last_at_ms": at_ms})
-    )
+    his = and_(r.organization_id == organization_id, r.address_hash == address_hash)
+    tx.execute(update(text_recipients).where(his).values(last_at_ms=at_ms))

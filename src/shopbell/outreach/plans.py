@@ -4,6 +4,7 @@ Locks are taken in the house's order: threads by their ids, and the feed last.
 """
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -103,7 +104,7 @@ class _Writing:
         self._ids = iter(take_ids(tx, ids_for))
         self._dispatches: list[dict[str, Any]] = []
         self._new: list[New] = []
-        self._remembered: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        self._remembered: list[dict[str, Any]] = []
 
     def sends(self, thread: InThread, plan: Plan) -> None:
         """What is to be sent because of a thread, and the ways of its messages."""
@@ -149,21 +150,21 @@ class _Writing:
         if plan.auto_reply_period is not None:
             changed["auto_replied_period"] = plan.auto_reply_period
         if changed:
-            row = {"organization_id": self._organization_id, "thread_id": facts.thread_id, **changed}
-            self._remembered.setdefault(tuple(changed), []).append(row)
+            self._remembered.append({"organization_id": self._organization_id, "thread_id": facts.thread_id, **changed})
 
     def flush(self, threads_of: Mapping[int, InThread]) -> list[Change]:
         """Write all of it; gives what ``deliveries.tell`` has to tell at the transaction's end."""
         if self._dispatches:
             self._tx.execute(insert(dispatches), self._dispatches)
-        for names, rows in sorted(self._remembered.items()):
+        keys = [column.name for column in thread_outreach.primary_key.columns]
+        # In the threads' order: a notice that failed locks those of several, too.
+        for names, rows in groupby(self._remembered, key=tuple):
             new = upsert(self._tx, thread_outreach)
             # Not in one statement of many rows: each engine has its own limit of them.
             changing = new.on_conflict_do_update(
-                index_elements=list(thread_outreach.primary_key.columns),
-                set_={name: new.excluded[name] for name in names},
+                index_elements=keys, set_={name: new.excluded[name] for name in names if name not in keys}
             )
-            self._tx.execute(changing, rows)
+            self._tx.execute(changing, list(rows))
         return deliveries.add(self._tx, self._organization_id, self._new, threads_of, now_ms=self._now_ms)
 
     def _add(self, thread_id: int, send: Send, survey_id: int | None = None) -> int:
