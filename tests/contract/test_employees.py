@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import httpx2
+from sqlalchemy import text
 
 from harness.shop import Shop, faults_of
 
@@ -173,28 +174,23 @@ def test_more_conversations_than_one_transaction_releases_become_nobodys(shop: S
     thread_ids = [int(shop.send()) for _ in range(3)]
     first = thread_ids[0]
     # 250 more like the first, made in the tables: sending each would take its time.
-    organization = int(shop.world.acme)
-    row = shop.thread(str(first))
-    for number in range(250):
-        new = {"id": first + 10**10 + number, "customer_id": first + 10**10 + number}
-        shop.database.change(
-            "INSERT INTO customers (organization_id, id, created_at_ms) VALUES (:organization, :customer, 1)",
-            organization=organization,
-            customer=new["customer_id"],
-        )
-        columns = row | new
-        names = ", ".join(columns)
-        values = ", ".join(f":{name}" for name in columns)
-        shop.database.change(f"INSERT INTO threads ({names}) VALUES ({values})", **columns)
-        thread_ids.append(new["id"])
-    for thread_id in thread_ids:
-        shop.database.change(
-            "INSERT INTO assignments (organization_id, thread_id, employee_id, assigned_at_ms) "
-            "VALUES (:organization, :thread, :employee, 1)",
-            organization=organization,
-            thread=thread_id,
-            employee=int(employee_id),
-        )
+    ids = range(first + 10**10, first + 10**10 + 250)
+    threads = [shop.thread(str(first)) | {"id": id_, "customer_id": id_} for id_ in ids]
+    customers = [{"organization_id": int(shop.world.acme), "id": id_, "created_at_ms": 1} for id_ in ids]
+    thread_ids += ids
+    assignments = [
+        {
+            "organization_id": int(shop.world.acme),
+            "thread_id": id_,
+            "employee_id": int(employee_id),
+            "assigned_at_ms": 1,
+        }
+        for id_ in thread_ids
+    ]
+    with shop.database.connection() as connection:
+        for table, rows in (("customers", customers), ("threads", threads), ("assignments", assignments)):
+            names, values = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), rows)
     assert _post(shop, f"/api/employees/{employee_id}/deactivate").status_code == 200
     left = "SELECT count(*) FROM assignments WHERE employee_id = :id"
     assert shop.database.value(left, id=int(employee_id)) == 0
@@ -265,5 +261,5 @@ def test_the_command_line_makes_changes_and_dismisses_employees(shop: Shop) -> N
     ):
         done = installation.run("employee", *arguments)
         assert done.returncode == 1
-        for text in said:
-            assert text in done.stderr
+        for words in said:
+            assert words in done.stderr

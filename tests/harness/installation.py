@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,31 +58,30 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection inside a transaction that ends with the block."""
-        engine = self._engine()
-        try:
-            with engine.begin() as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        with _engine(self.url).begin() as connection:
+            yield connection
 
-    def _engine(self) -> Engine:
-        if not self.is_sqlite:
-            return create_engine(make_url(self.url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
-        try:
-            from pysqlite3 import dbapi2 as sqlite
-        except ImportError:  # no wheel for this platform
-            from sqlite3 import dbapi2 as sqlite
-        engine = create_engine(self.url, module=sqlite, poolclass=NullPool, connect_args={"timeout": 30})
 
-        @event.listens_for(engine, "connect")
-        def own_transactions(connection: Any, record: object) -> None:
-            connection.isolation_level = None
+@lru_cache(maxsize=64)
+def _engine(url: str) -> Engine:
+    """Connects to a database, and knows what it learnt of it before; no connection outlives its transaction."""
+    if not url.startswith("sqlite"):
+        return create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    try:
+        from pysqlite3 import dbapi2 as sqlite
+    except ImportError:  # no wheel for this platform
+        from sqlite3 import dbapi2 as sqlite
+    engine = create_engine(url, module=sqlite, poolclass=NullPool, connect_args={"timeout": 30})
 
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN")
+    @event.listens_for(engine, "connect")
+    def own_transactions(connection: Any, record: object) -> None:
+        connection.isolation_level = None
 
-        return engine
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
 
 
 @dataclass
