@@ -220,7 +220,7 @@ class _Place:
         content = b""
         if not self._is_ready:
             self._is_ready = True
-            content += sse.event("ready", _ready(state))
+            content += sse.event("ready", _ready(state, self._sequence))
         elif before.status != state.status:
             content += sse.event("status", {"status": state.status})
             # What follows from it may come from a process that can wake nobody here.
@@ -287,11 +287,11 @@ def _look(
     return found, lines
 
 
-def _ready(state: State) -> dict[str, object]:
+def _ready(state: State, last_sequence: int) -> dict[str, object]:
     return {
         "customerThreadId": str(state.thread_id),
         "status": state.status,
-        "lastSequence": state.last_sequence,
+        "lastSequence": last_sequence,  # the thread's own counts notes, too
         "readByStoreSequence": state.read_by_store_sequence,
         "readByCustomerSequence": state.read_by_customer_sequence,
     }
