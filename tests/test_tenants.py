@@ -43,7 +43,7 @@ CUSTOMERS_ROUTES = {
     *(("GET", f"/api/customer/{name}") for name in ("messages", "transcript")),
     *(("GET", "/t/{token}"), ("POST", "/t/{token}"), ("POST", "/t/new-link")),
     *(("GET", "/c/{thread_id}"), ("GET", "/c/{thread_id}/transcript")),
-    *(("POST", "/c/{thread_id}/messages"), ("POST", "/c/{thread_id}/notifications")),
+    *(("POST", f"/c/{{thread_id}}/{name}") for name in ("messages", "notifications", "survey")),
 }
 """Where a session, or a link that was sent, stands for the token: test_customer_tenants.py."""
 DEMO_ROUTES = {("GET", "/demo"), ("GET", "/dev/mail"), ("GET", "/dev/mail/{name}")}

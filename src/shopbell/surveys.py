@@ -13,6 +13,9 @@ from shopbell.storage.customer_schema import surveys
 SCORES: Final = {"nps": range(11), "csat": range(1, 6)}
 """What may be answered, by the kind of question."""
 
+COMMENT_MAX_CHARACTERS: Final = 2_000
+"""How much a customer may add."""
+
 _C = surveys.c
 
 

@@ -33,7 +33,7 @@ POST /api/customer/read …/typing             customer/reading.py
 POST /api/customer/identify …/survey         customer/profile.py
 GET  /api/customer/transcript                customer/transcript.py
 GET  POST /t/{token}  POST /t/new-link       customer/links.py
-GET  /c/{threadId}[/transcript]  POST /c/{threadId}/[messages|notifications]  customer/pages.py
+GET  /c/{threadId}[/transcript]  POST /c/{threadId}/[messages|notifications|survey]  customer/pages.py
 GET  /healthz /readyz /metrics               operations.py
 GET  /widget.js /widget/panel /widget/{name} /demo  customer/widget_files.py
 GET  /                                       pages.py

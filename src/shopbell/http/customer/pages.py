@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection
 
-from shopbell import conversation, customer_links, customer_sessions, customers, organizations, texts
+from shopbell import conversation, customer_links, customer_sessions, customers, organizations, surveys, texts
 from shopbell.conversation import Line
 from shopbell.customer_sessions import CustomerSession
-from shopbell.errors import ContentTooLarge, Invalid, NotFound, Problem, QuotaExceeded
+from shopbell.errors import Conflict, ContentTooLarge, Fault, Invalid, NotFound, Problem, QuotaExceeded
 from shopbell.http.addresses import base_url
 from shopbell.http.api.access import Api
 from shopbell.http.customer import looks
@@ -30,8 +30,11 @@ from shopbell.organizations import Business
 from shopbell.texts import Texts
 
 _SEE_OTHER = 303
-_SENT = "sent"
+_SENT, _ANSWERED = "sent", "answered"
+_SAID = {_SENT: "messageSent", _ANSWERED: "thanks"}
 _ID_MAX_DIGITS = 16
+_SCORE_MAX_DIGITS = 2
+_SURVEY_MAX_BYTES = 32_768
 LINES_MAX = 200
 """How many messages the page shows; a conversation may have any number, and the transcript has them all."""
 
@@ -59,7 +62,7 @@ async def show_conversation(request: Request, thread_id: str) -> Response:
     visitor = await _visitor(request, thread_id)
     if visitor is None:
         return expired(request, root="../")
-    said = panel_texts(_speaks(visitor))["messageSent"] if _SENT in request.query_params else None
+    said = next((text for word, text in _SAID.items() if word in request.query_params), None)
     return await _conversation(visitor, request, said=said)
 
 
@@ -105,6 +108,26 @@ async def set_notifications(request: Request, thread_id: str) -> Response:
     return RedirectResponse(f"../{thread_id}", _SEE_OTHER, {"Cache-Control": "no-store"})
 
 
+@router.post("/c/{thread_id}/survey")
+async def answer_survey(request: Request, thread_id: str) -> Response:
+    """Take what the customer answers to the question on the page, once.
+
+    Raises:
+        OriginRefused: 403.
+        StorageError: 503.
+    """
+    visitor = await _visitor(request, thread_id, writes=True)
+    if visitor is None:
+        return expired(request, root="../../")
+    try:
+        fields = await read_fields(request, _SURVEY_MAX_BYTES)
+        await visitor.write(_answer_survey, fields, time.time_ns() // 1_000_000)
+    except Problem as problem:
+        fault = "answeredBefore" if isinstance(problem, Conflict) else "tryLater"
+        return await _conversation(visitor, request, fault=fault, status=problem.status)
+    return RedirectResponse(f"../{thread_id}?{_ANSWERED}", _SEE_OTHER, {"Cache-Control": "no-store"})
+
+
 @router.get("/c/{thread_id}/transcript")
 async def download_transcript(request: Request, thread_id: str) -> Response:
     """Give the conversation as a text.
@@ -122,16 +145,17 @@ async def _visitor(request: Request, thread_id: str, *, writes: bool = False) ->
     api = cast("Api", request.app.state.api)
     if writes:
         check_own_form(request, api)
-    if not (thread_id.isascii() and thread_id.isdecimal() and len(thread_id) <= _ID_MAX_DIGITS):
+    number = _number(thread_id, _ID_MAX_DIGITS)
+    if number is None:
         raise NotFound
-    secret = cookie_of(request.scope["headers"], int(thread_id))
+    secret = cookie_of(request.scope["headers"], number)
     if secret is None:
         return None
     try:
         session = await api.sessions.session_by(secret)
     except NoSession:
         return None
-    if session.kind != "page" or session.thread_id != int(thread_id):
+    if session.kind != "page" or session.thread_id != number:
         return None
     api.limits.requests.take(session.id)
     visitor = Visitor(session, api)
@@ -140,6 +164,22 @@ async def _visitor(request: Request, thread_id: str, *, writes: bool = False) ->
 
 def _is_his(tx: Connection, session: CustomerSession) -> bool:
     return bool(customer_sessions.threads_of(tx, session))
+
+
+def _answer_survey(tx: Connection, session: CustomerSession, fields: dict[str, str], now_ms: int) -> None:
+    score = _number(fields.get("score", ""), _SCORE_MAX_DIGITS)
+    comment = fields.get("comment", "").replace("\r\n", "\n").replace("\0", "")
+    if score is None or len(comment) > surveys.COMMENT_MAX_CHARACTERS:
+        raise Invalid([Fault("body", "#/score", "invalid_value", "must be one of the numbers on the page")])
+    survey_id = _number(fields.get("surveyId", ""), _ID_MAX_DIGITS)
+    if survey_id is None:
+        raise NotFound
+    mine = customer_sessions.threads_of(tx, session)
+    surveys.answer(tx, session.organization_id, survey_id, mine, score, comment, now_ms=now_ms)
+
+
+def _number(text: str, digits_max: int) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits_max else None
 
 
 async def _conversation(
@@ -166,7 +206,8 @@ async def _conversation(
         business_name=page.business.name,
         presence=looks.presence(speaks, page.business, now_ms),
         thread_id=thread_id,
-        said=said,
+        said=None if said is None else panel_texts(speaks)[said],
+        survey=_question(page.state, speaks),
         fault=None if fault is None else _told(speaks, fault, limit_bytes),
         has_earlier=page.has_earlier,
         messages=[_shown(line, page, request, api, speaks) for line in page.lines],
@@ -227,6 +268,24 @@ def _shown(line: Line, page: _Page, request: Request, api: Api, speaks: Texts) -
     }
 
 
+def _question(state: conversation.State, speaks: Texts) -> dict[str, object] | None:
+    """What the customer is asked and has not answered yet: where scripts run, the stream brings it."""
+    if state.survey_id is None or state.survey_kind is None:
+        return None
+    said, is_nps = panel_texts(speaks), state.survey_kind == "nps"
+    return {
+        "id": str(state.survey_id),
+        "kind": state.survey_kind,
+        "question": said[state.survey_kind],
+        "least": said["leastLikely" if is_nps else "leastSatisfied"],
+        "most": said["mostLikely" if is_nps else "mostSatisfied"],
+        "scores": list(surveys.SCORES[state.survey_kind]),
+        "comment": said["comment"],
+        "comment_max_characters": surveys.COMMENT_MAX_CHARACTERS,
+        "send": said["send"],
+    }
+
+
 def _speaks(visitor: Visitor, business: Business | None = None) -> Texts:
     return texts.for_locale(visitor.session.locale, None if business is None else business.locale)
 
@@ -241,6 +300,8 @@ def _name_of(problem: Problem) -> str:
 
 
 def _told(speaks: Texts, fault: str, limit_bytes: int) -> str:
+    if fault == "answeredBefore":
+        return speaks.gettext("You have answered this question already.")
     text = panel_texts(speaks)[fault]
     size = f"{speaks.number(round(limit_bytes / 1_048_576, 1))} MB"
     return text.replace("{count}", speaks.number(MESSAGE_MAX_CHARACTERS)).replace("{size}", size)

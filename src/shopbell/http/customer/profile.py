@@ -17,7 +17,6 @@ from shopbell.http.customer.access import CustomersBrowser
 from shopbell.http.customer.sessions import TAG
 
 _SCORE_MAX = 10
-_COMMENT_MAX_CHARACTERS = 2_000
 
 router = APIRouter(tags=[TAG])
 
@@ -46,9 +45,9 @@ class AnswerSurvey(Fields):
     score: Annotated[int, Field(ge=0, le=_SCORE_MAX)] = Field(
         description="0 to 10 of `nps`, 1 to 5 of `csat`.", examples=[9]
     )
-    comment: Annotated[str, StringConstraints(max_length=_COMMENT_MAX_CHARACTERS), AfterValidator(_written)] | None = (
-        Field(None, description="What he adds.")
-    )
+    comment: (
+        Annotated[str, StringConstraints(max_length=surveys.COMMENT_MAX_CHARACTERS), AfterValidator(_written)] | None
+    ) = Field(None, description="What he adds.")
 
 
 @router.post("/api/customer/identify", summary="Say who one is", openapi_extra=described(Identify))
