@@ -77,7 +77,7 @@ def test_a_business_that_invites_nobody_does_not() -> None:
 
 
 def test_an_address_that_nobody_vouched_for_gets_no_invitation_but_the_answer() -> None:
-    reader = replace(CAROL, is_verified=False)
+    reader = replace(CAROL, verified=frozenset())
     assert not follows(replace(FACTS, reader=reader), hello()).invites
     assert sent(follows(replace(ANSWERED, reader=reader), answer())) == [("EMAIL", "customer", "reply")]
 
@@ -210,12 +210,25 @@ def test_who_writes_to_an_open_store_hears_nothing_automatic() -> None:
 @pytest.mark.parametrize("channel", ["WEB", "EMAIL", "SMS", "WHATSAPP"])
 @pytest.mark.parametrize("is_verified", [True, False])
 def test_what_is_said_automatically_goes_to_no_address_that_nobody_vouched_for(channel: str, is_verified: bool) -> None:
-    facts = replace(FACTS, channel=channel, reader=replace(CAROL, is_verified=is_verified))
+    others = frozenset({"email", "phone"}) - {"email" if channel in ("WEB", "EMAIL") else "phone"}
+    reader = CAROL if is_verified else replace(CAROL, phone=None if channel == "WEB" else CAROL.phone, verified=others)
+    facts = replace(FACTS, channel=channel, reader=reader)
     plan = Plan(None)
     reach(plan, facts, answer(), "auto-reply", RULES, now_ms=NOW_MS)
     by_address = [("EMAIL" if channel == "WEB" else channel, "customer", "auto-reply")]
     assert sent(plan) == (by_address if is_verified else [])
     assert recorded(plan) == ([("WEB", "queued", None)] if channel == "WEB" else [])
+
+
+def test_what_nobody_asked_for_goes_to_the_address_that_somebody_vouched_for_and_not_to_the_other() -> None:
+    only_phone = replace(CAROL, verified=frozenset({"phone"}))
+    facts = replace(FACTS, reader=only_phone, store=Store())
+    assert [(send.channel, send.address) for send in follows(facts, hello()).sends] == [("SMS", CAROL.phone)]
+    plan = Plan(None)
+    reach(plan, facts, answer(), "auto-reply", RULES, now_ms=NOW_MS)
+    assert [(send.channel, send.address) for send in plan.sends] == [("SMS", CAROL.phone)]
+    only_email = replace(CAROL, verified=frozenset({"email"}), closed=frozenset({"EMAIL"}))
+    assert sent(follows(replace(facts, reader=only_email), hello())) == []
 
 
 def test_an_automatic_message_answers_nothing() -> None:

@@ -40,6 +40,23 @@ def test_an_address_that_a_visitor_says_is_his_gets_the_answer_and_no_invitation
     assert mail.message["Subject"] == "Your conversation with Acme Boston"
 
 
+def test_who_is_vouched_for_by_his_number_has_nothing_sent_to_an_address_that_he_only_says_is_his(post: Post) -> None:
+    post.business(opening_hours='{"weekly": {}, "exceptions": []}')
+    site, carol, number = acmes_site(post.shop), post.shop.somebody(), post.shop.some_number()
+    eve = site.visitor(identityToken=site.identity_token(sub="eve", phone_number=number))
+    assert eve.post("identify", email=carol).status_code == 200
+    thread_id = eve.say("Buy my watches at example.com")["customerThreadId"]
+    post.wait_for_row("SELECT 1 FROM dispatches WHERE thread_id = :t AND purpose = 'auto-reply'", t=int(thread_id))
+    texts = post.wait_for_texts(2)
+    assert {text["to"] for text in texts} == {number}  # the invitation, and that the shop is closed
+    post.decided()
+    query = "SELECT address FROM dispatches WHERE thread_id = :t AND channel = 'EMAIL' AND audience = 'customer'"
+    assert post.shop.database.rows(query, t=int(thread_id)) == []
+    message_id = post.reply(thread_id, "We have watches.")  # this is what he asked for
+    post.wait_for_delivery(message_id, "EMAIL", "sent")
+    assert [mail.recipients for mail in post.mails.received] == [(carol,)]
+
+
 def test_a_visitor_answers_the_question_and_the_profile_shows_it(post: Post, dave: Browser) -> None:
     post.business(survey="nps")
     thread_id = dave.say()["customerThreadId"]

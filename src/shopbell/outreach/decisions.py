@@ -1,7 +1,7 @@
 """What must be sent to whom because of what has happened in a thread. Pure: nothing here reads, writes or sends."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from shopbell.hours import OpeningHours
@@ -37,14 +37,14 @@ class Reader:
     Args:
         email: his address, where he has one.
         phone: his number, where he has one.
-        is_verified: whether somebody vouched for them: a site's backend, or he himself by answering.
+        verified: for which of the two somebody vouched: a site's backend, or he himself by writing from there.
         cannot: why nothing may be sent to him at all.
         closed: the channels by which he wants nothing more.
     """
 
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
-    is_verified: bool = True
+    verified: frozenset[Literal["email", "phone"]] = frozenset({"email", "phone"})
     cannot: Literal["erased", "blocked"] | None = None
     closed: frozenset[str] = frozenset()
 
@@ -232,7 +232,8 @@ def reach(
         rules: what this installation can do.
         now_ms: the time in Unix ms.
     """
-    reader = facts.reader
+    # No human took part in an automatic one, and it quotes him: anybody could have us write to anybody.
+    reader = _vouched_for(facts.reader) if purpose == "auto-reply" else facts.reader
     way = message.channel or facts.channel
     if way == "WEB":
         is_read = facts.read_sequence >= message.sequence
@@ -241,10 +242,10 @@ def reach(
         if is_read or reader.cannot or not (reader.email or reader.phone):
             return
         way = "EMAIL" if _can_mail(reader) or not _can_text(reader, rules) else "SMS"
-    if purpose == "auto-reply" and not reader.is_verified:
-        return  # no human took part, and it quotes him: anybody could have us write to anybody
     channel: Channel = "EMAIL" if way == "EMAIL" else "WHATSAPP" if way == "WHATSAPP" else "SMS"
     address = reader.email if channel == "EMAIL" else reader.phone
+    if purpose == "auto-reply" and address is None:
+        return
     reason = _hindrance(reader, channel, address, rules)
     if reason is not None or address is None:
         plan.records.append(Record(message, channel, "failed", reason))
@@ -299,8 +300,8 @@ def _notice(address: str, messages: tuple[Said, ...], rules: Rules, now_ms: int,
 def _invite(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
     """Send a link; to an address that nobody vouched for only with the first answer, or anybody could have us write to
     anybody."""
-    reader = facts.reader
-    if not reader.is_verified or plan.invites:
+    reader = _vouched_for(facts.reader)
+    if plan.invites:
         return
     if _can_mail(reader):
         plan.invites = True
@@ -322,6 +323,15 @@ def _ask(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
     if facts.channel in ("WEB", "EMAIL") and _can_mail(reader):
         due_at_ms = now_ms + rules.mail_batch_ms
         plan.sends.append(Send("EMAIL", "customer", "survey", reader.email or "", due_at_ms, joins=False))
+
+
+def _vouched_for(reader: Reader) -> Reader:
+    """The customer without what he only says of himself: that one address is his proves nothing of another."""
+    return replace(
+        reader,
+        email=reader.email if "email" in reader.verified else None,
+        phone=reader.phone if "phone" in reader.verified else None,
+    )
 
 
 def _can_mail(reader: Reader) -> bool:

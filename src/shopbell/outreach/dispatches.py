@@ -238,7 +238,9 @@ def settle(tx: Connection, started: Started, outcome: Outcome, opt_outs: OptOuts
                 state = "failed"
                 changes = end(tx, row, state, _short(reason), "failed", now_ms=now_ms)
             else:
-                set_columns(tx, row.organization_id, row.id, reason=_short(reason), due_at_ms=due_at_ms)
+                # What may have gone out once stays so, whatever came of it since.
+                why = _TO_BE_RESENT if started.is_resent else _short(reason)
+                set_columns(tx, row.organization_id, row.id, reason=why, due_at_ms=due_at_ms)
     deliveries.tell(tx, row.organization_id, changes, now_ms=now_ms)
     return state
 

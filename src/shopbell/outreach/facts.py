@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import orjson
 from sqlalchemy import Connection, Row, and_, func, or_, select
@@ -21,6 +21,7 @@ from shopbell.storage.schema import businesses, customer_identities, messages, t
 BATCH_EVENTS = 32
 SCAN_POSITIONS = 5_000
 """How many positions one batch looks through for what matters."""
+_KINDS: tuple[Literal["email", "phone"], ...] = ("email", "phone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _readers(
         known.setdefault((customer_id, kind), (value, shown))
     emails = {one.id: known[one.id, "email"] for one in found if (one.id, "email") in known}
     phones = {one.id: known[one.id, "phone"][0] for one in found if (one.id, "phone") in known}
-    verified = {*emails, *phones}
+    vouched_for = {one.id: {kind for kind in _KINDS if (one.id, kind) in known} for one in found}
     for one in found:
         if one.unverified_email:
             emails.setdefault(one.id, (normal_email(one.unverified_email), one.unverified_email))
@@ -195,7 +196,7 @@ def _readers(
         reader = Reader(
             email=email[1] if email else None,
             phone=phone,
-            is_verified=one.id in verified,
+            verified=frozenset(vouched_for[one.id]),
             cannot="erased" if one.erased_at_ms is not None else "blocked" if one.blocked_at_ms is not None else None,
             closed=frozenset(channel for channel, address in closed if (channel, address) in mine),
         )
