@@ -6,8 +6,11 @@ out of what the store answers by mail.
 """
 
 import re
+from base64 import b64decode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from urllib.parse import unquote
 
 from shopbell.identity import normal_email
 from shopbell.keys import Keys
@@ -20,9 +23,19 @@ PATH = "/answer/"
 VALID_S = 14 * 24 * 60 * 60
 _KIND = 1
 _DIGEST_BYTES = 6
-_LINK = re.compile(
-    rf"https?://[^\s<>\"]{{1,200}}(?:{PATH}|{unsubscribe.PATH})[a-z2-7]{{50,96}}", re.ASCII | re.IGNORECASE
-)
+_PURPOSE = "store's answer link"
+_LETTERS = re.compile(r"[a-z2-7]+", re.ASCII | re.IGNORECASE)
+# A program may have broken a long link, and marked each of its lines as quoted.
+_LINES = re.compile(rf"{_LETTERS.pattern}(?:[ \t]*\n[>| \t]*{_LETTERS.pattern})*", _LETTERS.flags)
+# Both lengths that a token of a mail to a store has. Its kind is a small number: the first letter says so.
+_TOKENS = re.compile(r"(?=(a[a-z2-7]{49})([a-z2-7]{34})?)", re.ASCII | re.IGNORECASE)
+_TOKEN_CHARACTERS = 50
+_LOOKS_MAX = 200
+_ENDS = ' \t\n<>"'
+_REST = re.compile(f"[^{_ENDS}]*")
+_SCHEME = re.compile(r"https?:", re.ASCII | re.IGNORECASE)
+_BASE64 = re.compile(r"(?<==)[a-z0-9+/_%-]{60,}", re.ASCII | re.IGNORECASE)
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,7 @@ class AnswerLinks:
     """
 
     def __init__(self, keys: Keys) -> None:
-        self._signed = SignedIds(keys, "store's answer link")
+        self._signed = SignedIds(keys, _PURPOSE)
 
     def link(self, base_url: str, answering: Answering, *, now_s: int) -> str:
         """Make a link.
@@ -86,6 +99,60 @@ def digest(address: str) -> int:
     return int.from_bytes(sha256(normal_email(address).encode()).digest()[:_DIGEST_BYTES])
 
 
-def without_links(text: str) -> str:
-    """A text without the links that a mail to the store bears: quoted, they would go on to the customer."""
-    return _LINK.sub("[…]", text)
+class LinkCutter:
+    """Takes the links that a mail to a store bears out of what the store answers: quoted, they would go on to the
+    customer.
+
+    They are known by what we have signed, and not by their look: the mail servers of many stores have links go by a
+    gateway of theirs, and write ours in some other way into one of its own.
+
+    Args:
+        keys: the installation's keys.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._signed = (SignedIds(keys, _PURPOSE), SignedIds(keys, unsubscribe.PURPOSE))
+
+    def cut(self, text: str) -> str:
+        """A text without them.
+
+        Args:
+            text: what the store has answered, with line breaks of one character.
+        """
+        parts, end = [], 0
+        for token_begin, token_end in sorted((*self._places(text), *self._places_in_base64(text))):
+            if token_end <= end:
+                continue
+            parts += [text[end : _beginning(text, end, token_begin)], "[…]"]
+            rest = _REST.match(text, token_end)
+            end = rest.end() if rest else token_end
+        return "".join((*parts, text[end:]))
+
+    def _places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where our tokens begin and end."""
+        looks = 0
+        for found in _LINES.finditer(text):
+            if found.end() - found.start() < _TOKEN_CHARACTERS:
+                continue
+            places = [at for piece in _LETTERS.finditer(text, *found.span()) for at in range(*piece.span())]
+            for token in _TOKENS.finditer("".join(text[at] for at in places)):
+                looks += 1
+                for candidate in (token[1] + (token[2] or ""), token[1]):
+                    # A text with so many that may be one is nobody's answer: all of them go.
+                    if looks > _LOOKS_MAX or any(signed.read(candidate) for signed in self._signed):
+                        yield places[token.start()], places[token.start() + len(candidate) - 1] + 1
+                        break
+
+    def _places_in_base64(self, text: str) -> Iterator[tuple[int, int]]:
+        for found in _BASE64.finditer(text):
+            content = _NO_BASE64.sub("", unquote(found[0]).replace("-", "+").replace("_", "/"))
+            whole = content + "A" * (-len(content) % 4)
+            if any(self._places(b64decode(whole).decode("latin-1"))):
+                yield found.span()
+
+
+def _beginning(text: str, begin: int, token_begin: int) -> int:
+    """Where the link begins that a token is in: its scheme, or what is behind the blank before it."""
+    at = max(begin, *(text.rfind(end, begin, token_begin) + 1 for end in _ENDS))
+    scheme = _SCHEME.search(text, at, token_begin)
+    return at if scheme is None else scheme.start()

@@ -14,6 +14,10 @@ A POST to it with the body ``List-Unsubscribe=One-Click`` ends the mails with no
 """
 
 
+PURPOSE = "mail unsubscribe link"
+"""What the token is signed for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """The mails about one conversation to one side of it."""
@@ -31,7 +35,7 @@ class Unsubscribes:
     """
 
     def __init__(self, keys: Keys) -> None:
-        self._signed = SignedIds(keys, "mail unsubscribe link")
+        self._signed = SignedIds(keys, PURPOSE)
 
     def link(self, base_url: str, subscription: Subscription) -> str:
         """Make a link.

@@ -18,7 +18,7 @@ from shopbell.blobs.store import Store
 from shopbell.errors import Conflict, NotFound
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, BounceAddress, MailAddresses, ReplyAddress
-from shopbell.mail.answer_links import without_links
+from shopbell.mail.answer_links import LinkCutter
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail, MailAttachment
 from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
@@ -51,6 +51,7 @@ class MailIntake:
         self._wakes = wakes
         self._blobs = blobs
         self._addresses = MailAddresses(keys, sender=settings.mail_sender, reply_domain=settings.mail_reply_domain)
+        self._links = LinkCutter(keys)
 
     def accepts(self, address: str) -> bool:
         """Whether an address is one of ours."""
@@ -79,7 +80,7 @@ class MailIntake:
         files, unkept = await self._keep_files(to.organization_id, mail.attachments)
         body = _body(mail, unkept)
         if to.audience is Audience.STORE:
-            body = without_links(body)
+            body = self._links.cut(body)
         if not body and not files:
             return Accepted()
         now_ms = time.time_ns() // 1_000_000

@@ -1,0 +1,85 @@
+"""The links of mails to a store, found in what it answers: however its mail server has written them."""
+
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
+
+import pytest
+
+from shopbell.keys import Keys
+from shopbell.mail.addresses import Audience
+from shopbell.mail.answer_links import Answering, AnswerLinks, LinkCutter
+from shopbell.mail.unsubscribe import Subscription, Unsubscribes
+
+KEYS = Keys((b"new" * 16, b"old" * 16))
+NOW_S = 1_800_000_000
+BASE = "https://chat.example.org"
+
+REWRITTEN = {
+    "as it was": "{url}",
+    "in brackets": "Answer<{url}>",
+    "in upper case": "{upper}",
+    "without its scheme": "chat.example.org/answer/{token}",
+    "the token alone": "{token}",
+    "percent-encoded": "https://nam02.safelinks.example/?url={encoded}&data=05%7C02&reserved=0",
+    "percent-encoded twice": "https://gateway.example/wis/query?url={twice}&c=E",
+    "percent-encoded in lower case": "https://linkprotect.example/url?a={lower}&c=E,1",
+    "with other letters for its marks": "https://urldefense.example/v2/url?u=https-3A__chat.example.org_answer_{token}&d=x",
+    "between marks": "https://urldefense.example/v3/__{url}__;!!abc$",
+    "in base64": "https://central.gateway.example/?d=chat.example.org&u={base64}&i=NjA",
+    "in base64 for addresses": "https://central.gateway.example/?u={url_base64}&h=1",
+    "in base64, percent-encoded": "https://central.gateway.example/?u={encoded_base64}&h=1",
+    "in quoted lines": "{half}\n> {other_half}",
+    "in lines that end with blanks": "{half}  \n>> | {other_half}",
+}
+
+
+def _forms_of(url: str) -> dict[str, str]:
+    token = url.rpartition("/")[2]
+    encoded = quote(url, safe="")
+    base64 = b64encode(url.encode()).decode()
+    return {
+        "url": url,
+        "token": token,
+        "upper": url.upper(),
+        "encoded": encoded,
+        "twice": quote(encoded, safe=""),
+        "lower": encoded.lower(),
+        "base64": base64,
+        "url_base64": urlsafe_b64encode(url.encode()).decode().rstrip("="),
+        "encoded_base64": quote(base64, safe=""),
+        "half": url[:70],
+        "other_half": url[70:],
+    }
+
+
+def _link(keys: Keys = KEYS) -> str:
+    return AnswerLinks(keys).link(BASE, Answering(12_344, 12_352, 12_345, 2**48 - 1), now_s=NOW_S)
+
+
+@pytest.mark.parametrize("way", REWRITTEN)
+@pytest.mark.parametrize("key", ["the key", "the former key"])
+def test_a_link_is_found_whatever_a_gateway_has_made_of_it(way: str, key: str) -> None:
+    link = _link(KEYS if key == "the key" else Keys(KEYS.secrets[1:]))
+    text = REWRITTEN[way].format_map(_forms_of(link))
+    left = LinkCutter(KEYS).cut(f"Yes.\n\n> Read and answer: {text}\n\nFrom ten.")
+    assert left.replace("Answer<[…]>", "[…]") == "Yes.\n\n> Read and answer: […]\n\nFrom ten."
+
+
+def test_the_link_that_ends_the_mails_is_found_too_and_both_in_one_line() -> None:
+    ending = Unsubscribes(KEYS).link(BASE, Subscription(12_344, 12_352, Audience.STORE))
+    assert LinkCutter(KEYS).cut(f"a {ending}.b <{_link()}> c") == "a […] <[…]> c"
+
+
+def test_what_we_have_not_signed_stays() -> None:
+    others = _link(Keys((b"others" * 8,)))
+    letters = "abcdefgh" * 40
+    prose = "See https://acme.example/answer/1.\n> Yes\n> No\n" + "word " * 100 + letters
+    base64 = f"https://acme.example/?u={b64encode(letters.encode()).decode()}&v={'%zz' * 40}&w={'a' * 61}"
+    for text in (others, prose, base64, f"{others} {prose} {base64}", "", "a" * 49):
+        assert LinkCutter(KEYS).cut(text) == text
+
+
+def test_of_a_text_with_hundreds_of_what_may_be_a_link_none_stays() -> None:
+    left = LinkCutter(KEYS).cut("a" * 10_000 + f"\n{_link()}\n" + f"={'YWFh' * 2_500}")
+    assert "a" * 400 not in left
+    assert _link().rpartition("/")[2] not in left
