@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import inspect, make_url
 
 from conftest import Databases
+from harness import preloaded
 from harness.installation import Database, Installation, copy_sqlite
 from harness.shop import Shop
 from harness.world import World
@@ -216,14 +217,15 @@ def test_killed_at_any_moment_it_has_moved_all_or_nothing(source: Installation, 
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
         connection.exec_driver_sql("CREATE SCHEMA public")
     while is_empty(target):
-        command = subprocess.Popen(
-            [sys.executable, "-m", "shopbell", "move", "--to", target.url],
-            cwd=source.folder,
-            env=source.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with (source.folder / "move.log").open("wb") as log:
+            command = preloaded.start(
+                preloaded.PROGRAM,
+                ["move", "--to", target.url],
+                cwd=source.folder,
+                env=source.environment,
+                output=log,
+                errors=subprocess.STDOUT,
+            )
         try:
             # Each is given a little longer than the one before: the first is killed however much faster the machine has
             # become since the whole was timed, and the last gets to its end however much slower.

@@ -203,7 +203,7 @@ def test_a_worker_apart_delivers_what_the_server_only_promises(
 def test_a_delivery_whose_worker_died_is_another_workers_once_the_lease_ends(
     installation: Installation, people: World, receivers: Receivers
 ) -> None:
-    receiver = receivers.add(delay_s=1.5)
+    receiver = receivers.add(delay_s=PATIENCE_S)  # none is answered before its worker is dead
     with installation.serving(**SETTINGS | {"run_worker": False}) as server:
         shop = Shop(server, people)
         _hook(shop, receiver)
@@ -212,6 +212,7 @@ def test_a_delivery_whose_worker_died_is_another_workers_once_the_lease_ends(
         try:
             wait_for(lambda: len(receiver.requests) == 1, PATIENCE_S, "nothing is under way")
             first.kill()
+            receiver.delay_s = 0
             second = WorkerProcess(installation, 2, **SETTINGS)
             _wait_for(shop, 1)
         finally:

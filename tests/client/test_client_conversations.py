@@ -170,7 +170,7 @@ def test_who_waits_for_what_happens_is_told_at_once(shop: Shop, thread_id: str) 
             waiting = client.events(last.position, types=["status"], wait_s=20)
             asked = asyncio.ensure_future(anext(waiting))
             await client.update_thread_status(thread_id, "replied")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 event = await asked
             assert event.thread_id == thread_id
             return event.type
