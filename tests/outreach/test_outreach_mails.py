@@ -126,6 +126,28 @@ def test_a_server_that_is_busy_is_tried_again_later(open_post: Any) -> None:
         assert row["due_at_ms"] > row["created_at_ms"] + 20_000
 
 
+def test_a_mail_that_may_have_gone_out_twice_is_given_up_though_the_server_was_busy_in_between(open_post: Any) -> None:
+    with open_post(SmtpServer(drop_at="DATA"), mail_batch_s=0) as post:
+        post.business(invites_customers=False)
+        message_id = post.reply(post.shop.send(), "Your bicycle is ready.")
+
+        def try_again(after: int) -> None:
+            tried = "SELECT 1 FROM dispatches WHERE state = 'waiting' AND attempts = :count AND reason <> 'resent'"
+            post.wait_for_row(tried, count=after)
+            assert post.shop.database.change("UPDATE dispatches SET due_at_ms = 1 WHERE state = 'waiting'") == 1
+
+        post.wait_for_row("SELECT 1 FROM dispatches WHERE reason = 'to_be_resent'")
+        post.mails.drop_at, post.mails.answers["RCPT"] = None, "451 4.7.1 Greylisted"
+        try_again(after=1)
+        post.wait_for_row("SELECT 1 FROM dispatches WHERE attempts = 2 AND reason <> 'resent'")
+        post.mails.drop_at = "DATA"
+        del post.mails.answers["RCPT"]
+        try_again(after=2)
+        post.wait_for_delivery(message_id, "EMAIL", "failed")
+        (row,) = post.shop.database.rows("SELECT * FROM dispatches")
+        assert (row["state"], row["reason"], row["attempts"]) == ("unknown", "unknown", 3)
+
+
 def test_a_business_is_mailed_once_that_a_customer_waits(post: Post) -> None:
     post.business(email="boston@acme.example", invites_customers=False)
     thread_id = post.shop.send(message="Is it ready?")
