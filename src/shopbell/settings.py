@@ -76,6 +76,11 @@ class Settings(TextSettings, MailListenerSettings):
         description="Messages per minute that customers' browsers of one network address may send, per server "
         "process; they may begin a third as many conversations, and have four times as many streams open.",
     )
+    customer_digests: Literal["any", "hmac-sha256"] = Field(
+        "any",
+        description="By which digests an app proves for which customer it speaks; `hmac-sha256` refuses SHA-1, whose "
+        "digests fit more than one nonce and customer.",
+    )
     body_limit_bytes: int = Field(
         262_144, ge=1_024, le=67_108_864, description="Largest request body; above it the answer is 413."
     )

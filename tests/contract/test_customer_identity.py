@@ -214,6 +214,24 @@ def test_one_digest_does_not_prove_a_second_pair_of_nonce_and_customer(site: Sit
     assert site.prove(bob, nonce=f"{nonce}x", digest=digest, algorithm="sha1").status_code == 401
 
 
+def test_a_server_that_takes_hmac_only_takes_no_sha1_of_anybody(engine: str, shops: Callable[..., Shop]) -> None:
+    site = acmes_site(shops(engine, run_worker="false", customer_digests="hmac-sha256"))
+    bob = site.shop.somebody()
+    site.shop.send(user={"email": bob})
+    nonce = uuid.uuid4().hex
+    digest = hashlib.sha1(f"{site.private_key}{nonce}{bob}".encode()).hexdigest()
+    told = set()
+    for named in (bob, site.shop.somebody()):
+        # Who names no algorithm means SHA-1.
+        for algorithm in ({"algorithm": "sha1"}, {"algorithm": None}):
+            body = {"customerId": named, "nonce": nonce, "digest": digest, **algorithm}
+            body = {name: value for name, value in body.items() if value is not None}
+            answer = site.shop.post(body, token=site.token, path="/api/authenticate-customer")
+            told.add((answer.status_code, answer.json()["developerMessage"]))
+    assert told == {(401, "Field 'algorithm' must be 'hmac-sha256' on this server")}
+    assert site.prove(bob, nonce=nonce).status_code == 200
+
+
 def test_nonces_are_not_kept_as_they_were_sent(site: Site) -> None:
     email = site.shop.somebody()
     site.shop.send(user={"email": email})

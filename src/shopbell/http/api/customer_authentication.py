@@ -62,6 +62,14 @@ class DigestRefused(Unauthorized):
         self.developer_message = "Customer, nonce and digest do not prove anything, or the nonce was used before"
 
 
+class AlgorithmRefused(DigestRefused):
+    """401: this server takes no digest that was made so; whose it is was not looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.developer_message = "Field 'algorithm' must be 'hmac-sha256' on this server"
+
+
 @router.post(
     "/api/authenticate-customer",
     summary="Prove for which customer an app speaks",
@@ -73,8 +81,11 @@ async def authenticate_customer(
     """Begin a session for a customer's app, by a digest that the organization's backend made with its private key.
 
     A nonce is accepted once. `shopbell organization private-key` shows the key. The session sees all conversations of
-    the customer, and ends after 24 hours. 401, alike for everything that is wrong with the proof.
+    the customer, and ends after 24 hours. 401, alike for everything that is wrong with the proof, but for an
+    algorithm that this server does not take.
     """
+    if caller.api.settings.customer_digests not in ("any", body.fields.algorithm):
+        raise AlgorithmRefused
     seals = Seals(caller.api.keys, SEALING_PURPOSE)
     begun = await caller.write(_begin, body.fields, seals, caller.api.sessions.keys, now_ms=time.time_ns() // 1_000_000)
     if begun is None:
