@@ -318,3 +318,53 @@ def test_how_a_message_reached_somebody_goes_with_it(quiet_shop: Shop, opened: D
     _keep(shop, keepMessagesDays=1)
     swept(opened, in_days=2)
     assert [shop.count(table) for table in ("messages", "dispatches", "message_deliveries", "mail_details")] == [0] * 4
+
+
+def test_what_a_customer_added_to_a_score_goes_as_messages_do_and_the_score_stays(
+    quiet_shop: Shop, opened: Database
+) -> None:
+    shop, now_ms = quiet_shop, time.time_ns() // 1_000_000
+    acmes, globexs = shop.send(), shop.send(token=shop.world.globex_token, businessId=shop.world.london)
+    _keep(shop, keepMessagesDays=30)
+    swept(opened, in_days=31)  # the conversation is empty before the answer is old
+    ages = {1: (shop.world.acme, acmes, 31), 2: (shop.world.acme, acmes, 29), 3: (shop.world.globex, globexs, 31)}
+    for id_, (organization, thread_id, days) in ages.items():
+        shop.database.change(
+            "INSERT INTO surveys (organization_id, id, thread_id, customer_id, kind, asked_at_ms, answered_at_ms, "
+            "score, comment) VALUES (:organization, :id, :thread, :customer, 'nps', 1, :answered, 9, 'Very friendly!')",
+            organization=int(organization),
+            id=id_,
+            thread=int(thread_id),
+            customer=shop.customer_of(thread_id),
+            answered=now_ms - days * DAY_MS,
+        )
+    swept(opened)
+    left = [(row["score"], row["comment"]) for row in shop.database.rows("SELECT * FROM surveys ORDER BY id")]
+    assert left == [(9, None), (9, "Very friendly!"), (9, "Very friendly!")]
+
+
+def test_the_subject_of_a_customers_mails_goes_with_the_last_of_them(quiet_shop: Shop, opened: Database) -> None:
+    shop, email = quiet_shop, quiet_shop.somebody()
+    thread_id = shop.send(user={"email": email})
+    _age(shop, "messages", days=10)
+    shop.send(user={"email": email})
+    shop.database.change("UPDATE messages SET channel = 'EMAIL' WHERE thread_id = :id", id=int(thread_id))
+    shop.send(user={"email": email})
+    shop.database.change(
+        "INSERT INTO thread_outreach (organization_id, thread_id, invited_at_ms, mail_subject, mail_header_id) "
+        "VALUES (:organization, :thread, 7, 'My order', '<one@carols.example>')",
+        organization=int(shop.world.acme),
+        thread=int(thread_id),
+    )
+
+    def remembered() -> list[tuple[object, ...]]:
+        rows = shop.database.rows("SELECT * FROM thread_outreach")
+        return [(row["invited_at_ms"], row["mail_subject"], row["mail_header_id"]) for row in rows]
+
+    _keep(shop, keepMessagesDays=5)
+    assert swept(opened) == 1
+    assert remembered() == [(7, "My order", "<one@carols.example>")]
+    _age(shop, "messages", days=10)
+    shop.send(user={"email": email})
+    assert swept(opened) == 2
+    assert remembered() == [(7, None, None)]

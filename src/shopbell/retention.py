@@ -3,16 +3,24 @@
 A conversation stays when its messages go, with its status and its place in the numbering. A webhook delivery of a
 message that is gone is skipped, and the log of deliveries loses its text; an event stays as long as a delivery of it
 waits, and until it is decided what must be sent because of it. The files of messages that are gone go a day later, as
-all files do that no message carries (``attachment_sweep.py``).
+all files do that no message carries (``attachment_sweep.py``). What customers add to a score goes as messages do, and
+the subject of their mails with the last of these.
 """
 
 import asyncio
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, delete, or_, select, tuple_
+from sqlalchemy import Connection, Table, delete, exists, or_, select, tuple_, update
 
 from shopbell import delivery_texts
-from shopbell.storage.customer_schema import dispatches, mail_details, message_deliveries, outreach_cursors
+from shopbell.storage.customer_schema import (
+    dispatches,
+    mail_details,
+    message_deliveries,
+    outreach_cursors,
+    surveys,
+    thread_outreach,
+)
 from shopbell.storage.database import Database
 from shopbell.storage.delivery_schema import deliveries, events, webhooks
 from shopbell.storage.schema import blocked_messages, messages, organizations
@@ -81,6 +89,8 @@ async def sweep(database: Database, *, now_ms: int) -> int:
                 )
                 deleted, after = deleted + swept.deleted, swept.after
                 await asyncio.sleep(PAUSE_S)
+        if kept.messages_days is not None:
+            await _empty_comments(database, kept.organization_id, now_ms - kept.messages_days * DAY_MS)
         after = 0 if kept.events_days is not None else None
         while after is not None:
             swept = await database.write(
@@ -138,6 +148,39 @@ def _delete_traces(
     tx.execute(
         delete(dispatches).where(d.organization_id + 0 == organization_id, d.thread_id.in_(thread_ids), *settled)
     )
+    o, m = thread_outreach.c, messages.c
+    mail_is_left = exists().where(
+        m.organization_id == o.organization_id, m.thread_id == o.thread_id, m.channel == "EMAIL", m.from_customer
+    )
+    of_threads = (o.organization_id == organization_id, o.thread_id.in_(thread_ids))
+    mailed = or_(o.mail_subject.is_not(None), o.mail_header_id.is_not(None))
+    # Last, and in the order in which everybody locks them.
+    over = select(o.thread_id).where(*of_threads, mailed, ~mail_is_left).order_by(o.thread_id).with_for_update()
+    these = (o.organization_id == organization_id, o.thread_id.in_(tx.scalars(over).all()))
+    tx.execute(update(thread_outreach).where(*these).values(mail_subject=None, mail_header_id=None))
+
+
+async def _empty_comments(database: Database, organization_id: int, before_ms: int) -> None:
+    """What customers added to their scores; the scores stay."""
+    # Looked for apart: on SQLite everybody else who writes would wait meanwhile.
+    while ids := await database.read(_find_comments, organization_id, before_ms):
+        if not await database.write(_empty_surveys, organization_id, ids):
+            return
+        await asyncio.sleep(PAUSE_S)
+
+
+def _find_comments(tx: Connection, organization_id: int, before_ms: int) -> list[int]:
+    c = surveys.c
+    of_organization = (c.organization_id == organization_id, c.answered_at_ms < before_ms, c.comment.is_not(None))
+    return list(tx.scalars(select(c.id).where(*of_organization).order_by(c.id).limit(BATCH_ROWS)))
+
+
+def _empty_surveys(tx: Connection, organization_id: int, ids: list[int]) -> bool:
+    if not take_turn(tx, _JOB):
+        return False
+    c = surveys.c
+    tx.execute(update(surveys).where(c.organization_id == organization_id, c.id.in_(ids)).values(comment=None))
+    return True
 
 
 def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *, now_ms: int) -> Swept:
