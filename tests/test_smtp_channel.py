@@ -24,7 +24,7 @@ from shopbell.mail.letter import Letter, Purpose, Quoted
 from shopbell.mail.outgoing import OutgoingMail
 
 LONG_S = 20.0
-SHORT_S = 0.3
+SHORT_S = 1.0
 CAROL = "carol@customers.example"
 BOUNCES = "bounce+token@reply.example"
 TEXT = "Hello Carol,\n.\n..\nFrom here on: \U0001f6b2 مرحبا\n" + "long " * 300

@@ -199,11 +199,11 @@ def test_who_opens_streams_again_and_again_is_refused_and_others_are_not(
     shop = shops(engine, run_worker=False, visitor_rate_per_min=PER_MIN)
     flood, dave = (somebody(acmes_site(shop))[0] for _ in range(2))
     answers = []
-    for _ in range(PER_MIN * 4 + 5):
+    while b"HTTP/1.1 429" not in answers:
         with deaf(flood) as wire:
             answers.append(wire.recv(12))
-    assert answers[0] == b"HTTP/1.1 200"
-    assert answers[-1] == b"HTTP/1.1 429"
+        assert len(answers) < PER_MIN * 40, "nothing is refused"
+    assert set(answers[:-1]) == {b"HTTP/1.1 200"}
     with watching(dave) as stream:
         stream.until_ready()
         dave.say("still here")

@@ -178,7 +178,7 @@ def test_what_twilio_may_have_taken_is_unknown(twilio: FakeTwilio, act: str, rea
 
 def test_no_answer_in_time_is_unknown_and_the_text_was_posted_once(twilio: FakeTwilio) -> None:
     twilio.script += ["hang"]
-    assert send_one(twilio, delivery_timeout_s=0.5) == Unknown("timeout")
+    assert send_one(twilio, delivery_timeout_s=1.5) == Unknown("timeout")
     assert len(twilio.received) == 1
 
 

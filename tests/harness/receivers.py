@@ -19,7 +19,8 @@ from shopbell.outbound.hosts import Address
 LOOPBACK = AllowList.parse("127.0.0.0/8")
 RECEIVER = "receiver.example"
 LONG_S = 20.0
-SHORT_S = 0.3
+SHORT_S = 1.0
+"""A deadline that is meant to pass, and not before a busy machine has come to where it shall pass."""
 
 Behaviour = Callable[["Receiver", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
