@@ -2,7 +2,9 @@
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from html import unescape
@@ -116,6 +118,34 @@ def test_what_a_script_sends_arrives(site: Site, shop: Shop) -> None:
     answer = site.post_json({"message": "Hello", "email": email, "phone": None})
     assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
     assert customers_messages(shop, email) == ["Hello"]
+
+
+def test_a_form_that_is_sent_twice_is_one_message(site: Site, shop: Shop) -> None:
+    email = shop.somebody()
+    form = site.form() | {"message": "Once only, please", "email": email}
+    with ThreadPoolExecutor(2) as pool:
+        twice = list(pool.map(lambda _: site.send(form), range(2)))
+    twice.append(site.send(form))  # the page, loaded again
+    assert [(answer.status_code, "Your message has arrived" in answer.text) for answer in twice] == [(200, True)] * 3
+    assert site.send(form | {"message": "And this"}).status_code == 200  # who goes back finds the same form
+    assert customers_messages(shop, email) == ["Once only, please", "And this"]
+
+
+def test_a_form_that_was_not_right_is_the_same_one_when_it_is_sent_again(site: Site) -> None:
+    form = site.form()
+    mended = site.send(form | {"message": "Hello", "email": "carol@"})
+    assert mended.status_code == 400
+    assert f'name="clientMessageId" value="{form["clientMessageId"]}"' in mended.text
+    assert site.form()["clientMessageId"] != form["clientMessageId"]
+
+
+def test_what_a_script_sends_twice_is_one_message_if_it_says_so(site: Site, shop: Shop) -> None:
+    email = shop.somebody()
+    said = {"message": "Hello", "email": email}
+    for more in ({"clientMessageId": str(uuid.uuid4())}, {}, {"clientMessageId": "none"}):
+        for _ in range(2):
+            assert site.post_json(said | more).status_code == 200
+    assert customers_messages(shop, email) == ["Hello"] * 5
 
 
 def test_a_visitor_is_told_what_to_mend_and_loses_nothing(site: Site) -> None:

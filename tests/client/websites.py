@@ -56,13 +56,21 @@ class Site:
 
     def post(self, **fields: str) -> httpx2.Response:
         """Open the page, fill its form and send it, as a browser does; what is not named is as the page has it."""
+        return self.send(self.form() | fields)
+
+    def form(self) -> dict[str, str]:
+        """The fields of the page's form as they are found."""
         page = self.browser.get("/contact")
         assert page.status_code == 200
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', page.text))
         empty = dict.fromkeys(re.findall(r'<(?:input|textarea) name="(\w+)"', page.text), "")
         assert list(empty) == ["message", "email", "phone"]
-        return self.browser.post("/contact", data=empty | hidden | fields, headers={"Origin": self.origin})
+        return empty | hidden
+
+    def send(self, form: dict[str, str]) -> httpx2.Response:
+        """Send a form, as the page's button does."""
+        return self.browser.post("/contact", data=form, headers={"Origin": self.origin})
 
     def post_json(self, said: object) -> httpx2.Response:
         """Send what a script of the page would."""

@@ -17,7 +17,8 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 def message_view(shop: Shopbell, *, business_id: Id, texts: Mapping[str, str] = ENGLISH) -> View:
-    """A view that shows a form, and sends what is posted (form or JSON: ``message``, ``email``, ``phone``).
+    """A view that shows a form, and sends what is posted (form or JSON: ``message``, ``email``, ``phone``,
+    ``clientMessageId``).
 
     Django's protection against forged requests applies, whether its middleware is on or not.
 

@@ -28,7 +28,8 @@ from shopbell.client.site import (
 def message_router(
     shop: AsyncShopbell, *, business_id: Id, path: str = "/contact", texts: Mapping[str, str] = ENGLISH
 ) -> APIRouter:
-    """A page that shows a form, and sends what is posted (form or JSON: ``message``, ``email``, ``phone``).
+    """A page that shows a form, and sends what is posted (form or JSON: ``message``, ``email``, ``phone``,
+    ``clientMessageId``).
 
     What another site's page posts is refused.
 

@@ -25,7 +25,8 @@ from shopbell.client.site import (
 def message_blueprint(
     shop: Shopbell, *, business_id: Id, path: str = "/contact", texts: Mapping[str, str] = ENGLISH
 ) -> Blueprint:
-    """A page that shows a form, and sends what is posted (form or JSON: ``message``, ``email``, ``phone``).
+    """A page that shows a form, and sends what is posted (form or JSON: ``message``, ``email``, ``phone``,
+    ``clientMessageId``).
 
     What another site's page posts is refused; where ``CSRFProtect`` of Flask-WTF is on, its token is in the form, too.
 

@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from uuid import UUID, uuid4, uuid5
 
 from shopbell.client.call import Call, Id
 from shopbell.client.errors import ContentTooLarge, ShopbellError, ValidationFailed
 from shopbell.client.messages import SentMessage, send_message_to_business
 
 MAX_BODY_BYTES = 262_144
+ID_FIELD = "clientMessageId"
 ENGLISH: Mapping[str, str] = {
     "title": "Send us a message",
     "message": "Your message",
@@ -42,7 +44,7 @@ class Visit:
     """What a visitor sent.
 
     Args:
-        fields: ``message``, ``email`` and ``phone``, as far as they are there.
+        fields: ``message``, ``email``, ``phone`` and ``clientMessageId``, as far as they are there.
         wants_json: whether a script sent it and reads the answer.
         locale: the visitor's language, if known.
     """
@@ -85,13 +87,20 @@ class Form:
     texts: Mapping[str, str]
 
     def call(self, visit: Visit) -> Call[SentMessage]:
-        """What carries the visitor's message to the business."""
+        """What carries the visitor's message to the business: once, however often the same form is sent."""
+        message = visit.fields.get("message", "")
+        email = visit.fields.get("email", "").strip() or None
+        phone_number = visit.fields.get("phone", "").strip() or None
+        form_id = _form_id(visit.fields)
+        content = json.dumps([str(self.business_id), message, email, phone_number, visit.locale])
         return send_message_to_business(
             self.business_id,
-            visit.fields.get("message", ""),
-            email=visit.fields.get("email", "").strip() or None,
-            phone_number=visit.fields.get("phone", "").strip() or None,
+            message,
+            email=email,
+            phone_number=phone_number,
             locale=visit.locale,
+            # Another one when something else was written into it: who goes back in his browser finds the same form.
+            idempotency_key=None if form_id is None else str(uuid5(form_id, content)),
         )
 
     def empty(self, csrf: str = "") -> Said:
@@ -136,6 +145,7 @@ class Form:
         parts = [
             f'<p role="alert">{html.escape(alert)}</p>' if alert else "",
             f'<form method="post">{csrf}',
+            f'<input type="hidden" name="{ID_FIELD}" value="{(_form_id(values) or uuid4()).hex}">',
             # A line break right after the tag is HTML's own, so that one of the text stays.
             label("message", f'<textarea name="message" rows="6" required<>>\n{typed("message")}</textarea>'),
             label("email", f'<input name="email" type="email" autocomplete="email" value="{typed("email")}"<>>'),
@@ -143,6 +153,14 @@ class Form:
             f"<button>{html.escape(self.texts['send'])}</button></form>",
         ]
         return _html(status, self.texts["title"], "\n".join(part for part in parts if part))
+
+
+def _form_id(fields: Mapping[str, str]) -> UUID | None:
+    """The id of a form; None where a page of the site's own has none."""
+    try:
+        return UUID(fields.get(ID_FIELD, ""))
+    except ValueError:
+        return None
 
 
 def visit_of_json(body: bytes, accept_language: str | None) -> Visit | None:

@@ -254,6 +254,7 @@ function listenForClose(host) {
 function runForm(config) {
   const form = byId('form')
   const fields = ['message', 'email', 'phone'].map(byId)
+  let clientMessageId = newId()
   const host = new Host(null, (message) => {
     if (message.type === 'opened' && message.focus) focusFirst(fields[0])
     if (message.type === 'compose') fields[0].value = message.text
@@ -262,7 +263,10 @@ function runForm(config) {
       fields[1].value = fields[1].value || message.profile.email || ''
       fields[2].value = fields[2].value || message.profile.phoneNumber || ''
     }
-    if (message.type === 'reset') form.reset()
+    if (message.type === 'reset') {
+      clientMessageId = newId()
+      form.reset()
+    }
   })
   listenForClose(host)
   form.addEventListener('submit', async (event) => {
@@ -270,7 +274,9 @@ function runForm(config) {
     for (const field of fields) fault(field, '')
     byId('form-fault').textContent = ''
     if (!fields[0].value.trim()) return fault(fields[0], config.texts.blank)
-    const body = Object.fromEntries(fields.map(({ id, value }) => [id, id === 'message' ? value : value.trim()]))
+    const written = fields.map(({ id, value }) => [id, id === 'message' ? value : value.trim()])
+    // It stays until the message has arrived: an answer that is late is no reason to send it twice.
+    const body = { ...Object.fromEntries(written), clientMessageId }
     byId('submit').disabled = true
     const answer = (await host.ask({ type: 'send', body })) || {}
     byId('submit').disabled = false
