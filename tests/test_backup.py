@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
 FLIPS = 120
 HELD_BACK = "deliveries_held_back"
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class BareServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 60
         while not port_file.exists():
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline_s, self.log

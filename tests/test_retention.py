@@ -68,7 +68,7 @@ def _age(shop: Shop, table: str, *, days: int) -> None:
 
 
 def _wait_until(done: Callable[[], bool], otherwise: str) -> None:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 60
     while not done():
         assert time.monotonic() < deadline_s, otherwise
         time.sleep(0.05)

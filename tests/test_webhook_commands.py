@@ -96,7 +96,7 @@ def test_the_receiver_says_whether_a_signature_is_to_be_believed(tmp_path: Path)
             ("wrong", signed() | {"webhook-timestamp": "yesterday"}),
             ("wrong", signed(secret="whsec_" + "A" * 32)),
             ("too old", signed(age_s=301)),
-            ("from the future", signed(age_s=-310)),
+            ("from the future", signed(age_s=-900)),
         ]
         for expected, headers in calls:
             answer = listener.post(headers=headers)
@@ -281,7 +281,7 @@ def _run(installation: Installation, values: str, *arguments: str) -> "subproces
 
 
 def _wait_until_settled(database: Database, state: str, count: int) -> None:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 60
     while database.value("SELECT count(*) FROM deliveries WHERE state = :state", state=state) < count:
         assert time.monotonic() < deadline_s
         time.sleep(0.05)

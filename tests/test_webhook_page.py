@@ -172,7 +172,7 @@ def test_the_page_shows_what_the_command_line_really_prints(databases: Databases
 
 
 def _wait_until_delivered(installation: Installation) -> None:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 60
     while installation.database.value("SELECT count(*) FROM deliveries WHERE state = 'waiting'"):
         assert time.monotonic() < deadline_s
         time.sleep(0.05)

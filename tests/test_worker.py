@@ -16,7 +16,7 @@ from harness.world import World
 from shopbell.client import verify_webhook
 from shopbell.client.signatures import MessageEvent
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 SETTINGS = {
     "outbound_allow": "127.0.0.0/8",
     "delivery_schedule_s": "0,0.2,0.2,0.2,0.2",

@@ -10,7 +10,7 @@ from harness.installation import Installation
 from harness.shop import Shop
 from harness.world import World
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 SETTINGS = {"outbound_allow": "127.0.0.0/8", "delivery_timeout_s": 20, "delivery_lease_s": 60, "log_format": "json"}
 
 NEVER_SETTLES_THE_FIRST = """

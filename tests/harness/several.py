@@ -21,7 +21,7 @@ REPLY = "/api/send-message-to-customer-thread"
 SLOWEST_POLL_S = 2
 """The longest ``SHOPBELL_POLL_INTERVAL_S``: what comes sooner was brought by a wake-up."""
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 _SETTLE_S = 0.3
 _PACE_S = 0.005
 
