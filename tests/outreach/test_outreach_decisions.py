@@ -7,7 +7,9 @@ import pytest
 
 from shopbell.hours import OpeningHours
 from shopbell.outreach.decisions import (
+    INVITED_WITHIN_MS,
     SURVEY_EVERY_MS,
+    TOO_LATE_MS,
     Facts,
     News,
     Plan,
@@ -229,6 +231,26 @@ def test_what_nobody_asked_for_goes_to_the_address_that_somebody_vouched_for_and
     assert [(send.channel, send.address) for send in plan.sends] == [("SMS", CAROL.phone)]
     only_email = replace(CAROL, verified=frozenset({"email"}), closed=frozenset({"EMAIL"}))
     assert sent(follows(replace(facts, reader=only_email), hello())) == []
+
+
+@pytest.mark.parametrize("channel", ["EMAIL", "SMS", "WHATSAPP"])
+def test_an_answer_that_nobody_looked_at_for_too_long_is_said_to_have_failed(channel: str) -> None:
+    facts, late_ms = replace(ANSWERED, channel=channel), TOO_LATE_MS[channel]
+    plan = follows(facts, replace(answer(), at_ms=NOW_MS - late_ms - 1))
+    assert (sent(plan), recorded(plan)) == ([], [(channel, "failed", "too_old")])
+    assert sent(follows(facts, replace(answer(), at_ms=NOW_MS - late_ms))) == [(channel, "customer", "reply")]
+
+
+def test_what_is_not_true_any_more_is_not_said_of_what_happened_long_ago() -> None:
+    long_ago_ms = NOW_MS - INVITED_WITHIN_MS - 1  # at this time of the day before, the store was closed as well
+    facts = replace(FACTS, store=replace(BOSTON, hours=CLOSED))
+    plan = follows(facts, replace(hello(), at_ms=long_ago_ms))
+    assert (sent(plan), plan.auto_reply_period) == ([("EMAIL", "store", "store-notice")], None)
+    earlier = replace(hello(), at_ms=NOW_MS - 60_000)
+    assert follows(facts, earlier).auto_reply_period == CLOSED.closed_period_id(NOW_MS)
+    facts = replace(ANSWERED, status="resolved", store=replace(BOSTON, survey="nps"))
+    assert follows(facts, Turned("resolved", NOW_MS - TOO_LATE_MS["EMAIL"] - 1)).asks is None
+    assert follows(facts, Turned("resolved", NOW_MS - TOO_LATE_MS["EMAIL"])).asks == "nps"
 
 
 def test_an_automatic_message_answers_nothing() -> None:

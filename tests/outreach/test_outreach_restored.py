@@ -49,3 +49,25 @@ def test_mails_that_wait_after_a_restore_are_given_up_if_asked_for(open_post: An
         for message_id, channel in ((text_id, "SMS"), (mail_id, "EMAIL")):
             assert post.deliveries(message_id)[channel, "customer"] == ("failed", "unknown")
         assert post.mails.received == []
+
+
+def test_what_was_not_even_decided_at_the_backup_goes_out_unless_it_is_too_old(open_post: Any) -> None:
+    with open_post() as post:
+        post.business(invites_customers=False, tells_store=False)
+        post.decided()
+        post.shop.database.change("INSERT INTO installation (name, value) VALUES ('deliveries_held_back', 'restored')")
+        post.wait_for_log("mails and texts wait until")
+        number, address = {"phoneNumber": post.shop.some_number()}, {"email": post.shop.somebody()}
+        said = {
+            (way, days): post.reply(post.shop.send(user=user), f"{days} days")
+            for way, user in (("SMS", number), ("EMAIL", address))
+            for days in (0, 2, 6)
+        }
+        for (_, days), message_id in said.items():
+            query = "UPDATE messages SET created_at_ms = created_at_ms - :age WHERE id = :id"
+            assert post.shop.database.change(query, age=days * 24 * 60 * 60 * 1_000, id=int(message_id)) == 1
+        post.shop.server.installation.cli("webhooks", "resume")
+        for (way, days), message_id in said.items():
+            is_old = days > (1 if way == "SMS" else 5)
+            post.wait_for_delivery(message_id, way, "failed" if is_old else "sent")
+            assert post.deliveries(message_id)[way, "customer"][1] == ("too_old" if is_old else None)

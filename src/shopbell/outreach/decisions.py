@@ -8,7 +8,12 @@ from shopbell.hours import OpeningHours
 
 MAIL_WAITS_AT_MOST = 3
 """How many times a mail's window may pass while answers still join it."""
-SURVEY_EVERY_MS = 30 * 24 * 60 * 60 * 1_000
+_DAY_MS = 24 * 60 * 60 * 1_000
+SURVEY_EVERY_MS = 30 * _DAY_MS
+TOO_LATE_MS = {"EMAIL": 5 * _DAY_MS, "SMS": _DAY_MS, "WHATSAPP": _DAY_MS}
+"""After how long nothing is sent any more: an answer that comes days later is worse than one that is said to have
+failed."""
+INVITED_WITHIN_MS = _DAY_MS
 
 Channel = Literal["WEB", "EMAIL", "SMS", "WHATSAPP"]
 Audience = Literal["customer", "store"]
@@ -197,9 +202,10 @@ def decide(facts: Facts, news: Sequence[News], rules: Rules, *, now_ms: int) -> 
     plan = Plan(told_sequence=facts.told_sequence)
     for one in news:
         match one:
-            case Turned(status="resolved"):
+            case Turned(status="resolved", at_ms=at_ms):
                 plan.told_sequence = None
-                _ask(plan, facts, rules, now_ms)
+                if now_ms - at_ms <= TOO_LATE_MS["EMAIL"]:
+                    _ask(plan, facts, rules, now_ms)
             case Turned():
                 pass
             case Said(from_customer=True):
@@ -246,7 +252,9 @@ def reach(
     address = reader.email if channel == "EMAIL" else reader.phone
     if purpose == "auto-reply" and address is None:
         return
-    reason = _hindrance(reader, channel, address, rules)
+    # Nobody has looked for long: no worker ran, or a backup was restored.
+    is_late = now_ms - message.at_ms > TOO_LATE_MS[channel]
+    reason = _hindrance(reader, channel, address, rules) or ("too_old" if is_late else None)
     if reason is not None or address is None:
         plan.records.append(Record(message, channel, "failed", reason))
         return
@@ -276,11 +284,13 @@ def _hear(plan: Plan, facts: Facts, message: Said, rules: Rules, now_ms: int) ->
             plan.sends.append(_notice(store.email, (message,), rules, now_ms, joins=False))
         else:  # it joins a notice that has not been sent yet, or is left for the store to see
             plan.sends.append(_notice(store.email, (message,), rules, now_ms, joins=True))
-    if message.sequence == 1 and message.channel in (None, "WEB") and store.invites and not facts.is_invited:
+    is_first = message.sequence == 1 and now_ms - message.at_ms <= INVITED_WITHIN_MS
+    if is_first and message.channel in (None, "WEB") and store.invites and not facts.is_invited:
         _invite(plan, facts, rules, now_ms)
     if store.hours is not None and is_waiting:
         period = store.hours.closed_period_id(now_ms)
-        if period is not None and period != facts.auto_replied_period:
+        is_of_now = period == store.hours.closed_period_id(message.at_ms)
+        if period is not None and is_of_now and period != facts.auto_replied_period:
             plan.auto_reply_period = period
 
 

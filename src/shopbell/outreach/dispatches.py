@@ -17,6 +17,7 @@ from shopbell import installation
 from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach import deliveries
+from shopbell.outreach.decisions import TOO_LATE_MS
 from shopbell.storage.customer_schema import dispatches, message_deliveries, thread_outreach
 from shopbell.storage.ids import take_id
 
@@ -32,8 +33,6 @@ _UNDER_WAY = (None, _RESENT)
 _PUT_OFF_MS = 5 * 60 * 1_000
 _HOUR_S = 60 * 60
 _PAUSES_S = (30, 60, 300, 900, 1_800, _HOUR_S, 2 * _HOUR_S, 4 * _HOUR_S, 8 * _HOUR_S)
-_GIVEN_UP_AFTER_MS = {"EMAIL": 5 * 24 * _HOUR_S * 1_000, "SMS": 24 * _HOUR_S * 1_000, "WHATSAPP": 24 * _HOUR_S * 1_000}
-"""An answer by text that comes days later is worse than one that is said to have failed."""
 
 _D = dispatches.c
 # Spelled out: it is the way to the index of those that wait.
@@ -234,7 +233,7 @@ def settle(tx: Connection, started: Started, outcome: Outcome, opt_outs: OptOuts
             set_columns(tx, row.organization_id, row.id, reason=_TO_BE_RESENT, due_at_ms=now_ms + _pause_ms(started, 0))
         case TryLater(reason=reason, retry_after_s=asked_s):
             due_at_ms = now_ms + _pause_ms(started, asked_s or 0)
-            if due_at_ms - row.created_at_ms > _GIVEN_UP_AFTER_MS[started.channel]:
+            if due_at_ms - row.created_at_ms > TOO_LATE_MS[started.channel]:
                 state = "failed"
                 changes = end(tx, row, state, _short(reason), "failed", now_ms=now_ms)
             else:
