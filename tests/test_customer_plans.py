@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, make_url
 from harness.installation import SECRET_KEY, Installation
 from harness.outbox import Outbox
 from harness.world import World
-from shopbell import customer_export, customers, erasure, incoming, merges, retention, text_intake
+from shopbell import conversation, customer_export, customers, erasure, incoming, merges, retention, text_intake
 from shopbell.customer_links import CustomerLinks
 from shopbell.events import InThread
 from shopbell.http.customer import links
@@ -48,6 +48,11 @@ def _merge_and_undo(tx: Connection, acme: int, one: int, other: int) -> None:
     merges.undo(tx, acme, merge_id, "a test")
 
 
+def _list(tx: Connection, acme: int, customer_id: int) -> None:
+    ids = [row.id for row in customers.threads_of(tx, acme, [customer_id])]
+    conversation.summaries(tx, acme, ids, before_id=10**12, limit=9)
+
+
 def _sweep(tx: Connection, acme: int) -> None:
     for table in (messages, blocked_messages):
         assert retention.sweep_messages(tx, table, acme, 1, 0, now_ms=NOW_MS).deleted
@@ -63,6 +68,7 @@ WHAT: dict[str, Callable[[Connection, int, int, int], object]] = {
     "merge": _merge_and_undo,
     "export": lambda tx, acme, one, _: customer_export.begin(tx, acme, one),
     "erasure": lambda tx, acme, one, _: _erase(tx, acme, one),
+    "list of his conversations": lambda tx, acme, one, _: _list(tx, acme, one),
     "retention": lambda tx, acme, *_: _sweep(tx, acme),
 }
 

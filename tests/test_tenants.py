@@ -40,7 +40,7 @@ PUBLIC_ROUTES = {
 CUSTOMERS_ROUTES = {
     *(("POST", f"/api/customer/{name}") for name in ("sessions", "sign-out", "messages", "attachments", "identify")),
     *(("POST", f"/api/customer/{name}") for name in ("read", "typing", "survey")),
-    *(("GET", f"/api/customer/{name}") for name in ("messages", "transcript")),
+    *(("GET", f"/api/customer/{name}") for name in ("messages", "threads", "transcript")),
     *(("GET", "/t/{token}"), ("POST", "/t/{token}"), ("POST", "/t/new-link")),
     *(("GET", "/c/{thread_id}"), ("GET", "/c/{thread_id}/transcript")),
     *(("POST", f"/c/{{thread_id}}/{name}") for name in ("messages", "notifications", "survey")),

@@ -1,15 +1,18 @@
 """A conversation as its customer sees it: without notes, and employees by their first names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, and_, bindparam, false, select
+from sqlalchemy import BigInteger, Connection, Integer, and_, bindparam, case, false, func, select
 
 from shopbell import attachments
 from shopbell.attachments import Attachment
 from shopbell.storage.customer_schema import surveys, thread_reads
-from shopbell.storage.schema import employees, messages, threads
+from shopbell.storage.schema import businesses, employees, messages, threads
+
+UNREAD_AMONG = 1_000
+"""Of so many messages at the end of a conversation those are counted that the customer has not read."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,6 +43,21 @@ class State:
     read_by_customer_sequence: int
     survey_id: int | None = None
     survey_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A conversation as a list shows it to its customer. ``last_sequence`` and ``last_message_at_ms`` (Unix ms): of the
+    last message that he sees; 0 and None where none is left; ``unread_count``: the store's messages after the last one
+    that he has read."""
+
+    thread_id: int
+    business_id: int
+    business_name: str
+    status: str
+    last_sequence: int
+    last_message_at_ms: int | None
+    unread_count: int
 
 
 # Each stream asks these at each piece of news: built once, they cost half.
@@ -137,6 +155,39 @@ def state(tx: Connection, organization_id: int, thread_id: int) -> State | None:
         survey_id=survey.id if survey else None,
         survey_kind=survey.kind if survey else None,
     )
+
+
+def summaries(
+    tx: Connection, organization_id: int, thread_ids: Collection[int], *, before_id: int | None = None, limit: int
+) -> list[Summary]:
+    """Conversations of a customer, the newest first; one that nobody has seen is none.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose threads.
+        thread_ids: those that the customer may see.
+        before_id: only threads with a smaller id.
+        limit: how many at most.
+    """
+    seen = and_(_m.organization_id == _t.organization_id, _m.thread_id == _t.id, _m.internal == false())
+    place, at_ms = (
+        select(of_last).where(seen).order_by(_m.sequence.desc()).limit(1).scalar_subquery()
+        for of_last in (_m.sequence, _m.created_at_ms)
+    )
+    read, oldest = func.coalesce(_r.customer_sequence, 0), _t.last_sequence - UNREAD_AMONG
+    after = case((read > oldest, read), else_=oldest)
+    unread = select(func.count()).where(seen, _m.sequence > after, _m.from_customer == false()).scalar_subquery()
+    query = (
+        select(_t.id, _t.business_id, businesses.c.name, _t.status, func.coalesce(place, 0), at_ms, unread)
+        .join(businesses, and_(businesses.c.organization_id == _t.organization_id, businesses.c.id == _t.business_id))
+        .outerjoin(thread_reads, and_(_r.organization_id == _t.organization_id, _r.thread_id == _t.id))
+        .where(_t.organization_id == organization_id, _t.id.in_(thread_ids), _t.last_sequence > 0)
+        .order_by(_t.id.desc())
+        .limit(limit)
+    )
+    if before_id is not None:
+        query = query.where(_t.id < before_id)
+    return [Summary(*row) for row in tx.execute(query)]
 
 
 def _open_survey(tx: Connection, organization_id: int, thread_id: int) -> Any:

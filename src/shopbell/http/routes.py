@@ -27,6 +27,7 @@ GET  POST /v1/ivr                            ivr.py
 POST /api/authenticate-customer              api/customer_authentication.py
 GET  POST /api/publishable-keys[/{publishableKeyId}/revoke]  api/publishable_keys.py
 POST /api/customer/sessions …/sign-out       customer/sessions.py
+GET  /api/customer/threads                   customer/threads.py
 GET  POST /api/customer/messages             customer/messages.py
 POST /api/customer/attachments               customer/attachments.py
 POST /api/customer/read …/typing             customer/reading.py

@@ -10,9 +10,10 @@ from shopbell.http.customer import (
     profile,
     reading,
     sessions,
+    threads,
     transcript,
 )
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
-    part.router for part in (sessions, messages, attachments, reading, profile, transcript, links, pages)
+    part.router for part in (sessions, threads, messages, attachments, reading, profile, transcript, links, pages)
 )
