@@ -9,12 +9,12 @@ What answers a text is the customer's of that conversation, even if he only said
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 
 from shopbell import customers, incoming, organizations
 from shopbell.errors import Conflict
@@ -31,7 +31,7 @@ from shopbell.outreach.plans import write_sends
 from shopbell.outreach.saying import lock, say
 from shopbell.storage.customer_schema import dispatches as dispatches_table
 from shopbell.storage.database import Database
-from shopbell.storage.schema import businesses, customer_identities, threads
+from shopbell.storage.schema import businesses, customer_identities, messages, threads
 from shopbell.texting import opt_out
 from shopbell.texting.inbound import InboundText, StatusReport
 from shopbell.texts import for_locale
@@ -143,7 +143,10 @@ def keep(
         Conflict: 409; the conversation's customer was erased.
     """
     sender = _number(text.sender)
-    place = _place(tx, text, sender, operators, now_ms=now_ms)
+    written = _written_to(tx, text.channel, sender)
+    if (known := _kept_before(tx, text, sender, written)) is not None:
+        return known
+    place = _place(tx, text, sender, written, operators, now_ms=now_ms)
     if place is None:
         return None
     business = place.business
@@ -157,18 +160,44 @@ def keep(
     return business.organization_id
 
 
-def _place(tx: Connection, text: InboundText, sender: str, operators: Collection[str], *, now_ms: int) -> Place | None:
+def _kept_before(tx: Connection, text: InboundText, sender: str, written: Sequence[Row[Any]]) -> int | None:
+    """Whose a text is that has come before, where another conversation may have been written to since; else None."""
+    t, m = threads.c, messages.c
+    organization_id: int
+    for organization_id in {row.organization_id for row in written}:
+        known_id = _known_by(tx, organization_id, sender)
+        family = [] if known_id is None else customers.family(tx, organization_id, known_id)
+        his = select(t.id).where(t.organization_id == organization_id, t.customer_id.in_(family))
+        ids = {*tx.scalars(his), *(row.thread_id for row in written if row.organization_id == organization_id)}
+        of_threads = (m.organization_id == organization_id, m.thread_id.in_(ids))
+        # The index must hold all that is asked, or SQLite reads whole conversations.
+        called_so = select(m.thread_id, m.sequence).where(*of_threads, m.external_id == text.provider_id)
+        these = tuple_(m.thread_id, m.sequence).in_(tx.execute(called_so).all())
+        if tx.scalar(select(m.id).where(m.organization_id == organization_id, these, m.from_customer).limit(1)):
+            return organization_id
+    return None
+
+
+def _place(
+    tx: Connection,
+    text: InboundText,
+    sender: str,
+    written: Sequence[Row[Any]],
+    operators: Collection[str],
+    *,
+    now_ms: int,
+) -> Place | None:
     b, recipient = businesses.c, _number(text.recipient)
     of_number = select(b.organization_id, b.id).where(b.phone_number == recipient, b.deactivated_at_ms.is_(None))
     ids = {(row.organization_id, row.id) for row in tx.execute(of_number)}
-    for written in _written_to(tx, text.channel, sender):
-        business = organizations.find_business(tx, written.organization_id, written.business_id)
+    for thread in written:
+        business = organizations.find_business(tx, thread.organization_id, thread.business_id)
         if business is None:
             continue
         # Whoever has the operator's number for his own is not answered what others wrote from it.
         is_operators = not ids or (recipient in operators and (text.channel != "SMS" or not business.phone_number))
         if is_operators or (business.organization_id, business.id) in ids:
-            return Place(business, _thread_of_answer(tx, written, sender, now_ms))
+            return Place(business, _thread_of_answer(tx, thread, sender, now_ms))
     # A stranger's text is never guessed to be one organization's or another's.
     is_ones = len({organization_id for organization_id, _ in ids}) == 1
     business = organizations.find_business(tx, *min(ids)) if is_ones else None

@@ -90,6 +90,19 @@ def test_a_text_that_comes_twice_is_kept_once(line: Line) -> None:
     assert len(line.post.messages(line.thread_of(carol))) == 1
 
 
+def test_a_text_that_comes_again_is_known_though_another_shop_has_written_from_the_operators_number(line: Line) -> None:
+    line.post.business(phone_number=None)
+    line.post.shop.database.change("UPDATE businesses SET invites_customers = :no", no=False)
+    carol, world = line.post.shop.some_number(), line.post.shop.world
+    kept = {}
+    for business_id in (world.boston, world.paris):
+        kept[business_id] = line.post.shop.send(user={"phoneNumber": carol}, businessId=business_id)
+        line.post.wait_for_delivery(line.post.reply(kept[business_id], "Yes, it is."), "SMS", "sent")
+        line.text_in(carol, "Thank you!", sid="SM" + "5" * 32)
+    assert [message["text"] for message in line.post.messages(kept[world.boston])][2:] == ["Thank you!"]
+    assert len(line.post.messages(kept[world.paris])) == 2
+
+
 def test_what_twilio_tells_later_moves_the_record_on_and_never_back(line: Line) -> None:
     carol = line.post.shop.some_number()
     line.text_in(carol, "Is it ready?")
