@@ -22,13 +22,13 @@ enabled = false
 """
 
 
-def test_every_generated_request_is_answered_as_the_reference_says(shop: Shop, tmp_path: Path) -> None:
+def test_every_generated_request_is_answered_as_the_reference_says(own_shop: Shop, tmp_path: Path) -> None:
     settings = tmp_path / "schemathesis.toml"
     settings.write_text(SETTINGS)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings)),
-            *("run", f"{shop.server.url}/openapi.json", "--header", f"token: {shop.world.token}"),
+            *("run", f"{own_shop.server.url}/openapi.json", "--header", f"token: {own_shop.world.token}"),
             *("--phases", "examples,coverage,fuzzing", "--checks", "all"),
             # What is right by the reference may still be refused: no schema can say what a phone number is.
             *("--exclude-checks", "positive_data_acceptance"),
@@ -44,6 +44,6 @@ def test_every_generated_request_is_answered_as_the_reference_says(shop: Shop, t
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated is not None
     assert int(generated[1]) > CASES_PER_ROUTE * len(API_ROUTES)
-    metrics = shop.server.client.get("/metrics").text
+    metrics = own_shop.server.client.get("/metrics").text
     assert re.search(r'status="400"', metrics)
     assert not re.search(r'status="500"', metrics)
