@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from shopbell import audit, installation, organizations, publishable_keys, tokens
+from shopbell.business_values import BusinessChanges
 from shopbell.keys import Keys
-from shopbell.organizations import BusinessChanges
 from shopbell.private_files import write_private
 from shopbell.security import token_hash
 from shopbell.settings import Settings

@@ -6,11 +6,12 @@ from typing import Annotated, cast
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, events, organizations
+from shopbell import audit, business_values, events, organizations
+from shopbell.business_values import BusinessChanges
 from shopbell.cli.access import read, write
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
 from shopbell.errors import CommandError
-from shopbell.organizations import KEEP_DAYS_MAX, Business, BusinessChanges, Organization, OrganizationChanges
+from shopbell.organizations import KEEP_DAYS_MAX, Business, Organization, OrganizationChanges
 
 organization_app = typer.Typer(help="Companies whose customers write to their businesses.", no_args_is_help=True)
 business_app = typer.Typer(
@@ -249,7 +250,7 @@ def update_business(
     def work(tx: Connection) -> Business:
         changed = organizations.update_business(tx, business, changes)
         _note(tx, changed, "business.update", at_ms)
-        details = {"changed": organizations.fields_of(changes)}
+        details = {"changed": business_values.fields_of(changes)}
         event: events.EventType = "business-updated"
         events.record(tx, changed.organization_id, event, now_ms=at_ms, business_id=business, details=details)
         return changed

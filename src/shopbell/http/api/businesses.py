@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 from sqlalchemy import Connection
 
-from shopbell import audit, events, organizations
+from shopbell import audit, business_values, events, organizations
+from shopbell.business_values import BusinessChanges, WrongValues
 from shopbell.errors import Invalid, NotFound
 from shopbell.hours import OpeningHours
 from shopbell.http.api.access import ManagesOrganization, ReadsThreads
@@ -17,7 +18,6 @@ from shopbell.http.api.body import Body, described, takes
 from shopbell.http.api.fields import Fields, FilledLine, PathId, fault_error, wrong
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.http.api.results import Ok
-from shopbell.organizations import BusinessChanges, WrongValues
 
 router = APIRouter(tags=["businesses"])
 
@@ -32,16 +32,16 @@ _HOURS = {
 
 
 def _valid(name: str) -> AfterValidator:
-    """Refuses what ``organizations`` would, where the value alone tells; its normal form is made there."""
+    """Refuses what ``business_values`` would, where the value alone tells; its normal form is made there."""
 
     def check(text: str, info: ValidationInfo) -> str:
         region = info.data.get("region")
         if "phone" in name and region is None and not text.startswith("+"):
             return text  # of the business's own region, which is not known here
         try:
-            organizations.check(name, text, region=region and region.upper())
+            business_values.check(name, text, region=region and region.upper())
         except ValueError as error:
-            raise wrong(organizations.code_of(name), str(error)) from None
+            raise wrong(business_values.code_of(name), str(error)) from None
         return text
 
     return AfterValidator(check)
@@ -59,7 +59,7 @@ BrandColor = Annotated[str, _valid("brand_color")]
 
 def _hours(value: dict[str, Any]) -> dict[str, Any]:
     try:
-        return OpeningHours.from_json(value, organizations.DEFAULT_TIME_ZONE, pointer="").as_json() if value else {}
+        return OpeningHours.from_json(value, business_values.DEFAULT_TIME_ZONE, pointer="").as_json() if value else {}
     except Invalid as invalid:
         details = [
             InitErrorDetails(type=fault_error(fault), loc=tuple(fault.name.split("/")[1:]), input="")
@@ -235,7 +235,7 @@ def _update(tx: Connection, organization_id: int, business_id: int, changes: Bus
         organizations.change_business(tx, business, changes)
     except WrongValues as values:
         raise Invalid(values.faults) from None
-    _note_change(tx, business, actor, "business.update", organizations.fields_of(changes), _now_ms())
+    _note_change(tx, business, actor, "business.update", business_values.fields_of(changes), _now_ms())
 
 
 def _deactivate(tx: Connection, organization_id: int, business_id: int, actor: str) -> None:
