@@ -1,121 +1,48 @@
 """Nothing that anybody writes runs in anybody's browser: what customers see of a conversation."""
 
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
+from hostile import (
+    WITH_AND_WITHOUT_POLICY,
+    Hostile,
+    as_it_was_sent,
+    hostile_talk,
+    in_frames,
+    opened,
+    page_opened,
+    shown_in_place,
+)
 from payloads import naive_page, payloads
-from playwright.sync_api import Browser, FrameLocator, Page, Route, expect
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 from witness import Witness, witness
 
-from harness.demo import RunningDemo, running_demo
 from harness.host_site import HostPage, HostSite
-from harness.installation import SECRET_KEY
-from shopbell.customer_links import CustomerLinks
-from shopbell.keys import Keys
 
 PAYLOADS = payloads()
-FRAMES = 30
 LAST = 200
-EMAIL = "carol@customers.example"
-WITH_AND_WITHOUT_POLICY = pytest.mark.parametrize("bypass_csp", [False, True], ids=["with-policy", "without-policy"])
 TEXTS = "nodes => nodes.map(node => node.textContent)"
-
-
-@dataclass
-class Hostile:
-    """A demo in whose first conversation every payload is a message of each side, an employee's name and a file's."""
-
-    demo: RunningDemo
-    client: httpx2.Client
-    thread: str
-    storage: Any
-    live: Witness
-    page: Page
-
-    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """Ask the API as the store; it must succeed."""
-        answer = self.client.request(method, path, headers={"token": self.demo.token}, **options)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def said(self) -> list[dict[str, Any]]:
-        """The conversation as the store has it."""
-        found: list[dict[str, Any]] = []
-        query: dict[str, str] = {}
-        while True:
-            answer = self.call("GET", f"/api/threads/{self.thread}/messages", params={**query, "limit": "100"})
-            found += answer["messages"]
-            if not answer.get("nextCursor"):
-                return found
-            query = {"cursor": answer["nextCursor"]}
-
-    @contextmanager
-    def without_what_came_after(self, sequence: int) -> Iterator[None]:
-        """While the block runs customers see the messages up to one."""
-        hide = "UPDATE messages SET internal = :hidden WHERE thread_id = :thread AND sequence > :sequence"
-        thread = int(self.thread)
-        self.demo.installation.database.change(hide, hidden=True, thread=thread, sequence=sequence)
-        yield
-        self.demo.installation.database.change(hide, hidden=False, thread=thread, sequence=sequence)
-
-    def link(self, thread: str) -> str:
-        """A link that opens a conversation's page."""
-        links = CustomerLinks(Keys((SECRET_KEY.encode(),)))
-        organization, now_ms = int(self.demo.facts["organizationId"]), int(time.time() * 1000)
-        with self.demo.installation.database.connection() as tx:
-            token = links.make(tx, organization, int(thread), "EMAIL", EMAIL, now_ms=now_ms)
-        return f"{self.demo.url}/t/{token}"
 
 
 @pytest.fixture(scope="module")
 def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
-    """While its visitor looks on, without any policy."""
-    with (
-        running_demo(tmp_path_factory.mktemp("hostile")) as demo,
-        httpx2.Client(base_url=demo.url, trust_env=False, timeout=30) as client,
-        witness(browser, bypass_csp=True) as live,
-    ):
-        page = live.context.new_page()
-        asked: list[dict[str, str]] = []
-        page.on("request", lambda request: asked.append(request.headers) if "/messages" in request.url else None)
-        page.goto(f"{demo.url}/demo")
-        opened(page)
-        panel = page.frame_locator("shopbell-widget iframe")
-        panel.locator("#text").fill("Hello")
-        with page.expect_response("**/api/customer/messages") as answer:
-            panel.locator("#text").press("Enter")
-        thread = str(answer.value.json()["customerThreadId"])
-        made = Hostile(demo, client, thread, live.context.storage_state(), live, page)
-        write(made, {"Authorization": asked[-1]["authorization"]})
-        demo.installation.database.change(  # as an answer by mail would have proved
-            "INSERT INTO customer_identities (organization_id, kind, value, shown, customer_id, created_at_ms) "
-            "SELECT organization_id, 'email', :email, :email, customer_id, 1 FROM threads WHERE id = :thread",
-            email=EMAIL,
-            thread=int(thread),
-        )
+    """Every payload is a message of each side, an employee's name and a file's, while the visitor looks on."""
+    with hostile_talk(browser, tmp_path_factory.mktemp("hostile")) as made:
+        write(made)
         yield made
 
 
-def write(hostile: Hostile, headers: dict[str, str]) -> None:
+def write(hostile: Hostile) -> None:
     """Let both sides say each payload; each is a file's name and an employee's, too."""
-
-    def post(path: str, **options: Any) -> dict[str, Any]:
-        answer = hostile.client.post(path, headers=headers, **options)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
     for payload in PAYLOADS:
         name = payload.line.replace("/", " ")  # of a path its last part would be left
         file = {"file": (name, f"fired({payload.number})".encode(), "text/html")}
-        attachment = post("/api/customer/attachments", files=file)["attachmentId"]
+        attachment = hostile.post("/api/customer/attachments", files=file)["attachmentId"]
         once = str(uuid.uuid4())
-        post(
+        hostile.post(
             "/api/customer/messages",
             json={"text": payload.text, "attachmentId": attachment, "clientMessageId": once},
         )
@@ -126,12 +53,6 @@ def write(hostile: Hostile, headers: dict[str, str]) -> None:
             "employeeUserId": hostile.call("POST", "/api/employees", json=employee)["id"],
         }
         hostile.call("POST", "/api/send-message-to-customer-thread", json=reply)
-
-
-def opened(page: Page) -> None:
-    """Open the panel of the demo's shop."""
-    page.get_by_role("button", name="Ask us anything").click()
-    expect(page.frame_locator("shopbell-widget iframe").locator("#close")).to_be_visible()
 
 
 def check(seen: Witness, page: Page, region: Page | FrameLocator, said: list[dict[str, Any]]) -> None:
@@ -183,8 +104,7 @@ def test_the_widget_shows_all_of_it_when_it_is_opened_again(
     with witness(browser, bypass_csp=bypass_csp, storage_state=hostile.storage) as seen:
         page = seen.context.new_page()
         page.goto(f"{hostile.demo.url}/demo")
-        opened(page)
-        panel = page.frame_locator("shopbell-widget iframe")
+        panel = opened(page)
         expect(panel.locator("#messages li[data-message-id]")).to_have_count(1 + 2 * len(PAYLOADS))
         check_panel(seen, page, hostile)
 
@@ -200,9 +120,7 @@ def check_panel(seen: Witness, page: Page, hostile: Hostile) -> None:
 @WITH_AND_WITHOUT_POLICY
 def test_the_page_shows_all_of_it(bypass_csp: bool, scripts: bool, hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=bypass_csp) as seen:
-        page = seen.open(hostile.link(hostile.thread))
-        page.get_by_role("button").click()
-        page.wait_for_url("**/c/*")
+        page = page_opened(seen, hostile)
         if not scripts:  # those of the page: what was injected could still run
             page.route("**/*.js*", lambda route: route.fulfill(content_type="text/javascript", body=""))
         said = hostile.said()
@@ -214,9 +132,7 @@ def test_the_page_shows_all_of_it(bypass_csp: bool, scripts: bool, hostile: Host
 
 def test_the_conversation_is_taken_away_as_plain_text(hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=True) as seen:
-        page = seen.open(hostile.link(hostile.thread))
-        page.get_by_role("button").click()
-        page.wait_for_url("**/c/*")
+        page = page_opened(seen, hostile)
         transcript = f"{page.url}/transcript"
         # Even by a browser that is told to show it in place.
         seen.context.route("**/transcript", shown_in_place)
@@ -225,19 +141,6 @@ def test_the_conversation_is_taken_away_as_plain_text(hostile: Hostile, browser:
         text = str(shown.locator("body").text_content())
         assert all(text.count(payload.text) >= 2 for payload in PAYLOADS)
         seen.expect_nothing()
-
-
-def shown_in_place(route: Route) -> None:
-    """Let a browser show what it was told to download."""
-    answer = route.fetch()
-    headers = {name: value for name, value in answer.headers.items() if name != "content-disposition"}
-    route.fulfill(response=answer, headers=headers)
-
-
-def in_frames(addresses: list[str]) -> Iterator[str]:
-    """Bodies of pages that show some of these pages each."""
-    for start in range(0, len(addresses), FRAMES):
-        yield "".join(f'<iframe src="{address}"></iframe>' for address in addresses[start : start + FRAMES])
 
 
 def test_a_business_of_any_name_runs_nothing(hostile: Hostile, browser: Browser, host_site: HostSite) -> None:
@@ -262,9 +165,3 @@ def test_a_business_of_any_name_runs_nothing(hostile: Hostile, browser: Browser,
             assert all(headings)
             shown.close()
         seen.expect_nothing()
-
-
-def as_it_was_sent(answer: httpx2.Response) -> HostPage:
-    """A page of ours, for a frame and without a policy."""
-    assert answer.status_code == 200, answer.text
-    return HostPage(answer.content, {"Content-Type": answer.headers["content-type"]})

@@ -1,0 +1,166 @@
+"""A conversation in which somebody says what nobody should, and the ways to look at it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, Route, expect
+from witness import Witness, witness
+
+from harness.demo import RunningDemo, running_demo
+from harness.host_site import HostPage
+from harness.installation import SECRET_KEY
+from shopbell.customer_links import CustomerLinks
+from shopbell.keys import Keys
+from shopbell.mail.answer_links import Answering, AnswerLinks, digest
+
+EMAIL = "carol@customers.example"
+STORE = "store@shop.example"
+KEYS = Keys((SECRET_KEY.encode(),))
+FRAMES = 30
+WITH_AND_WITHOUT_POLICY = pytest.mark.parametrize("bypass_csp", [False, True], ids=["with-policy", "without-policy"])
+
+
+@dataclass
+class Hostile:
+    """A demo in whose first conversation somebody is about to say what nobody should.
+
+    ``storage`` and ``headers`` are those of its visitor's browser, which looks on in ``page``, without any policy.
+    """
+
+    demo: RunningDemo
+    client: httpx2.Client
+    thread: str
+    storage: Any
+    headers: dict[str, str]
+    live: Witness
+    page: Page
+
+    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Ask the API as the store; it must succeed."""
+        answer = self.client.request(method, path, headers={"token": self.demo.token}, **options)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def post(self, path: str, **options: Any) -> dict[str, Any]:
+        """Ask for something as the visitor; it must succeed."""
+        answer = self.client.post(path, headers=self.headers, **options)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def said(self) -> list[dict[str, Any]]:
+        """The conversation as the store has it."""
+        found: list[dict[str, Any]] = []
+        query: dict[str, str] = {}
+        while True:
+            answer = self.call("GET", f"/api/threads/{self.thread}/messages", params={**query, "limit": "100"})
+            found += answer["messages"]
+            if not answer.get("nextCursor"):
+                return found
+            query = {"cursor": answer["nextCursor"]}
+
+    @contextmanager
+    def without_what_came_after(self, sequence: int) -> Iterator[None]:
+        """While the block runs customers see the messages up to one."""
+        hide = "UPDATE messages SET internal = :hidden WHERE thread_id = :thread AND sequence > :sequence"
+        thread = int(self.thread)
+        self.demo.installation.database.change(hide, hidden=True, thread=thread, sequence=sequence)
+        yield
+        self.demo.installation.database.change(hide, hidden=False, thread=thread, sequence=sequence)
+
+    @contextmanager
+    def without_last(self, count: int) -> Iterator[None]:
+        """While the block runs the conversation's last messages are not there, for stores either."""
+        place = "UPDATE threads SET last_sequence = last_sequence + :count WHERE id = :thread"
+        with self.without_what_came_after(len(self.said()) - count):
+            self.demo.installation.database.change(place, count=-count, thread=int(self.thread))
+            yield
+            self.demo.installation.database.change(place, count=count, thread=int(self.thread))
+
+    def link(self, thread: str) -> str:
+        """A link that opens a conversation's page."""
+        links = CustomerLinks(KEYS)
+        organization, now_ms = int(self.demo.facts["organizationId"]), int(time.time() * 1000)
+        with self.demo.installation.database.connection() as tx:
+            token = links.make(tx, organization, int(thread), "EMAIL", EMAIL, now_ms=now_ms)
+        return f"{self.demo.url}/t/{token}"
+
+    def answer_link(self) -> str:
+        """The link in a mail to the store, which is mailed from now on."""
+        self.call("POST", f"/api/businesses/{self.demo.business}/update", json={"email": STORE})
+        organization, business = int(self.demo.facts["organizationId"]), int(self.demo.business)
+        answering = Answering(organization, int(self.thread), business, digest(STORE))
+        return AnswerLinks(KEYS).link(self.demo.url, answering, now_s=int(time.time()))
+
+
+@contextmanager
+def hostile_talk(browser: Browser, folder: Path, **settings: str) -> Iterator[Hostile]:
+    """A demo of its own whose visitor, proved to be Carol, has begun a conversation by one message.
+
+    Args:
+        browser: where her browser is.
+        folder: of the demo.
+        settings: of the demo.
+    """
+    with (
+        running_demo(folder, **settings) as demo,
+        httpx2.Client(base_url=demo.url, trust_env=False, timeout=30) as client,
+        witness(browser, bypass_csp=True) as live,
+    ):
+        page = live.context.new_page()
+        asked: list[dict[str, str]] = []
+        page.on("request", lambda request: asked.append(request.headers) if "/messages" in request.url else None)
+        page.goto(f"{demo.url}/demo")
+        panel = opened(page)
+        panel.locator("#text").fill("Hello")
+        with page.expect_response("**/api/customer/messages") as answer:
+            panel.locator("#text").press("Enter")
+        thread = str(answer.value.json()["customerThreadId"])
+        demo.installation.database.change(  # as an answer by mail would have proved
+            "INSERT INTO customer_identities (organization_id, kind, value, shown, customer_id, created_at_ms) "
+            "SELECT organization_id, 'email', :email, :email, customer_id, 1 FROM threads WHERE id = :thread",
+            email=EMAIL,
+            thread=int(thread),
+        )
+        headers = {"Authorization": asked[-1]["authorization"]}
+        yield Hostile(demo, client, thread, live.context.storage_state(), headers, live, page)
+
+
+def opened(page: Page) -> FrameLocator:
+    """The panel of the demo's shop, open."""
+    page.get_by_role("button", name="Ask us anything").click()
+    panel = page.frame_locator("shopbell-widget iframe")
+    expect(panel.locator("#close")).to_be_visible()
+    return panel
+
+
+def page_opened(seen: Witness, hostile: Hostile) -> Page:
+    """The conversation's page, by a new link."""
+    page = seen.open(hostile.link(hostile.thread))
+    page.get_by_role("button").click()
+    page.wait_for_url("**/c/*")
+    return page
+
+
+def shown_in_place(route: Route) -> None:
+    """Let a browser show what it was told to download."""
+    answer = route.fetch()
+    headers = {name: value for name, value in answer.headers.items() if name != "content-disposition"}
+    route.fulfill(response=answer, headers=headers)
+
+
+def in_frames(addresses: list[str]) -> Iterator[str]:
+    """Bodies of pages that show some of these pages each."""
+    for start in range(0, len(addresses), FRAMES):
+        yield "".join(f'<iframe src="{address}"></iframe>' for address in addresses[start : start + FRAMES])
+
+
+def as_it_was_sent(answer: httpx2.Response) -> HostPage:
+    """A page of ours, for a frame and without a policy."""
+    assert answer.status_code == 200, answer.text
+    return HostPage(answer.content, {"Content-Type": answer.headers["content-type"]})
