@@ -23,7 +23,7 @@ from shopbell.wakes.signals import Signal
 
 ACME, GLOBEX = 1, 2
 SOON_S = 30
-LONG_S = 20
+LONG_S = 60
 
 
 class Carrier:
