@@ -62,7 +62,8 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
     organization_id = incoming.organization_id
     if incoming.thread_id is None:
         customer = customers.lock(tx, organization_id, incoming.customer_id)
-        thread = _open(tx, organization_id, customer.id, incoming.business_id, incoming.channel)
+        his = (customer.id, incoming.business_id, incoming.channel)
+        thread = open_thread(tx, organization_id, *his, "resolved", now_ms=_now_ms())
     else:
         thread = _lock(tx, organization_id, incoming.thread_id)
         owner_id = customers.owners(tx, organization_id, [thread.customer_id])[thread.customer_id]
@@ -71,7 +72,7 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
     known = _find_repeated(tx, organization_id, thread.id, incoming.external_id)
     if known is not None:
         return known
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = _now_ms()  # not before: whoever wrote first has the lock first
     message_id = take_id(tx)
     if customer.blocked_at_ms is not None:
         unseen = {"organization_id": organization_id, "id": message_id, "customer_id": customer.id}
@@ -111,6 +112,41 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
     return Received(thread.id, message_id, sequence)
 
 
+def open_thread(
+    tx: Connection, organization_id: int, customer_id: int, business_id: int, channel: str, status: str, *, now_ms: int
+) -> InThread:
+    """The customer's one conversation with a business, and its row's lock; a new one has no message yet.
+
+    Args:
+        tx: the transaction.
+        organization_id: whose customer.
+        customer_id: the customer.
+        business_id: the business.
+        channel: by which a new one is held.
+        status: of a new one.
+        now_ms: the time in Unix ms.
+    """
+    c = threads.c
+    his = (c.organization_id == organization_id, c.customer_id == customer_id, c.business_id == business_id)
+    thread_id: int | None = tx.scalar(select(c.id).where(*his))
+    if thread_id is None:
+        new = upsert(tx, threads).values(
+            organization_id=organization_id,
+            id=take_id(tx),
+            customer_id=customer_id,
+            business_id=business_id,
+            channel=channel,
+            status=status,
+            last_sequence=0,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+        )
+        # The widget route may be opening it at this moment.
+        tx.execute(new.on_conflict_do_nothing(index_elements=[c.organization_id, c.customer_id, c.business_id]))
+        thread_id = tx.execute(select(c.id).where(*his)).scalar_one()
+    return _lock(tx, organization_id, thread_id)
+
+
 def _lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
     """A thread and its row's lock; one that nobody has seen yet, too."""
     c = threads.c
@@ -120,30 +156,6 @@ def _lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
     if row is None:
         raise NotFound
     return InThread(*row)
-
-
-def _open(tx: Connection, organization_id: int, customer_id: int, business_id: int, channel: str) -> InThread:
-    """The customer's one thread with the business, and its row's lock; a new one has no message yet."""
-    c = threads.c
-    his = (c.organization_id == organization_id, c.customer_id == customer_id, c.business_id == business_id)
-    found = tx.scalar(select(c.id).where(*his))
-    if found is None:
-        now_ms = time.time_ns() // 1_000_000
-        new = upsert(tx, threads).values(
-            organization_id=organization_id,
-            id=take_id(tx),
-            customer_id=customer_id,
-            business_id=business_id,
-            channel=channel,
-            status="resolved",
-            last_sequence=0,
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
-        )
-        # The widget route may be opening it at this moment.
-        tx.execute(new.on_conflict_do_nothing(index_elements=[c.organization_id, c.customer_id, c.business_id]))
-        found = tx.execute(select(c.id).where(*his)).scalar_one()
-    return _lock(tx, organization_id, found)
 
 
 def _find_repeated(tx: Connection, organization_id: int, thread_id: int, external_id: str | None) -> Received | None:
@@ -156,3 +168,7 @@ def _find_repeated(tx: Connection, organization_id: int, thread_id: int, externa
     query = select(c.id, c.sequence).where(*of_thread, c.sequence.in_(called_so), c.from_customer)
     row = tx.execute(query).first()
     return None if row is None else Received(thread_id, row.id, row.sequence, repeated=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -6,10 +6,11 @@ from typing import Literal
 from sqlalchemy import Connection, select
 
 from shopbell import customers, events, organizations
+from shopbell.incoming import open_thread
 from shopbell.opt_outs import OptOuts
 from shopbell.organizations import Business
 from shopbell.outreach import deliveries
-from shopbell.outreach.callers import customer_of, thread_of
+from shopbell.outreach.callers import customer_of
 from shopbell.outreach.decisions import Plan, Rules, reach
 from shopbell.outreach.facts import read_facts
 from shopbell.outreach.plans import write_sends
@@ -85,7 +86,8 @@ def _welcome(tx: Connection, business: Business, caller: str, rules: Rules, opt_
     customer = customers.find(tx, organization_id, customer_id)
     if customer.blocked_at_ms is not None or customer.erased_at_ms is not None:
         return False
-    thread = thread_of(tx, organization_id, customer.id, business.id, "SMS", now_ms=now_ms)
+    # It needs no reply yet.
+    thread = open_thread(tx, organization_id, customer.id, business.id, "SMS", "replied", now_ms=now_ms)
     if _was_welcomed(tx, organization_id, thread.id, now_ms):
         return True
     texts = for_locale(customer.locale, business.locale)
