@@ -308,7 +308,7 @@ def test_the_file_itself_has_nothing_of_the_erased_once_its_log_is_folded_in(own
     file = Path(make_url(own_shop.database.url).database or "")
 
     def folded() -> bytes:
-        with own_shop.database._engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with own_shop.database.connection() as connection:
             connection.exec_driver_sql("COMMIT")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         return file.read_bytes()
