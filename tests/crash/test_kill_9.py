@@ -15,7 +15,7 @@ from harness.installation import Installation, Server
 from harness.record import Findings, Load, Record, examine
 from harness.world import World
 
-KILLS = int(os.environ.get("SHOPBELL_CRASH_KILLS", "12"))
+KILLS = int(os.environ.get("SHOPBELL_CRASH_KILLS", "20"))
 KILLS_OF_A_CONTROL = 3
 LONGEST_S = 0.3
 """Each kill comes after a few answers and at most so many seconds of load."""
