@@ -15,11 +15,11 @@ from harness.shop import Shop
 from harness.waiting import TIMEOUT_S, wait_until
 from harness.world import World
 from shopbell.keys import Keys
-from shopbell.outreach import cursor
+from shopbell.outreach import cursor, dispatches
 from shopbell.outreach.budgets import Budget, Wait, spend
 from shopbell.outreach.counter import Counter, Packed
 from shopbell.outreach.decisions import Plan, Said, Send
-from shopbell.outreach.plans import write_sends
+from shopbell.outreach.plans import Overtaken, write_sends
 from shopbell.outreach.rules import rules_of
 from shopbell.outreach.saying import lock
 from shopbell.settings import Settings
@@ -145,3 +145,44 @@ def test_of_two_texts_at_once_to_a_number_that_was_sent_none_before_one_waits_fo
         other.end()
         outcomes = [each.result(TIMEOUT_S) for each in both]
     assert sorted(outcomes, key=str) == sorted([None, Wait(now_ms + 60_000)], key=str)
+
+
+def test_a_store_whose_notice_fails_while_it_is_taken_to_know_is_told_of_the_next_message(
+    installation: Installation, people: World, settings: Settings, database: Database
+) -> None:
+    acme, counter, rules = int(people.acme), Counter(settings, KEYS), rules_of(settings)
+    now_ms = time.time_ns() // 1_000_000
+    notices = "SELECT state, first_sequence FROM dispatches WHERE purpose = 'store-notice' ORDER BY id"
+
+    def decide() -> cursor.Decided:
+        decided = database.write_now(cursor.read_and_decide, acme, rules, counter.opt_outs, now_ms=now_ms)
+        assert decided is not None
+        return decided
+
+    def fail(tx: Connection) -> None:
+        row = dispatches.find(tx, acme, notice_id)
+        assert row is not None
+        dispatches.end(tx, row, "failed", "mailbox_unknown", "failed", now_ms=now_ms)
+
+    with installation.serving(run_worker=False) as server, ThreadPoolExecutor(1) as threads:
+        shop = Shop(server, people)
+        shop.database.change(
+            "UPDATE businesses SET invites_customers = :no, email = 'boston@acme.example' WHERE id = :id",
+            no=False,
+            id=int(people.boston),
+        )
+        carol = shop.somebody()
+        shop.send(user={"email": carol})
+        assert database.write_now(cursor.write_decided, decide(), rules, now_ms=now_ms)
+        notice_id = shop.database.value("SELECT id FROM dispatches")
+        shop.database.change("UPDATE dispatches SET attempts = 1")  # it is under way
+        shop.send(user={"email": carol}, message="Hello?")
+        decided = decide()
+        failing = Holding(database, fail, lambda _: None)
+        writing = threads.submit(database.write_now, cursor.write_decided, decided, rules, now_ms=now_ms)
+        wait_until_it_goes_on(installation, writing)
+        failing.end()
+        with pytest.raises(Overtaken):
+            writing.result(TIMEOUT_S)
+        assert database.write_now(cursor.write_decided, decide(), rules, now_ms=now_ms)
+        assert [tuple(row.values()) for row in shop.database.rows(notices)] == [("failed", 1), ("waiting", 2)]

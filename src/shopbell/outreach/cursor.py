@@ -94,6 +94,9 @@ def write_decided(tx: Connection, decided: Decided, rules: Rules, *, now_ms: int
 
     Returns:
         False when another worker was first: then nothing is written.
+
+    Raises:
+        Overtaken: what was decided does not hold any more.
     """
     batch = decided.batch
     if not _move(tx, batch):

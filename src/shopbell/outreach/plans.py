@@ -21,7 +21,11 @@ from shopbell.storage.ids import take_id, take_ids
 from shopbell.storage.schema import messages
 from shopbell.texts import for_locale
 
-_D = dispatches.c
+_D, _T = dispatches.c, thread_outreach.c
+
+
+class Overtaken(Exception):
+    """A notice failed while it was decided that its store knows already."""
 
 
 def write_plans(
@@ -43,6 +47,9 @@ def write_plans(
         known: the threads.
         rules: what this installation can do.
         now_ms: the time in Unix ms.
+
+    Raises:
+        Overtaken: nothing of it may stay; it must be decided anew.
     """
     said: list[tuple[InThread, Said]] = []
     # Locked before anything else is written, in the order in which everybody locks them.
@@ -59,7 +66,8 @@ def write_plans(
         reach(plans[thread_id], thread.facts, message, "auto-reply", rules, now_ms=now_ms)
     writing = _Writing(tx, organization_id, now_ms, ids_for=sum(len(plan.sends) for plan in plans.values()))
     for thread_id, plan in sorted(plans.items()):
-        writing.sends(known[thread_id].thread, plan)
+        if writing.sends(known[thread_id].thread, plan):
+            writing.rely_on(known[thread_id].facts)
         if plan.asks is not None:
             writing.question(known[thread_id], plan)
         writing.remember(known[thread_id].facts, plan)
@@ -105,9 +113,12 @@ class _Writing:
         self._dispatches: list[dict[str, Any]] = []
         self._new: list[New] = []
         self._remembered: list[dict[str, Any]] = []
+        self._told: dict[int, int | None] = {}
 
-    def sends(self, thread: InThread, plan: Plan) -> None:
-        """What is to be sent because of a thread, and the ways of its messages."""
+    def sends(self, thread: InThread, plan: Plan) -> bool:
+        """What is to be sent because of a thread, and the ways of its messages; whether anything is left out because
+        the store knows that the customer waits."""
+        is_known = False
         for record in plan.records:
             message = record.message
             place = (thread.id, message.message_id, message.sequence, record.channel, "customer")
@@ -116,12 +127,18 @@ class _Writing:
             dispatch_id = _join(self._tx, self._organization_id, thread.id, send) if send.joins else None
             if dispatch_id is None:
                 if send.joins and send.purpose == "store-notice":
-                    continue  # the store knows that the customer waits
+                    is_known = True
+                    continue
                 dispatch_id = self._add(thread.id, send)
             self._new += [
                 New(thread.id, said.message_id, said.sequence, send.channel, send.audience, "queued", None, dispatch_id)
                 for said in send.messages
             ]
+        return is_known
+
+    def rely_on(self, facts: Facts) -> None:
+        """Let all be decided anew if the store has not been told what it had been, by the end."""
+        self._told[facts.thread_id] = facts.told_sequence
 
     def question(self, thread: Known, plan: Plan) -> None:
         """What a customer is asked."""
@@ -156,6 +173,8 @@ class _Writing:
         """Write all of it; gives what ``deliveries.tell`` has to tell at the transaction's end."""
         if self._dispatches:
             self._tx.execute(insert(dispatches), self._dispatches)
+        if self._told:
+            self._lock_told()
         keys = [column.name for column in thread_outreach.primary_key.columns]
         # In the threads' order: a notice that failed locks those of several, too.
         for names, rows in groupby(self._remembered, key=tuple):
@@ -166,6 +185,15 @@ class _Writing:
             )
             self._tx.execute(changing, list(rows))
         return deliveries.add(self._tx, self._organization_id, self._new, threads_of, now_ms=self._now_ms)
+
+    def _lock_told(self) -> None:
+        """Lock, in the threads' order, what is relied on together with what is changed."""
+        ids = self._told.keys() | {row["thread_id"] for row in self._remembered}
+        these = (_T.organization_id == self._organization_id, _T.thread_id.in_(sorted(ids)))
+        query = select(_T.thread_id, _T.store_told_sequence).where(*these).order_by(_T.thread_id).with_for_update()
+        now = {row.thread_id: row.store_told_sequence for row in self._tx.execute(query)}
+        if any(now.get(thread_id) != sequence for thread_id, sequence in self._told.items()):
+            raise Overtaken
 
     def _add(self, thread_id: int, send: Send, survey_id: int | None = None) -> int:
         dispatch_id = next(self._ids)

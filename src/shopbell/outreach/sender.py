@@ -24,6 +24,7 @@ from shopbell.keys import Keys
 from shopbell.mail.outgoing import OutgoingMail
 from shopbell.outreach import cursor, dispatches
 from shopbell.outreach.counter import Counter, Done, Packed
+from shopbell.outreach.plans import Overtaken
 from shopbell.outreach.rules import rules_of
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -152,7 +153,10 @@ class Outreach:
         decided = await self._database.read(cursor.read_and_decide, *read, now_ms=now_ms)
         if decided is None:
             return
-        written = await self._database.write(cursor.write_decided, decided, self._rules, now_ms=now_ms)
+        try:
+            written = await self._database.write(cursor.write_decided, decided, self._rules, now_ms=now_ms)
+        except Overtaken:  # it is news still, and looked at again
+            return
         plans = decided.plans.values()
         if not written or not any(plan.sends or plan.records or plan.auto_reply_period or plan.asks for plan in plans):
             return
