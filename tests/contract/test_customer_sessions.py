@@ -81,6 +81,10 @@ def test_a_message_needs_a_text_or_a_file_and_a_name_of_its_own(site: Site) -> N
     assert faults_of(dave.post("messages", text="x", clientMessageId="1")) == {
         ("body", "#/clientMessageId", "invalid_format")
     }
+    assert faults_of(dave.post("messages", text=None)) == {
+        ("body", "#/text", "required"),
+        ("body", "#/clientMessageId", "required"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -216,10 +220,14 @@ def test_what_a_visitor_says_of_himself_makes_nobody_of_him_whom_the_store_knows
 
 
 def test_what_a_visitor_says_of_himself_must_be_possible(site: Site) -> None:
-    answer = site.visitor().post("identify", email="no address", firstName=" ")
-    assert faults_of(answer) == {("body", "#/email", "invalid_email"), ("body", "#/firstName", "blank")}
-    assert faults_of(site.visitor().post("identify", phoneNumber="12")) == {
-        ("body", "#/phoneNumber", "invalid_phone_number")
+    for impossible in ("12", "call me", "+1", "(617) 555"):
+        answer = site.visitor().post("identify", phoneNumber=impossible)
+        assert faults_of(answer) == {("body", "#/phoneNumber", "invalid_phone_number")}
+    answer = site.visitor().post("identify", email="no address", phoneNumber="12", firstName=" ")
+    assert faults_of(answer) == {
+        ("body", "#/email", "invalid_email"),
+        ("body", "#/phoneNumber", "invalid_phone_number"),
+        ("body", "#/firstName", "blank"),
     }
 
 

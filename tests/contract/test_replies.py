@@ -41,6 +41,17 @@ def test_exactly_one_of_text_and_template_is_sent(shop: Shop) -> None:
     both, neither = _send(shop, thread_id, contentSid="HX1"), _send(shop, thread_id, text=None)
     for answer in (both, neither):
         assert faults_of(answer) == {("body", "#", "exactly_one_required")}
+    nothing = shop.post({}, path=SEND)
+    assert faults_of(nothing) == {
+        ("body", "#/customerThreadId", "required"),
+        ("body", "#", "exactly_one_required"),
+    }
+    more = _send(shop, thread_id, contentSid="HX1", internal="yes", key="two words")
+    assert faults_of(more) == {
+        ("header", "idempotency-key", "invalid_character"),
+        ("body", "#/internal", "type"),
+        ("body", "#", "exactly_one_required"),
+    }
     assert len(shop.messages(thread_id)) == 1
 
 

@@ -248,6 +248,9 @@ def test_what_is_wrong_is_told_only_to_who_has_signed_it(at_service: Hooks) -> N
 @pytest.mark.parametrize(
     ("path", "changes", "place", "code"),
     [
+        ("inbound", {"text": None, "id": ""}, "#/text", "blank"),
+        ("inbound", {"text": " ", "media": [], "to": None}, "#/text", "blank"),
+        ("status", {"id": None, "status": "gone"}, "#/id", "required"),
         ("inbound", {"id": ""}, "#/id", "blank"),
         ("inbound", {"id": None}, "#/id", "required"),
         ("inbound", {"id": "x" * 201}, "#/id", "too_long"),
@@ -272,6 +275,15 @@ def test_each_fault_of_a_signed_body_has_its_place_and_its_code(
     assert answer.status_code == 400
     assert (place, code) in [(fault.get("pointer"), fault["code"]) for fault in answer.json()["errors"]]
     assert CAROL not in answer.text
+
+
+def test_null_is_as_if_a_field_were_absent(at_service: Hooks) -> None:
+    said = {"id": "in-4", "from": CAROL, "to": NUMBER, "text": "Hello", "channel": None, "senderName": None}
+    assert post_signed(at_service, "/hooks/texts/inbound", said).status_code == 200
+    media = [{"url": "https://sms.example/m", "contentType": "image/png"}]
+    shown = {"id": "in-5", "from": CAROL, "to": NUMBER, "text": None, "media": media}
+    assert post_signed(at_service, "/hooks/texts/inbound", shown).status_code == 200
+    assert [(told["channel"], told["text"]) for told in at_service.told()[-2:]] == [("SMS", "Hello"), ("SMS", "")]
 
 
 def test_a_signed_body_that_is_not_json_is_a_fault(at_service: Hooks) -> None:

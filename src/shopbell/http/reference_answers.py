@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from shopbell.errors import Invalid, Problem
+from shopbell.errors import Fault, Invalid, Problem
 from shopbell.http.problems import render
 
 EXAMPLE_REQUEST_ID = "0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6f"
@@ -171,3 +171,12 @@ def answer(description: str, examples: Mapping[str, Problem], *more_headers: str
         "headers": headers(*sorted(own_headers), *more_headers),
         "content": {"application/problem+json": content},
     }
+
+
+def missing(operation: dict[str, Any]) -> list[Fault]:
+    """What is wrong with a JSON body that has nothing in it; takes from an operation what is there for this alone."""
+    json_body = operation.get("requestBody", {}).get("content", {}).get("application/json", {"schema": {}})
+    required = [
+        Fault("body", f"#/{name}", "required", "is required") for name in json_body["schema"].get("required", ())
+    ]
+    return required + [Fault("body", *fault) for fault in operation.pop("x-faults-beside", ())]

@@ -19,7 +19,7 @@ from shopbell.errors import (
 )
 from shopbell.http import reference_customer
 from shopbell.http.methods import all_routes, allowed
-from shopbell.http.reference_answers import RATE, answer, headers
+from shopbell.http.reference_answers import RATE, answer, headers, missing
 from shopbell.http.reference_examples import Examples
 from shopbell.http.reference_widget import IDEMPOTENCY_KEY, REQUEST_ID
 from shopbell.settings import Settings
@@ -107,7 +107,8 @@ def _complete(route: APIRoute, operation: dict[str, Any], examples: Examples, se
     json_body = body.get("application/json")
     if json_body is not None:
         json_body.setdefault("examples", {"request": {"value": examples.of_body(json_body["schema"])}})
-    responses.update(_problems(scope, settings, parameters, body, allow))
+    faults = missing(operation)
+    responses.update(_problems(scope, settings, parameters, body, allow, faults))
     parameters.append(REQUEST_ID)
     if operation.pop("x-idempotent", False):
         parameters.append(IDEMPOTENCY_KEY)
@@ -117,11 +118,15 @@ def _complete(route: APIRoute, operation: dict[str, Any], examples: Examples, se
 
 
 def _problems(
-    scope: str, settings: Settings, parameters: list[dict[str, Any]], body: Mapping[str, Any], allow: str
+    scope: str,
+    settings: Settings,
+    parameters: list[dict[str, Any]],
+    body: Mapping[str, Any],
+    allow: str,
+    missing: list[Fault],
 ) -> dict[str, Any]:
     """What a route may answer instead; the examples are those that a test can provoke on each route."""
     json_body = body.get("application/json")
-    missing = [] if json_body is None else _missing(json_body["schema"].get("required", ()))
     faults = {"missing": Invalid(missing)} if missing else {}
     problems = {
         "400": answer("The request is not valid; every fault is listed.", faults, *RATE),
@@ -145,10 +150,6 @@ def _problems(
     elif body:
         problems["413"] = answer("The body is too large.", {}, *RATE)
     return dict(sorted(problems.items()))
-
-
-def _missing(required: list[str]) -> list[Fault]:
-    return [Fault("body", f"#/{name}", "required", "is required") for name in required]
 
 
 def _names_something(parameters: list[dict[str, Any]], json_body: Mapping[str, Any] | None) -> bool:

@@ -16,7 +16,7 @@ from shopbell.errors import (
 )
 from shopbell.http.customer.access import NoSession
 from shopbell.http.customer.sessions import TAG, IdentityRefused, OriginRefused
-from shopbell.http.reference_answers import answer, headers
+from shopbell.http.reference_answers import answer, headers, missing
 from shopbell.http.reference_examples import Examples
 from shopbell.http.reference_widget import REQUEST_ID
 from shopbell.settings import Settings
@@ -58,15 +58,14 @@ def complete(
     json_body = body.get("application/json")
     if json_body is not None:
         json_body.setdefault("examples", {"request": {"value": examples.of_body(json_body["schema"])}})
-    responses.update(_problems(settings, body, allow, begins=begins))
+    responses.update(_problems(settings, body, allow, missing(operation), begins=begins))
     operation["responses"] = dict(sorted(responses.items()))
     operation.setdefault("parameters", []).append(REQUEST_ID)
 
 
-def _problems(settings: Settings, body: Mapping[str, Any], allow: str, *, begins: bool) -> dict[str, Any]:
-    json_body = body.get("application/json")
-    required = [] if json_body is None else json_body["schema"].get("required", ())
-    missing = [Fault("body", f"#/{name}", "required", "is required") for name in required]
+def _problems(
+    settings: Settings, body: Mapping[str, Any], allow: str, missing: list[Fault], *, begins: bool
+) -> dict[str, Any]:
     problems = {
         "400": answer(
             "The request is not valid; every fault is listed.", {"missing": Invalid(missing)} if missing else {}
@@ -95,7 +94,7 @@ def _problems(settings: Settings, body: Mapping[str, Any], allow: str, *, begins
     else:
         problems["401"] = answer("The session is over, or never was.", {"session": NoSession()})
         problems["403"] = answer("The business is not the organization's.", {"business": BusinessNotInOrganization()})
-    if json_body is not None:
+    if "application/json" in body:
         problems["413"] = answer(
             f"The body has more than {settings.body_limit_bytes} bytes.",
             {"large": ContentTooLarge(settings.body_limit_bytes)},

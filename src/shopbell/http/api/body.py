@@ -66,6 +66,7 @@ def takes(model: type[F]) -> Any:
                     fields = model.model_validate(document, context=settings)  # some rules are the operator's
                 except ValidationError as error:
                     faults += faults_of(error.errors(include_url=False))
+                faults += model.faults_beside(document)
         if fields is None or faults:
             raise Invalid(faults)
         return Body(fields, headers.idempotency_key)
@@ -82,7 +83,8 @@ def described(model: type[Fields], *, idempotent: bool = False) -> dict[str, Any
     """
     schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return {"requestBody": body, "x-idempotent": idempotent}
+    beside = [(fault.name, fault.code, fault.detail) for fault in model.faults_beside({})]
+    return {"requestBody": body, "x-idempotent": idempotent, "x-faults-beside": beside}
 
 
 def faults_of(errors: Sequence[ErrorDetails]) -> list[Fault]:

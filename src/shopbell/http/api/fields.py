@@ -1,7 +1,7 @@
 """The kinds of fields that requests have, as pydantic types, each with its own code where the value is wrong."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from unicodedata import category
 
@@ -23,6 +23,28 @@ class Fields(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True
     )
+
+    @classmethod
+    def faults_beside(cls, document: Mapping[str, object]) -> list[Fault]:
+        """What is wrong with fields together: pydantic looks only where each is right by itself.
+
+        Args:
+            document: the body as it was sent.
+        """
+        values = (
+            (name, document.get(field.alias or name, document.get(name))) for name, field in cls.model_fields.items()
+        )
+        return cls.faults_together({name: value for name, value in values if value is not None})
+
+    @classmethod
+    def faults_together(cls, sent: Mapping[str, object]) -> list[Fault]:
+        """What is wrong with fields together; nothing, unless a body has such rules.
+
+        Args:
+            sent: the fields that were sent with a value, right or wrong, by their names here.
+        """
+        del sent
+        return []
 
     def given(self) -> dict[str, Any]:
         """The fields that were sent with a value, by their names here."""

@@ -1,6 +1,7 @@
 """``POST /api/send-message-to-customer-thread``: answer in a conversation, or leave a note in it."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import orjson
@@ -9,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from shopbell import attachments, employees, idempotency, templates
-from shopbell.errors import Fault, Invalid, NotFound, Problem
+from shopbell.errors import Fault, NotFound, Problem
 from shopbell.http.api.access import Caller, WritesThreads
 from shopbell.http.api.body import Body, described, takes
 from shopbell.http.api.fields import ContentSid, Fields, Id, MessageText
@@ -41,6 +42,14 @@ class SendMessage(Fields):
     )
     attachment_id: Id | None = Field(None, description="A file that was uploaded before; `text` may then be absent.")
 
+    @classmethod
+    def faults_together(cls, sent: Mapping[str, object]) -> list[Fault]:
+        """Either text or template; a file may be alone."""
+        said = {"text", "content_sid"} & {*sent}
+        if len(said) == 1 or (not said and "attachment_id" in sent):
+            return []
+        return [Fault("body", "#", "exactly_one_required", "must contain exactly one of text and contentSid")]
+
 
 class MessageSent(Fields):
     """The message is stored."""
@@ -59,10 +68,6 @@ async def send_message_to_customer_thread(
     however often it is sent.
     """
     fields = body.fields
-    is_file_alone = fields.text is None and fields.content_sid is None and fields.attachment_id is not None
-    if (fields.text is None) == (fields.content_sid is None) and not is_file_alone:
-        detail = "must contain exactly one of text and contentSid"
-        raise Invalid([Fault("body", "#", "exactly_one_required", detail)])
     key = body_hash = None
     if body.idempotency_key is not None:
         key = (caller.organization_id, caller.token.id, ROUTE, body.idempotency_key)

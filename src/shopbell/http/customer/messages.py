@@ -1,5 +1,6 @@
 """``GET POST /api/customer/messages``: a conversation as its customer reads and goes on with it."""
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -55,6 +56,11 @@ class SayMessage(Fields):
     customer_thread_id: Id | None = Field(None, description="For apps: the conversation that it goes on with.")
     business_id: Id | None = Field(None, description="For apps: the business that it is for, if there is none yet.")
 
+    @classmethod
+    def faults_together(cls, sent: Mapping[str, object]) -> list[Fault]:
+        """A text, unless there is a file."""
+        return [] if {"text", "attachment_id"} & {*sent} else [Fault("body", "#/text", "required", "is required")]
+
 
 class Said(Fields):
     """The message is stored."""
@@ -78,8 +84,6 @@ async def say_message(
 ) -> Said:
     """Store a message of the customer. The conversation waits for an answer from then on."""
     fields = body.fields
-    if fields.text is None and fields.attachment_id is None:
-        raise Invalid([Fault("body", "#/text", "required", "is required")])
     received = await say(
         visitor,
         request,

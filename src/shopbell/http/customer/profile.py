@@ -27,13 +27,25 @@ def _written(text: str) -> str:
     return text
 
 
+def _phone(text: str) -> str:
+    """As far as it can be judged without knowing the country."""
+    if not identity.is_international(text):
+        if not identity.looks_like_phone(text):
+            raise wrong("invalid_phone_number", identity.INVALID_PHONE)
+        return text
+    try:
+        return identity.normal_phone(text, None)
+    except ValueError as error:
+        raise wrong("invalid_phone_number", str(error)) from None
+
+
 class Identify(Fields):
     """What a visitor says of himself; nobody has confirmed it."""
 
     email: Email | None = Field(None, description="Where he can be answered.", examples=["carol@example.com"])
-    phone_number: Annotated[str, StringConstraints(max_length=identity.PHONE_MAX_CHARACTERS)] | None = Field(
-        None, description="Where else.", examples=["+15551234567"]
-    )
+    phone_number: (
+        Annotated[str, StringConstraints(max_length=identity.PHONE_MAX_CHARACTERS), AfterValidator(_phone)] | None
+    ) = Field(None, description="Where else.", examples=["+15551234567"])
     first_name: FilledLine | None = Field(None, examples=["Carol"])
     last_name: FilledLine | None = Field(None)
 

@@ -10,7 +10,7 @@ Both are answered ``{"result": "ok"}`` after the commit. Whatever comes again wi
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Request
@@ -71,12 +71,20 @@ class Inbound(Fields):
     """A text that somebody sent to a business."""
 
     id: FilledLine
-    channel: TextChannel = "SMS"
+    channel: TextChannel | None = None
     sender: Annotated[Number, Field(alias="from")]
     recipient: Annotated[Number, Field(alias="to")]
-    text: Annotated[str, StringConstraints(max_length=MESSAGE_MAX_CHARACTERS), AfterValidator(_storable)] = ""
+    text: Annotated[str, StringConstraints(max_length=MESSAGE_MAX_CHARACTERS), AfterValidator(_storable)] | None = None
     sender_name: Line | None = None
     media: Annotated[list[Media], Field(max_length=_MEDIA_MAX)] | None = None
+
+    @classmethod
+    def faults_together(cls, sent: Mapping[str, object]) -> list[Fault]:
+        """A text, unless there are files."""
+        text = sent.get("text") or ""
+        if sent.get("media") or not isinstance(text, str) or text.strip():
+            return []
+        return [Fault("body", "#/text", "blank", "must not be blank unless there are files")]
 
 
 class Status(Fields):
@@ -86,6 +94,11 @@ class Status(Fields):
     provider_id: FilledLine | None = None
     status: Literal["queued", "sent", "delivered", "read", "failed"]
     reason: Annotated[str, StringConstraints(max_length=LINE_MAX_CHARACTERS)] | None = None
+
+    @classmethod
+    def faults_together(cls, sent: Mapping[str, object]) -> list[Fault]:
+        """One of the two names."""
+        return [] if {"id", "provider_id"} & {*sent} else [Fault("body", "#/id", "required", "is required")]
 
 
 class Signed:
@@ -125,10 +138,14 @@ def _signed(model: type[Fields]) -> Callable[[Request], Any]:
         faults = [*headers.faults, *([fault] if fault else [])]
         if faults:
             raise Invalid(faults)
+        faults = model.faults_beside(document)
         try:
-            return Signed(hooks, model.model_validate(document))
+            fields = model.model_validate(document)
         except ValidationError as error:
-            raise Invalid(faults_of(error.errors(include_url=False))) from None
+            raise Invalid([*faults_of(error.errors(include_url=False)), *faults]) from None
+        if faults:
+            raise Invalid(faults)
+        return Signed(hooks, fields)
 
     return read
 
@@ -143,18 +160,17 @@ async def inbound(signed: Annotated[Signed, Depends(_signed(Inbound))]) -> dict[
         StorageError: 503, nothing is stored: send it again.
     """
     fields: Inbound = signed.fields
-    if not fields.text.strip() and not fields.media:
-        raise Invalid([Fault("body", "#/text", "blank", "must not be blank unless there are files")])
+    text = fields.text or ""
     await signed.hooks.on_inbound(
         InboundText(
             provider_id=fields.id,
-            channel=fields.channel,
+            channel=fields.channel or "SMS",
             sender=fields.sender,
             recipient=fields.recipient,
-            text=fields.text,
+            text=text,
             media=[InboundMedia(media.url, media.content_type) for media in fields.media or ()],
             sender_name=fields.sender_name or None,
-            asked=asked(fields.text),
+            asked=asked(text),
         )
     )
     return _OK
@@ -170,8 +186,6 @@ async def status(signed: Annotated[Signed, Depends(_signed(Status))]) -> dict[st
         StorageError: 503, nothing is stored: send it again.
     """
     fields: Status = signed.fields
-    if fields.id is None and fields.provider_id is None:
-        raise Invalid([Fault("body", "#/id", "required", "is required")])
     now: TextStatus = fields.status
     reason = (fields.reason if fields.reason in KNOWN else OTHERWISE) if now == "failed" else None
     await signed.hooks.on_status(StatusReport(now, fields.id, fields.provider_id, reason))
