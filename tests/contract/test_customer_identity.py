@@ -1,10 +1,12 @@
 """Visitors whom their site vouches for, and apps that prove for whom they speak."""
 
 import hashlib
+import hmac
 import time
 import uuid
 from collections.abc import Callable
 
+import httpx2
 import pytest
 
 from harness.shop import Shop, faults_of
@@ -178,6 +180,25 @@ def test_the_older_proof_is_what_is_known_of_it(site: Site) -> None:
     nonce = uuid.uuid4().hex
     digest = hashlib.sha1(f"{site.private_key}{nonce}{email}".encode()).hexdigest()
     assert site.prove(email, nonce=nonce, digest=digest, algorithm="sha1").status_code == 200
+    again = uuid.uuid4().hex
+    digest = hashlib.sha1(f"{site.private_key}{again}{email}".encode()).hexdigest()
+    assert site.prove(email, nonce=again, digest=digest, algorithm=None).status_code == 200
+
+
+def test_an_id_may_be_an_integer_in_a_proof_too(site: Site) -> None:
+    customer_id = site.shop.customer_of(site.shop.send())
+    nonce = uuid.uuid4().hex
+    said = f"{nonce}:{customer_id}".encode()
+    digest = hmac.digest(site.private_key.encode(), said, "sha256").hex()
+    proof = {"nonce": nonce, "digest": digest, "algorithm": "hmac-sha256"}
+
+    def prove(named: object) -> httpx2.Response:
+        return site.shop.post(proof | {"customerId": named}, token=site.token, path="/api/authenticate-customer")
+
+    for wrong, code in ((True, "type"), ([customer_id], "type"), (-1, "invalid_format"), (2**53, "invalid_format")):
+        assert faults_of(prove(wrong)) == {("body", "#/customerId", code)}
+    assert faults_of(prove(None)) == {("body", "#/customerId", "required")}
+    assert prove(customer_id).status_code == 200
 
 
 def test_everything_that_is_wrong_with_a_proof_is_told_alike(site: Site) -> None:

@@ -4,14 +4,15 @@ import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 from sqlalchemy import Connection, select
 
 from shopbell import customer_sessions, customers, identity, private_keys
 from shopbell.errors import NotFound, Unauthorized
 from shopbell.http.api.access import SendsMessages
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields
+from shopbell.http.api.fields import Fields, fault_error
+from shopbell.http.ids import read_id
 from shopbell.private_keys import SEALING_PURPOSE
 from shopbell.sealing import Seals
 from shopbell.storage.schema import customer_identities
@@ -19,13 +20,30 @@ from shopbell.storage.schema import customer_identities
 router = APIRouter(tags=["customers"])
 
 _ID_MAX_DIGITS = 15
+_OLD_ALGORITHM: Literal["sha1"] = "sha1"
+
+
+def _named(value: object) -> object:
+    """An id may be an integer, as everywhere."""
+    if isinstance(value, str) or value is None:
+        return value
+    number, fault = read_id(value, "#")
+    if fault is not None:
+        raise fault_error(fault)
+    return str(number)
 
 
 class AuthenticateCustomer(Fields):
     """The proof."""
 
-    customer_id: Annotated[str, StringConstraints(min_length=1, max_length=identity.EMAIL_MAX_CHARACTERS)] = Field(
-        description="E-mail address, phone number with country code, or the customer's id.",
+    customer_id: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=identity.EMAIL_MAX_CHARACTERS),
+        BeforeValidator(_named),
+        WithJsonSchema({"type": ["string", "integer"], "minLength": 1, "maxLength": identity.EMAIL_MAX_CHARACTERS}),
+    ] = Field(
+        description="E-mail address, phone number with country code, or the customer's id. The digest is over an id's "
+        "decimal digits.",
         examples=["herve@exemple.com"],
     )
     nonce: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
@@ -36,8 +54,10 @@ class AuthenticateCustomer(Fields):
         "`SHA1(privateKey + nonce + customerId)`; in hexadecimal digits, lower case.",
         examples=["f32b6e7dd372275c80c71fc55786b5a26d54576c"],
     )
-    algorithm: Literal["sha1", "hmac-sha256"] = Field(
-        "sha1", description="By which the digest was made. `hmac-sha256` is the better one.", examples=["sha1"]
+    algorithm: Literal["sha1", "hmac-sha256"] | None = Field(
+        None,
+        description="By which the digest was made; `sha1` unless given. `hmac-sha256` is the better one.",
+        examples=["sha1"],
     )
 
 
@@ -84,7 +104,7 @@ async def authenticate_customer(
     the customer, and ends after 24 hours. 401, alike for everything that is wrong with the proof, but for an
     algorithm that this server does not take.
     """
-    if caller.api.settings.customer_digests not in ("any", body.fields.algorithm):
+    if caller.api.settings.customer_digests not in ("any", body.fields.algorithm or _OLD_ALGORITHM):
         raise AlgorithmRefused
     seals = Seals(caller.api.keys, SEALING_PURPOSE)
     begun = await caller.write(_begin, body.fields, seals, caller.api.sessions.keys, now_ms=time.time_ns() // 1_000_000)
@@ -104,8 +124,9 @@ def _begin(
     now_ms: int,
 ) -> tuple[str, int] | None:
     private_key = private_keys.find(tx, organization_id, seals)
+    algorithm = proof.algorithm or _OLD_ALGORITHM
     right = private_keys.is_right(
-        private_key or private_keys.PREFIX, proof.nonce, proof.customer_id, proof.algorithm, proof.digest
+        private_key or private_keys.PREFIX, proof.nonce, proof.customer_id, algorithm, proof.digest
     )
     if private_key is None or not right:
         return None
