@@ -1,5 +1,6 @@
 """A flood from one visitor is stopped where it comes from, and slows down nobody else."""
 
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,7 +34,10 @@ def _is_refused(answer: httpx2.Response, name: str) -> None:
     assert answer.status_code == 429, answer.text
     assert answer.json()["type"] == "/problems/quota-exceeded"
     assert answer.json()["developerMessage"] == f"Rate limit '{name}' exceeded"
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    wait_s = int(answer.headers["retry-after"])
+    assert 1 <= wait_s <= 60
+    assert re.fullmatch(f'"{name}";q=[1-9][0-9]*;w=[1-9][0-9]*', answer.headers["ratelimit-policy"])
+    assert answer.headers["ratelimit"] == f'"{name}";r=0;t={wait_s}'
 
 
 def _say(browser: Browser, address: str) -> httpx2.Response:

@@ -5,8 +5,9 @@ is counted against nobody else: the address comes first, then what it shares wit
 """
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from math import ceil
 
 from starlette.requests import HTTPConnection
 
@@ -19,11 +20,23 @@ _NEIGHBOURS_BITS = 64
 
 
 class TooFast(QuotaExceeded):
-    """429: a browser, its address, or all visitors of an organization together, ask too much."""
+    """429: a browser, its address, or all visitors of an organization together, ask too much.
 
-    def __init__(self, name: str, retry_after_s: int) -> None:
+    Args:
+        name: the limit's.
+        retry_after_s: seconds until it is worth another try.
+        quota: how many at once it grants.
+        window_s: seconds in which as many are granted again.
+    """
+
+    def __init__(self, name: str, retry_after_s: int, *, quota: int, window_s: int) -> None:
         super().__init__(retry_after_s)
         self.developer_message = f"Rate limit '{name}' exceeded"
+        self._policy = f'"{name}";q={quota};w={window_s}'
+        self._left = f'"{name}";r=0;t={retry_after_s}'
+
+    def headers(self) -> Mapping[str, str]:
+        return {**super().headers(), "RateLimit-Policy": self._policy, "RateLimit": self._left}
 
 
 class Limit:
@@ -38,6 +51,7 @@ class Limit:
     def __init__(self, name: str, per_min: int, burst: int) -> None:
         self._name = name
         self._interval_s = 60 / per_min
+        self._burst = burst
         self._span_s = self._interval_s * burst
         self._full_at_s: dict[Hashable, float] = {}
 
@@ -55,7 +69,8 @@ class Limit:
         if len(self._full_at_s) > ENTRIES_MAX:
             self._forget(now_s)
         if not granted:
-            raise TooFast(self._name, max(1, int(-(-over_s // 1))))
+            wait_s = max(1, ceil(over_s))
+            raise TooFast(self._name, wait_s, quota=self._burst, window_s=ceil(self._span_s))
 
     def _forget(self, now_s: float) -> None:
         """Let go of those that count for nothing any more; of the others, of whoever came longest ago."""

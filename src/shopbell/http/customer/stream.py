@@ -76,8 +76,9 @@ class CustomerStream:
     @contextmanager
     def _counted(self, address: str, session_id: int, thread_id: int) -> Iterator[None]:
         # One machine with many sessions would take all connections of the process.
-        if self._of_address[address] >= self._parts.limits.streams_of_address:
-            raise TooFast("visitor", ADDRESS_RETRY_S)
+        most = self._parts.limits.streams_of_address
+        if self._of_address[address] >= most:
+            raise TooFast("visitor", ADDRESS_RETRY_S, quota=most, window_s=ADDRESS_RETRY_S)
         if self._of_session[session_id] >= STREAMS_PER_SESSION:
             raise TooManyWaiting
         counts: tuple[tuple[Counter[Hashable], Hashable], ...] = (
