@@ -69,7 +69,7 @@ def test_without_scripts_she_reads_writes_uploads_and_takes_the_conversation_wit
     assert shop.store.messages(carol.thread)[-1].replace("\r\n", "\n") == "Number 12,\nthe red one."
     shop.store.answer(carol.thread, "Thank you.")
     page.get_by_role("link", name="Load new messages").click()
-    assert texts_of(page)[-1] == "Thank you."
+    expect(page.locator("#messages .text").last).to_have_text("Thank you.")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the conversation").click()
     assert "Which one?" in download.value.path().read_text()
