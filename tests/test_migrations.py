@@ -44,8 +44,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -84,7 +84,7 @@ def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def become(then: str = "pass") -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(Path(migration.__file__).parent / "migrations", folder, dirs_exist_ok=True)
-        (folder / "versions" / "v0004_next.py").write_text(NEXT.format(then=then))
+        (folder / "versions" / "v0005_next.py").write_text(NEXT.format(then=then))
         monkeypatch.setattr(migration, "MIGRATIONS", folder)
 
     return become
@@ -277,7 +277,7 @@ def test_what_the_first_version_left_is_numbered_and_filled(first_version: tuple
         table: installation.database.rows(f"SELECT * FROM {table}")
         for table in ("organizations", "businesses", "api_tokens", "customers", "messages", "idempotency_keys")
     }
-    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": "0003"}
+    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": "0004"}
     events = installation.database.rows("SELECT * FROM events ORDER BY organization_id, position")
     assert [(row["organization_id"], row["position"], row["message_id"], row["thread_sequence"]) for row in events] == [
         (ACME, 1, 12352, 1),

@@ -69,7 +69,7 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
         owner_id = customers.owners(tx, organization_id, [thread.customer_id])[thread.customer_id]
         customer = customers.find(tx, organization_id, owner_id)
     customers.refuse_erased(customer)
-    known = _find_repeated(tx, organization_id, thread.id, incoming.external_id)
+    known = _find_repeated(tx, thread, incoming) or _find_apart(tx, customer.id, thread, incoming)
     if known is not None:
         return known
     now_ms = _now_ms()  # not before: whoever wrote first has the lock first
@@ -77,7 +77,7 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
     if customer.blocked_at_ms is not None:
         unseen = {"organization_id": organization_id, "id": message_id, "customer_id": customer.id}
         business = {"business_id": thread.business_id, "body": incoming.body, "created_at_ms": now_ms}
-        tx.execute(insert(blocked_messages).values(unseen | business))
+        tx.execute(insert(blocked_messages).values(external_id=incoming.external_id, **unseen, **business))
         return Received(thread.id, message_id, 0)
     sequence = thread.last_sequence + 1
     c = threads.c
@@ -158,16 +158,27 @@ def _lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
     return InThread(*row)
 
 
-def _find_repeated(tx: Connection, organization_id: int, thread_id: int, external_id: str | None) -> Received | None:
-    if external_id is None:
+def _find_repeated(tx: Connection, thread: InThread, incoming: Incoming) -> Received | None:
+    if incoming.external_id is None:
         return None
     c = messages.c
-    of_thread = (c.organization_id == organization_id, c.thread_id == thread_id)
+    of_thread = (c.organization_id == incoming.organization_id, c.thread_id == thread.id)
     # Without statistics SQLite reads the whole conversation by the primary key, unless the index holds all it asks.
-    called_so = select(c.sequence).where(*of_thread, c.external_id == external_id)
+    called_so = select(c.sequence).where(*of_thread, c.external_id == incoming.external_id)
     query = select(c.id, c.sequence).where(*of_thread, c.sequence.in_(called_so), c.from_customer)
     row = tx.execute(query).first()
-    return None if row is None else Received(thread_id, row.id, row.sequence, repeated=True)
+    return None if row is None else Received(thread.id, row.id, row.sequence, repeated=True)
+
+
+def _find_apart(tx: Connection, customer_id: int, thread: InThread, incoming: Incoming) -> Received | None:
+    """What was kept apart when it came before; it stays there when the customer is heard again, too."""
+    if incoming.external_id is None:
+        return None
+    c = blocked_messages.c
+    his = (c.organization_id == incoming.organization_id, c.customer_id == customer_id)
+    called_so = select(c.id).where(*his, c.external_id == incoming.external_id, c.business_id == thread.business_id)
+    message_id = tx.scalar(called_so)
+    return None if message_id is None else Received(thread.id, message_id, 0, repeated=True)
 
 
 def _now_ms() -> int:

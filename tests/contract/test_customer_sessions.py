@@ -242,6 +242,26 @@ def test_a_blocked_visitor_is_not_told_so_and_is_heard_by_nobody(site: Site) -> 
     assert [message["body"] for message in site.shop.messages(thread_id)] == ["first"]
 
 
+def test_what_a_blocked_visitor_sends_again_is_answered_alike_and_kept_once(site: Site) -> None:
+    dave = site.visitor()
+    customer_id = site.shop.customer_of(dave.say("first")["customerThreadId"])
+
+    def send(client_message_id: str) -> object:
+        answer = dave.post("messages", text="the same words", clientMessageId=client_message_id)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert site.shop.post({}, path=f"/api/customers/{customer_id}/block").status_code == 200
+    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+    assert send(one) == send(one)
+    assert send(other) != send(one)
+    assert site.shop.post({}, path=f"/api/customers/{customer_id}/unblock").status_code == 200
+    assert send(one) == send(one)
+    kept = site.shop.database.rows("SELECT * FROM blocked_messages WHERE customer_id = :id", id=customer_id)
+    assert sorted(row["external_id"] for row in kept) == sorted((one, other))
+    assert dave.texts() == ["first"]
+
+
 def test_the_mark_of_what_was_read_moves_on_and_never_back(site: Site) -> None:
     dave = site.visitor()
     thread_id = dave.say("one")["customerThreadId"]

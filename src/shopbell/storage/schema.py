@@ -243,11 +243,20 @@ blocked_messages = table(
     id_("business_id"),
     text_("body"),
     ms("created_at_ms"),
+    text_("external_id", nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     of("customers", "customer_id"),
     Index(None, "customer_id", "organization_id"),
+    Index(
+        "ix_blocked_messages_external",
+        "organization_id",
+        "customer_id",
+        "external_id",
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
+    ),
 )
-"""What blocked customers sent: kept apart, in nobody's sight."""
+"""What blocked customers sent: kept apart, in nobody's sight. ``external_id``: as of messages."""
 
 idempotency_keys = table(
     "idempotency_keys",
