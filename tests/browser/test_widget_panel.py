@@ -351,6 +351,7 @@ def test_the_demos_shop_shows_both_sides(shop: Shop) -> None:
     assert shop.demo.token in command.inner_text()
     shop.store.answer(widget.page.locator(".thread").first.inner_text(), "Hello! Which one do you mean?")
     widget.expect_texts("Hello, is The Errand in stock?", "Hello! Which one do you mean?")
+    keep_image(widget.page, "demo-conversation")
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
