@@ -70,6 +70,17 @@ def test_the_link_that_ends_the_mails_is_found_too_and_both_in_one_line() -> Non
     assert LinkCutter(KEYS).cut(f"a {ending}.b <{_link()}> c") == "a […] <[…]> c"
 
 
+@pytest.mark.parametrize(
+    "way", ["{}", "https://gateway.example/?url={encoded}&data=05", "https-3A__chat.example.org_t_{token}"]
+)
+def test_a_customers_link_is_found_by_its_look(way: str) -> None:
+    token = "aB3" * 14 + "x"
+    url = f"{BASE}/t/{token}"
+    text = way.format(url, encoded=quote(url, safe=""), token=token)
+    assert LinkCutter(KEYS).cut(f"Thanks!\n> Go on here: {text}\n") == "Thanks!\n> Go on here: […]\n"
+    assert token in LinkCutter(KEYS).cut(f"https://acme.example/t/{token}longer https://acme.example/tt/{token}")
+
+
 def test_what_we_have_not_signed_stays() -> None:
     others = _link(Keys((b"others" * 8,)))
     letters = "abcdefgh" * 40

@@ -109,12 +109,16 @@ def opened(room: Mailroom) -> tuple[str, str, str]:
 def test_the_customer_answers_by_mail_and_is_answered_by_mail(room: Mailroom) -> None:
     thread_id, carol, address = opened(room)
     first = room.wait_for_mail(carol)
-    question = letter(carol, "Is it ready?\n\nOn Monday you wrote:\n> Hello", about=first)
+    ((link, token),) = set(re.findall(r"(https?://\S+/t/(\w+))", first.message.get_body(("plain",)).get_content()))
+    question = letter(carol, f"Is it ready?\n\nOn Monday you wrote:\n> Hello\n> {link}", about=first)
     room.deliver(question, address)
     _, answer = room.post.messages(thread_id)
     assert (answer["text"], answer["fromCustomer"], answer["channel"]) == ("Is it ready?", True, "EMAIL")
     assert answer["mail"]["sender"] == carol
-    assert "> Hello" in answer["mail"]["fullText"]
+    assert "> Hello\n> […]" in answer["mail"]["fullText"]
+    assert token not in str(
+        room.post.messages(thread_id)
+    )  # who may read a conversation may not write in it as she does
     message_id = room.post.reply(thread_id, "Yes, it is.")
     room.post.wait_for_delivery(message_id, "EMAIL", "sent")
     assert room.post.deliveries(message_id) == {("EMAIL", "customer"): ("sent", None)}  # he is not on the web now

@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from urllib.parse import unquote
 
 from shopbell.identity import normal_email
@@ -34,6 +35,8 @@ _LOOKS_MAX = 200
 _ENDS = ' \t\n<>"'
 _REST = re.compile(f"[^{_ENDS}]*")
 _SCHEME = re.compile(r"https?:", re.ASCII | re.IGNORECASE)
+# A customer's link is known by its look: its token is random, and nothing of it is kept but a hash.
+_CUSTOMERS = re.compile(r"(?:/|_|%(?:25)*2f)t(?:/|_|%(?:25)*2f)[a-z0-9]{43}(?![a-z0-9])", re.ASCII | re.IGNORECASE)
 _BASE64 = re.compile(r"(?<==)[a-z0-9+/_%-]{60,}", re.ASCII | re.IGNORECASE)
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]+", re.ASCII)
 
@@ -100,11 +103,11 @@ def digest(address: str) -> int:
 
 
 class LinkCutter:
-    """Takes the links that a mail to a store bears out of what the store answers: quoted, they would go on to the
-    customer.
+    """Takes the links that our mails bear out of what is answered to them. Quoted, those of a store would go on to the
+    customer, and a customer's to whoever may read his conversation, but may not write in it.
 
-    They are known by what we have signed, and not by their look: the mail servers of many stores have links go by a
-    gateway of theirs, and write ours in some other way into one of its own.
+    A store's are known by what we have signed, and not by their look: the mail servers of many stores have links go by
+    a gateway of theirs, and write ours in some other way into one of its own.
 
     Args:
         keys: the installation's keys.
@@ -117,10 +120,13 @@ class LinkCutter:
         """A text without them.
 
         Args:
-            text: what the store has answered, with line breaks of one character.
+            text: what was answered, with line breaks of one character.
         """
+        looks = count()
+        customers = (found.span() for found in _CUSTOMERS.finditer(text))
+        places = sorted((*self._places(text, looks), *self._places_in_base64(text, looks), *customers))
         parts, end = [], 0
-        for token_begin, token_end in sorted((*self._places(text), *self._places_in_base64(text))):
+        for token_begin, token_end in places:
             if token_end <= end:
                 continue
             parts += [text[end : _beginning(text, end, token_begin)], "[…]"]
@@ -128,26 +134,26 @@ class LinkCutter:
             end = rest.end() if rest else token_end
         return "".join((*parts, text[end:]))
 
-    def _places(self, text: str) -> Iterator[tuple[int, int]]:
+    def _places(self, text: str, looks: Iterator[int]) -> Iterator[tuple[int, int]]:
         """Where our tokens begin and end."""
-        looks = 0
         for found in _LINES.finditer(text):
             if found.end() - found.start() < _TOKEN_CHARACTERS:
                 continue
             places = [at for piece in _LETTERS.finditer(text, *found.span()) for at in range(*piece.span())]
             for token in _TOKENS.finditer("".join(text[at] for at in places)):
-                looks += 1
+                if next(looks) >= _LOOKS_MAX:  # nobody's answer: all goes that may be one
+                    yield found.span()
+                    break
                 for candidate in (token[1] + (token[2] or ""), token[1]):
-                    # A text with so many that may be one is nobody's answer: all of them go.
-                    if looks > _LOOKS_MAX or any(signed.read(candidate) for signed in self._signed):
+                    if any(signed.read(candidate) for signed in self._signed):
                         yield places[token.start()], places[token.start() + len(candidate) - 1] + 1
                         break
 
-    def _places_in_base64(self, text: str) -> Iterator[tuple[int, int]]:
+    def _places_in_base64(self, text: str, looks: Iterator[int]) -> Iterator[tuple[int, int]]:
         for found in _BASE64.finditer(text):
             content = _NO_BASE64.sub("", unquote(found[0]).replace("-", "+").replace("_", "/"))
             whole = content + "A" * (-len(content) % 4)
-            if any(self._places(b64decode(whole).decode("latin-1"))):
+            if any(self._places(b64decode(whole).decode("latin-1"), looks)):
                 yield found.span()
 
 

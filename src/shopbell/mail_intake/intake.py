@@ -4,6 +4,7 @@ comes: a mail is known by its ``Message-ID``.
 Our own mails, and what machines answer to notices for the store, are let go.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -78,14 +79,13 @@ class MailIntake:
         if not await self._database.read(is_new, to, external_id):
             return Accepted()
         files, unkept = await self._keep_files(to.organization_id, mail.attachments)
-        body = _body(mail, unkept)
-        if to.audience is Audience.STORE:
-            body = self._links.cut(body)
+        body = self._links.cut(_body(mail, unkept))
+        full_text = await asyncio.to_thread(self._links.cut, storable(mail.text))
         if not body and not files:
             return Accepted()
         now_ms = time.time_ns() // 1_000_000
         try:
-            kept = await self._database.write(keep, Mail(to, mail, external_id, files, body), now_ms=now_ms)
+            kept = await self._database.write(keep, Mail(to, mail, external_id, files, body, full_text), now_ms=now_ms)
         except (NotFound, Conflict):  # the conversation is gone, or its customer was erased
             return _NOBODY
         if not kept:

@@ -48,6 +48,7 @@ class Mail:
         external_id: by which it is known when it comes again.
         files: those of its files that are kept, in the store already.
         body: what it says, without what it quotes and with the names of files that are not kept.
+        full_text: all that it says. In neither is a link of ours.
     """
 
     to: ReplyAddress
@@ -55,6 +56,7 @@ class Mail:
     external_id: str
     files: Sequence[Attachment]
     body: str
+    full_text: str
 
 
 def keep(tx: Connection, mail: Mail, *, now_ms: int) -> bool:
@@ -234,7 +236,7 @@ def _tell(tx: Connection, thread: Thread, last_sequence: int, now_ms: int) -> No
 
 def _note_details(tx: Connection, mail: Mail, thread: Thread, message_id: int, *, is_foreign: bool) -> None:
     read, proofs = mail.mail, mail.mail.authentication
-    full_text = storable(read.text)
+    full_text = mail.full_text
     tx.execute(
         insert(mail_details).values(
             organization_id=thread.organization_id,
