@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Receiver:
     requests: list[Request] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     failed: int = 0
-    _server: asyncio.Server | None = None
+    _listener: socket.socket | None = None
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     @property
@@ -85,19 +85,33 @@ class Receiver:
 
     async def open(self) -> None:
         """Listen."""
+        # Not with asyncio's server: closed while somebody comes in, it drops the connection and leaves it open.
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._let_in, self._listener, self._encryption())
 
-        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+    def _let_in(self, listener: socket.socket, encryption: ssl.SSLContext | None) -> None:
+        with suppress(OSError):  # who wanted to come in has gone
+            connection, _ = listener.accept()
+            task = asyncio.get_running_loop().create_task(self._meet(connection, encryption))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: connection.close())
 
-        self._server = await asyncio.start_server(serve, "127.0.0.1", self.port, ssl=self._encryption(), backlog=512)
+    async def _meet(self, connection: socket.socket, encryption: ssl.SSLContext | None) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # the handshake has failed
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=encryption)
+            await self._serve(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     async def shut(self) -> None:
         """Refuse new connections; those that are there go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def close(self) -> None:
         """End everything."""
@@ -228,7 +242,7 @@ class Receivers:
         """End them all."""
         for receiver in self._all:
             self._do(receiver.close())
-        self._do(asyncio.sleep(0))
+        self._do(asyncio.sleep(0.1))  # what was ended is closed by the loop's next rounds
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
