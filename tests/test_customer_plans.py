@@ -122,7 +122,7 @@ def test_only_what_is_the_customers_is_read(installation: Installation, people: 
                 **of,
                 s=sequence,
             )
-        change("INSERT INTO blocked_messages VALUES (:o, :t, :c, 1, 'hello', 1)", **of)
+        change("INSERT INTO blocked_messages VALUES (:o, :t, :c, 1, 'hello', 1, NULL)", **of)
         change(
             "INSERT INTO deliveries (organization_id, webhook_id, position, thread_id, state, body, created_at_ms)"
             " VALUES (:o, :w, :c, :t, 'waiting', 'hello', 1)",

@@ -175,9 +175,11 @@ def _find_apart(tx: Connection, customer_id: int, thread: InThread, incoming: In
     if incoming.external_id is None:
         return None
     c = blocked_messages.c
-    his = (c.organization_id == incoming.organization_id, c.customer_id == customer_id)
-    called_so = select(c.id).where(*his, c.external_id == incoming.external_id, c.business_id == thread.business_id)
-    message_id = tx.scalar(called_so)
+    of_organization = c.organization_id == incoming.organization_id
+    # As above: the index must hold all that is asked of it.
+    called_so = select(c.id).where(of_organization, c.customer_id == customer_id, c.external_id == incoming.external_id)
+    in_business = (of_organization, c.id.in_(called_so), c.business_id == thread.business_id)
+    message_id = tx.scalar(select(c.id).where(*in_business))
     return None if message_id is None else Received(thread.id, message_id, 0, repeated=True)
 
 
