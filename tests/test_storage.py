@@ -21,7 +21,7 @@ from shopbell.http.widget import ROUTE
 from shopbell.idempotency import IDEMPOTENCY_MS
 from shopbell.keys import Keys
 from shopbell.messages import Outcome, Send, Sent, from_customers
-from shopbell.storage.postgres import PostgresDatabase
+from shopbell.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from shopbell.storage.rowset import Program, Row
 from shopbell.storage.sqlite import SqliteDatabase
 
@@ -69,7 +69,7 @@ def test_a_folder_that_cannot_be_made_is_a_failure_of_the_database(tmp_path: Pat
 def test_when_no_connection_becomes_free_the_database_failed(fresh_installation: Installation) -> None:
     with _postgresql(fresh_installation.database) as database:
         with ExitStack() as stack:
-            for _ in range(8):
+            for _ in range(CONNECTIONS_MAX):
                 stack.enter_context(database.engine.connect())
             for work in (database.read_now, database.write_now):
                 with pytest.raises(StorageError, match=r"the database failed \(TimeoutError\)"):

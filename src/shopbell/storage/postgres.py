@@ -17,6 +17,9 @@ from shopbell.storage.rowset import Program, Row
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 3
+CONNECTIONS_MAX = 16
+"""At once, for ordinary transactions: as many as threads beside the loop may ask for, but on large machines."""
+_CONNECTIONS_KEPT = 4
 STATEMENT_TIMEOUT_MS = 7_000
 # A server that vanished without a word (its machine or the network failed) is given up within about 15 s, not after the
 # kernel's quarter of an hour.
@@ -63,8 +66,8 @@ class PostgresDatabase(Database):
             create_engine(
                 url,
                 pool_pre_ping=True,
-                pool_size=4,
-                max_overflow=12,  # a thread that asks should find one: those beside the loop are the processors and 4
+                pool_size=_CONNECTIONS_KEPT,
+                max_overflow=CONNECTIONS_MAX - _CONNECTIONS_KEPT,
                 pool_timeout=CONNECT_TIMEOUT_S,
                 connect_args={**_NOTICE_SILENCE, "options": f"{given} {_ORDINARY}"},
             )
