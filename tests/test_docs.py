@@ -155,7 +155,7 @@ def test_a_bot_that_does_what_the_readme_shows_is_answered(databases: Databases,
         ours = {
             "http://127.0.0.1:8080": server.url,
             "sb_live_…": acme.token,
-            "12352": opened.json()["customerThreadId"],
+            "12354": opened.json()["customerThreadId"],
         }
         for shown, real in ours.items():
             script = script.replace(shown, real)
