@@ -65,7 +65,7 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
         his = (customer.id, incoming.business_id, incoming.channel)
         thread = open_thread(tx, organization_id, *his, "resolved", now_ms=_now_ms())
     else:
-        thread = _lock(tx, organization_id, incoming.thread_id)
+        thread = lock(tx, organization_id, incoming.thread_id)
         owner_id = customers.owners(tx, organization_id, [thread.customer_id])[thread.customer_id]
         customer = customers.find(tx, organization_id, owner_id)
     customers.refuse_erased(customer)
@@ -144,11 +144,18 @@ def open_thread(
         # The widget route may be opening it at this moment.
         tx.execute(new.on_conflict_do_nothing(index_elements=[c.organization_id, c.customer_id, c.business_id]))
         thread_id = tx.execute(select(c.id).where(*his)).scalar_one()
-    return _lock(tx, organization_id, thread_id)
+    return lock(tx, organization_id, thread_id)
 
 
-def _lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
-    """A thread and its row's lock; one that nobody has seen yet, too."""
+def lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
+    """A thread, and its row's lock; one that nobody has seen yet, too.
+
+    Rows that refer to it can still be written: whoever has its dispatch does so, and whoever has the thread waits for
+    the dispatch.
+
+    Raises:
+        NotFound: 404.
+    """
     c = threads.c
     query = select(c.id, c.customer_id, c.business_id, c.last_sequence)
     this = query.where(c.organization_id == organization_id, c.id == thread_id)

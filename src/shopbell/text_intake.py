@@ -28,7 +28,7 @@ from shopbell.outreach import deliveries, dispatches
 from shopbell.outreach.callers import customer_of
 from shopbell.outreach.decisions import Plan, Send
 from shopbell.outreach.plans import write_sends
-from shopbell.outreach.saying import lock, say
+from shopbell.outreach.saying import say
 from shopbell.storage.customer_schema import dispatches as dispatches_table
 from shopbell.storage.database import Database
 from shopbell.storage.schema import businesses, customer_identities, messages, threads
@@ -258,7 +258,7 @@ def _do_as_asked(
     if received is None or not received.sequence or text.is_answered:
         return
     texts = for_locale(asked.language, business.locale)
-    thread = lock(tx, business.organization_id, received.thread_id)
+    thread = incoming.lock(tx, business.organization_id, received.thread_id)
     body = opt_out.answer(asked.intent, texts, business.name)
     placed, said = say(tx, business.organization_id, thread, body, text.channel, now_ms=now_ms)
     answer = Send(text.channel, "customer", "link", sender, now_ms, (said,), joins=False)

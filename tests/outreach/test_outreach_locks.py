@@ -14,6 +14,7 @@ from harness.installation import SECRET_KEY, Installation
 from harness.shop import Shop
 from harness.waiting import TIMEOUT_S, wait_until
 from harness.world import World
+from shopbell.incoming import lock
 from shopbell.keys import Keys
 from shopbell.outreach import cursor, dispatches
 from shopbell.outreach.budgets import Budget, Wait, spend
@@ -21,7 +22,6 @@ from shopbell.outreach.counter import Counter, Packed
 from shopbell.outreach.decisions import Plan, Said, Send
 from shopbell.outreach.plans import Overtaken, write_sends
 from shopbell.outreach.rules import rules_of
-from shopbell.outreach.saying import lock
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
 from shopbell.storage.open import open_database

@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from shopbell import events
+from shopbell import events, incoming
 from shopbell.events import InThread, upsert
 from shopbell.outreach import deliveries
 from shopbell.outreach.decisions import Facts, Plan, Rules, Said, Send, joined, reach
 from shopbell.outreach.deliveries import Change, New
 from shopbell.outreach.facts import Known
-from shopbell.outreach.saying import lock, say
+from shopbell.outreach.saying import say
 from shopbell.storage.customer_schema import dispatches, surveys, thread_outreach
 from shopbell.storage.ids import take_id, take_ids
 from shopbell.storage.schema import messages
@@ -54,7 +54,7 @@ def write_plans(
     said: list[tuple[InThread, Said]] = []
     # Locked before anything else is written, in the order in which everybody locks them.
     locked = {
-        thread_id: lock(tx, organization_id, thread_id)
+        thread_id: incoming.lock(tx, organization_id, thread_id)
         for thread_id, plan in sorted(plans.items())
         if plan.auto_reply_period is not None
     }

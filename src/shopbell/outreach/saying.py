@@ -3,29 +3,12 @@
 The thread goes on to need a reply, and the store goes on to be told so.
 """
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, update
 
-from shopbell.errors import NotFound
 from shopbell.events import InThread
 from shopbell.outreach.decisions import Said
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import messages, threads
-
-
-def lock(tx: Connection, organization_id: int, thread_id: int) -> InThread:
-    """A thread, and its row's lock; one without a message, too. Rows that refer to it can still be written: whoever has
-    its dispatch does so, and whoever has the thread waits for the dispatch.
-
-    Raises:
-        NotFound: 404.
-    """
-    c = threads.c
-    query = select(c.id, c.customer_id, c.business_id, c.last_sequence)
-    this = query.where(c.organization_id == organization_id, c.id == thread_id)
-    row = tx.execute(this.with_for_update(key_share=True)).first()
-    if row is None:
-        raise NotFound
-    return InThread(*row)
 
 
 def say(
