@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from harness.load import send_all
 from harness.raw import RawAnswer, post
 from harness.shop import WIDGET, Shop
 from harness.visitors import ORIGIN, acmes_site
+from harness.waiting import wait_until
 from harness.world import World
 from shopbell import blocks, customers, erasure, merges
 from shopbell.messages import Outcome, Send, from_customers
@@ -23,6 +26,8 @@ from shopbell.storage.postgres import PostgresDatabase
 
 CUSTOMERS, MESSAGES = 20, 60
 WRITERS = 16
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+"""How many wait for a lock on PostgreSQL."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql with 2 workers"])
@@ -217,10 +222,20 @@ class Interrupted:
         body: str,
         meanwhile: Callable[[Connection, int], Any] | None = None,
         *,
+        at_each_try: Callable[[], None] = lambda: None,
         business_id: str = "",
         locale: str | None = None,
     ) -> None:
-        """Send a message of whoever has this address, or wants this one."""
+        """Send a message of whoever has this address, or wants this one.
+
+        Args:
+            user: the address.
+            body: the message.
+            meanwhile: what another transaction does once the customer has been looked up for the first time.
+            at_each_try: what is done each time that he has been looked up.
+            business_id: to whom; Boston unless told.
+            locale: in what language.
+        """
         identity = (self._acme, "email", user)
         send = Send(self._acme, int(business_id or self._boston), body, ((identity, user),), locale)
 
@@ -230,6 +245,7 @@ class Interrupted:
             rows = yield next(batch)
             if meanwhile is not None and self.tries == 1:
                 self._database.write_now(meanwhile, self._acme)
+            at_each_try()
             try:
                 while True:
                     rows = yield batch.send(rows)
@@ -279,6 +295,43 @@ def test_a_batch_that_looked_its_customer_up_too_early_looks_again(
 
 
 @pytest.mark.parametrize("variant", ["postgresql"], indirect=True)
+def test_a_batch_that_has_lost_to_one_change_is_written_before_the_next(
+    installation: Installation, people: World
+) -> None:
+    batch, database, acme = Interrupted(installation, people), installation.database, int(people.acme)
+    for user in ("carol@example.com", "dave@example.com"):
+        batch.send(user, "first")
+    dave = database.value("SELECT customer_id FROM customer_identities WHERE value = 'dave@example.com'")
+    ended = Event()
+
+    def change_without_pause() -> None:
+        for blocked in cycle((True, False)):
+            if ended.is_set():
+                return
+            with database.connection() as tx:
+                blocks.set_blocked(tx, acme, dave, "a test", blocked=blocked)
+
+    changes = "SELECT customer_changes FROM feeds WHERE organization_id = :acme"
+
+    def let_one_more_be_made() -> None:
+        before = database.value(changes, acme=acme)
+        wait_until(
+            lambda: database.value(changes, acme=acme) > before or database.value(WAITING),
+            lambda: "customers are neither changed, nor does who changes them wait",
+        )
+
+    with ThreadPoolExecutor(1) as beside:
+        changing = beside.submit(change_without_pause)
+        try:
+            batch.send("carol@example.com", "second", at_each_try=let_one_more_be_made)
+        finally:
+            ended.set()
+        changing.result()
+    assert batch.tries == 2
+    assert database.value("SELECT count(*) FROM messages WHERE body = 'second'") == 1
+
+
+@pytest.mark.parametrize("variant", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("locale", [None, "fr"], ids=["in a new conversation", "in another language"])
 def test_who_writes_while_their_profile_is_changed_is_not_waited_for_in_a_circle(
     installation: Installation, people: World, locale: str | None
@@ -286,13 +339,12 @@ def test_who_writes_while_their_profile_is_changed_is_not_waited_for_in_a_circle
     batch, database = Interrupted(installation, people), installation.database
     batch.send("carol@example.com", "first")
     carol, acme = database.value("SELECT id FROM customers"), int(people.acme)
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with ThreadPoolExecutor(1) as beside:
         with database.connection() as tx:
             customers.lock(tx, acme, carol)
             sending = beside.submit(batch.send, "carol@example.com", "second", business_id=people.paris, locale=locale)
             deadline_s = time.monotonic() + 60
-            while not sending.done() and not database.value(waiting):
+            while not sending.done() and not database.value(WAITING):
                 assert time.monotonic() < deadline_s, "the message neither comes nor waits"
             customers.update_profile(tx, acme, carol, {"first_name": "Carol"})
         sending.result()

@@ -93,12 +93,16 @@ def test_postgresql_goes_away_and_comes_back(how: signal.Signals, own_postgres: 
             load.wait_for(503, 50)
             assert server.client.get("/readyz").status_code == 503
             assert server.client.get("/healthz").status_code == 200
+            assert server.client.get("/api/businesses", headers={"token": record.token}).status_code == 503
             own_postgres.start()
             load.wait_for(200, within_s=BACK_WITHIN_S)
             load.wait_for(200, 100)
         assert server.client.get("/readyz").status_code == 200
         assert server.pid == pid
         assert _check_refusals(record) >= 50
+        # Whoever looks for the reason of a 503 finds it in the log.
+        assert "a batch is not confirmed as written" in server.log
+        assert re.search(r"storage failed .*reason=.?the database failed \(OperationalError\)", server.log)
         record.repeat_unanswered(server.port)
         examine(record, installation.database.rows).check()
 

@@ -5,6 +5,7 @@ import time
 from sqlalchemy import Connection
 
 from shopbell import audit, customers, events
+from shopbell.storage.turns import give_way
 
 
 def set_blocked(tx: Connection, organization_id: int, customer_id: int, actor: str, *, blocked: bool) -> None:
@@ -21,6 +22,7 @@ def set_blocked(tx: Connection, organization_id: int, customer_id: int, actor: s
         NotFound: 404.
         Conflict: 409; he was erased.
     """
+    give_way(tx)
     customer = customers.lock(tx, organization_id, customer_id)
     customers.refuse_erased(customer)
     if (customer.blocked_at_ms is not None) == blocked:

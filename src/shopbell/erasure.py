@@ -31,6 +31,7 @@ from shopbell.storage.schema import (
     possible_duplicates,
 )
 from shopbell.storage.schema import customers as customers_table
+from shopbell.storage.turns import give_way
 
 BATCH_ROWS = 1_000
 """Most rows that a transaction changes."""
@@ -66,6 +67,7 @@ def forget(tx: Connection, organization_id: int, customer_id: int, actor: str) -
     Raises:
         NotFound: 404.
     """
+    give_way(tx)
     customer = customers.lock(tx, organization_id, customer_id)
     ids = customers.with_merged(tx, organization_id, customer.id)
     person = Person(tuple(ids), tuple(customers.lock_threads(tx, organization_id, ids)))

@@ -21,6 +21,7 @@ from shopbell.storage.schema import (
     threads,
 )
 from shopbell.storage.schema import customers as customers_table
+from shopbell.storage.turns import give_way
 
 UNDO_MS = 30 * 24 * 60 * 60 * 1000
 """How long after a merge it can be undone."""
@@ -103,6 +104,7 @@ def merge(
         Invalid: 400; both are the same customer.
         Conflict: 409; they cannot be merged.
     """
+    give_way(tx)
     kept_id = customers.find(tx, organization_id, customer_id).id
     rows = {row.id: row for row in customers.lock_rows(tx, organization_id, [kept_id, other_customer_id])}
     if other_customer_id not in rows:
@@ -209,6 +211,7 @@ def undo(tx: Connection, organization_id: int, merge_id: int, actor: str) -> Non
     query = select(customer_merges).where(
         customer_merges.c.organization_id == organization_id, customer_merges.c.id == merge_id
     )
+    give_way(tx)
     row = tx.execute(query.with_for_update()).mappings().first()
     if row is None:
         raise NotFound

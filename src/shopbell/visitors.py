@@ -25,6 +25,7 @@ from shopbell.storage.schema import (
     threads,
 )
 from shopbell.storage.schema import customers as customers_table
+from shopbell.storage.turns import give_way
 
 ACTOR = "identity token"
 """How the audit names it when a visitor turned out to be a known customer."""
@@ -64,6 +65,7 @@ def recognise(tx: Connection, organization_id: int, claims: Claims, *, now_ms: i
     Returns:
         His id; a new customer's where there was none.
     """
+    give_way(tx)  # before any row is locked: ``join`` may follow, which is a merge
     held = _holders(tx, organization_id, claims)
     customer_id = _called(tx, organization_id, claims.subject)
     if customer_id is None:

@@ -49,6 +49,7 @@ GET  /openapi.json                           reference.py
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -104,6 +105,8 @@ from shopbell.settings import Settings
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
+
+log = structlog.get_logger()
 
 
 def build(
@@ -211,7 +214,8 @@ async def _problem(request: Request, problem: Exception) -> Response:
     return _response(render(problem, request.scope["state"]["request_id"]))
 
 
-async def _storage_error(request: Request, _: Exception) -> Response:
+async def _storage_error(request: Request, error: Exception) -> Response:
+    log.warning("storage failed", request_id=request.scope["state"]["request_id"], reason=str(error))
     return await _problem(request, TemporarilyUnavailable())
 
 

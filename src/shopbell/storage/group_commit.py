@@ -9,7 +9,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+import structlog
+
 from shopbell.errors import StorageError
+
+log = structlog.get_logger()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -110,6 +114,7 @@ class GroupCommit(Generic[Item, Result]):
         try:
             results = await self._run_batch([item for _, item, _ in batch])
         except StorageError as error:
+            log.warning("a batch is not confirmed as written", reason=str(error), count=len(batch))
             for *_, future in batch:
                 _settle(future, StorageError(*error.args))
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the senders, and the queue must go on

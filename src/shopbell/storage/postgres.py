@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -11,8 +12,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from shopbell.errors import StorageError
-from shopbell.storage.database import ANSWER_TIMEOUT_S, LOST_RACE_TRIES, Database
+from shopbell.storage.database import ANSWER_TIMEOUT_S, Database
 from shopbell.storage.rowset import Program, Row
+from shopbell.storage.turns import RIGHT_OF_WAY
 
 T = TypeVar("T")
 
@@ -44,6 +46,8 @@ _LOST_RACES = (
     pg_errors.SerializationFailure,
     pg_errors.DivisionByZero,
 )
+# Batches of two processes may still race for one conversation. Each loss is another's success, and the time is bounded.
+_TRIES_WITH_RIGHT_OF_WAY = 30
 _FAILURES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 
 
@@ -91,21 +95,24 @@ class PostgresDatabase(Database):
                 raise
 
     async def _run_until_won(self, program: Callable[[], Program[T]]) -> T:
-        for _ in range(LOST_RACE_TRIES):
-            try:
-                return await self._run(program())
-            except _LOST_RACES:
-                continue
-        raise StorageError("the transaction lost too many races")
-
-    async def _run(self, program: Program[T]) -> T:
         if self._connection is None or self._connection.closed:
             # Each statement is a transaction by itself: a program reads, then writes with one statement, so BEGIN and
             # COMMIT would only cost two more round trips.
             self._connection = await psycopg.AsyncConnection.connect(
                 make_conninfo(self.conninfo, options=self._hot_options), autocommit=True, prepare_threshold=0
             )
-        cursor = self._connection.cursor()
+        with suppress(*_LOST_RACES):
+            return await self._run(self._connection, program())
+        for _ in range(_TRIES_WITH_RIGHT_OF_WAY):
+            # Whoever lost to one of many changes, one after the other, would lose to the next: from now on they wait.
+            with suppress(*_LOST_RACES):
+                async with self._connection.transaction():
+                    await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (RIGHT_OF_WAY,))
+                    return await self._run(self._connection, program())
+        raise StorageError("the transaction lost too many races")
+
+    async def _run(self, connection: psycopg.AsyncConnection[Row], program: Program[T]) -> T:
+        cursor = connection.cursor()
         rows: list[Row] | None = None
         while True:
             try:
