@@ -210,9 +210,9 @@ def test_a_visitor_who_is_signed_in_on_several_pages_at_once_is_one_customer(ser
 class Interrupted:
     """A batch of one message, on a database where something happens to its customer once he was looked up."""
 
-    def __init__(self, installation: Installation, people: World) -> None:
+    def __init__(self, installation: Installation, people: World, options: str = "") -> None:
         url = make_url(installation.database.url).set(drivername="postgresql+psycopg")
-        self._database = PostgresDatabase(url)
+        self._database = PostgresDatabase(url.update_query_dict({"options": options}))
         self._acme, self._boston = int(people.acme), int(people.boston)
         self.tries = 0
 
@@ -295,10 +295,12 @@ def test_a_batch_that_looked_its_customer_up_too_early_looks_again(
 
 
 @pytest.mark.parametrize("variant", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("level", [r"read\ committed", "serializable"])
 def test_a_batch_that_has_lost_to_one_change_is_written_before_the_next(
-    installation: Installation, people: World
+    installation: Installation, people: World, level: str
 ) -> None:
-    batch, database, acme = Interrupted(installation, people), installation.database, int(people.acme)
+    batch = Interrupted(installation, people, f"-c default_transaction_isolation={level}")
+    database, acme = installation.database, int(people.acme)
     for user in ("carol@example.com", "dave@example.com"):
         batch.send(user, "first")
     dave = database.value("SELECT customer_id FROM customer_identities WHERE value = 'dave@example.com'")

@@ -36,7 +36,8 @@ EventType = Literal[
 _CHANGES_CUSTOMERS = frozenset[EventType](
     ("customer-merged", "customer-merge-undone", "customer-blocked", "customer-unblocked", "customer-erased")
 )
-"""After which a batch of messages that runs at the same time must look its customers up again."""
+"""After which a batch of messages that runs at the same time must look its customers up again. Whoever records one of
+them begins with ``give_way``."""
 
 _TOPICS: Mapping[EventType, str] = {
     "message": "messages",

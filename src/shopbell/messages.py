@@ -5,8 +5,9 @@
     PostgreSQL    3: find what is known, take ids, write everything
     SQLite       17: BEGIN, find what is known, 2 to take ids, at most 12 to write everything, COMMIT
 
-and one more when an expired idempotency key is used again. A test counts them. What the world must hear of (events,
-and their deliveries to webhooks) is written by the same transaction as the message.
+and one more when an expired idempotency key is used again; a test counts them. A batch that lost a race on PostgreSQL
+has BEGIN, the right of way (``storage/turns.py``) and COMMIT beside, when it is written again. What the world must hear
+of (events, and their deliveries to webhooks) is written by the same transaction as the message.
 """
 
 import time

@@ -16,7 +16,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOST_RACE_TRIES = 5
-"""How often a transaction is run that lost a race against another process, before it counts as a failure of storage."""
+"""How often an ordinary transaction is run that lost a race against another process, before it counts as a failure of
+storage."""
 
 ANSWER_TIMEOUT_S = 8
 """How long an ordinary transaction is waited for; a database that is silent must not keep a request for ever."""

@@ -33,10 +33,17 @@ _NOTICE_SILENCE = {
     "keepalives_count": 3,
 }
 
-_ORDINARY = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
+# Each statement sees what was committed before it began, whatever the database's own default is: who waited for a lock
+# must see what was done under it.
+_ORDINARY = (
+    "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed "
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
+)
 # The hot statements find every row by its key. Prepared while a table was small, a plan could read all of it for ever
-# after.
-_HOT = f"{_ORDINARY} -c enable_seqscan=off -c enable_mergejoin=off -c jit=off"
+# after. And a process that is frozen in a transaction must not keep everybody's right of way.
+_HOT = (
+    f"{_ORDINARY} -c idle_in_transaction_session_timeout=5000 -c enable_seqscan=off -c enable_mergejoin=off -c jit=off"
+)
 
 # Another process was quicker: it made the same customer, thread or key, both waited for each other, or (a division by
 # zero, ``promise_statements.py``) it merged, blocked or erased a customer of the batch.
@@ -46,8 +53,9 @@ _LOST_RACES = (
     pg_errors.SerializationFailure,
     pg_errors.DivisionByZero,
 )
-# Batches of two processes may still race for one conversation. Each loss is another's success, and the time is bounded.
-_TRIES_WITH_RIGHT_OF_WAY = 30
+# Batches of two processes may still race for one conversation, and each loss is the other's success. Not many more: a
+# statement that can never succeed would keep everybody waiting.
+_TRIES_WITH_RIGHT_OF_WAY = 15
 _FAILURES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, OSError)
 
 
@@ -96,8 +104,8 @@ class PostgresDatabase(Database):
 
     async def _run_until_won(self, program: Callable[[], Program[T]]) -> T:
         if self._connection is None or self._connection.closed:
-            # Each statement is a transaction by itself: a program reads, then writes with one statement, so BEGIN and
-            # COMMIT would only cost two more round trips.
+            # Each statement of the first try is a transaction by itself: a program reads, then writes with one
+            # statement, so BEGIN and COMMIT would only cost two more round trips.
             self._connection = await psycopg.AsyncConnection.connect(
                 make_conninfo(self.conninfo, options=self._hot_options), autocommit=True, prepare_threshold=0
             )

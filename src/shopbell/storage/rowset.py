@@ -64,7 +64,7 @@ class Statement:
     Args:
         rowsets: the sets of rows that it takes.
         sqlite: what SQLite runs, in order, inside the transaction of its batch.
-        postgresql: the same as one statement, which is a transaction by itself: all of it happens, or nothing.
+        postgresql: the same as one statement, which may be a transaction by itself: all of it happens, or nothing.
     """
 
     rowsets: tuple[Rowset, ...]
