@@ -119,9 +119,10 @@ def _busy(shop: Shop, thread_id: str, carol: Browser) -> Iterator[None]:
 
 def test_who_comes_again_fifty_times_while_all_write_misses_nothing_and_hears_nothing_twice(site: Site) -> None:
     carol, thread_id = somebody(site)
-    moments, heard = random.Random(4), []
+    moments, heard, comes = random.Random(4), [], 0
     with _busy(site.shop, thread_id, carol):
-        for _ in range(COMES_AGAIN):
+        while comes < COMES_AGAIN or len(places(heard)) < COMES_AGAIN:
+            comes += 1
             with watching(carol, after=places(heard)[-1] if heard else "") as stream:
                 time.sleep(moments.uniform(0, 0.1))
             heard += stream.so_far()
@@ -129,7 +130,6 @@ def test_who_comes_again_fifty_times_while_all_write_misses_nothing_and_hears_no
         heard += stream.until_ready()
     expected = visible(site.shop, thread_id)
     assert places(heard) == expected
-    assert len(expected) > COMES_AGAIN
     assert len(site.shop.messages(thread_id)) > len(expected)  # there were notes
     assert NOTE not in str(heard)
 
