@@ -1,5 +1,6 @@
 """A conversation in which somebody says what nobody should, and the ways to look at it."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,7 +136,7 @@ def opened(page: Page) -> FrameLocator:
     """The panel of the demo's shop, open."""
     page.get_by_role("button", name="Ask us anything").click()
     panel = page.frame_locator("shopbell-widget iframe")
-    expect(panel.locator("#close")).to_be_visible()
+    expect(panel.locator("#text")).to_have_value(re.compile("is The Errand in stock"))  # what the page has suggested
     return panel
 
 

@@ -171,6 +171,7 @@ def test_a_new_user_walks_from_the_demo_by_its_mail_to_the_conversation_page(
         page = somebody.open(f"{demo.url}/demo")
         page.get_by_role("button", name="Ask us anything").click()
         panel = Widget(page).panel
+        expect(panel.locator("#text")).to_have_value("Hello, is The Errand in stock?")  # what the page has suggested
         panel.locator("#text").fill("Is The Errand in stock?")
         with page.expect_response("**/api/customer/messages") as sent:
             panel.locator("#text").press("Enter")

@@ -345,6 +345,7 @@ def check(widget: Widget, state: str, look: Look) -> None:
 def test_the_demos_shop_shows_both_sides(shop: Shop) -> None:
     widget = shop.visit(f"{shop.demo.url}/demo")
     widget.page.get_by_role("button", name="Ask us anything").click()
+    expect(widget.panel.locator("#text")).to_have_value("Hello, is The Errand in stock?")
     widget.panel.get_by_role("button", name="Send").click()
     command = widget.page.locator("pre code").nth(1)
     expect(command).not_to_contain_text("THREAD")

@@ -205,7 +205,8 @@ function runConversation(config) {
       case 'closed':
         return (isOpen = false)
       case 'compose':
-        talk.write(message.text)
+        suggest(talk.text, message.text)
+        talk.grow()
         return talk.text.focus()
       case 'identify':
         return visitor.identify(message.profile).catch(() => talk.its.tell('error', { code: 'identify' }))
@@ -236,6 +237,13 @@ function focusFirst(field) {
   else field.focus()
 }
 
+/** Put a text there that the page proposes; what somebody has begun to write stays. */
+function suggest(field, text) {
+  if (field.value && field.value !== field.dataset.suggested) return
+  field.value = text
+  field.dataset.suggested = field.value
+}
+
 function listenForClose(host) {
   const close = () => host.tell({ type: 'close' })
   byId('close').addEventListener('click', close)
@@ -257,7 +265,7 @@ function runForm(config) {
   let clientMessageId = newId()
   const host = new Host(null, (message) => {
     if (message.type === 'opened' && message.focus) focusFirst(fields[0])
-    if (message.type === 'compose') fields[0].value = message.text
+    if (message.type === 'compose') suggest(fields[0], message.text)
     if (message.type === 'theme') document.documentElement.dataset.theme = message.theme || 'auto'
     if (message.type === 'identify') {
       fields[1].value = fields[1].value || message.profile.email || ''
