@@ -140,9 +140,13 @@ def test_two_widgets_stand_beside_each_other_and_only_one_is_open(shop: Shop) ->
     assert first is not None
     assert second is not None
     assert abs(first["x"] - second["x"]) >= 56
+    call_and_hear = (
+        "(call) => { let name; const hear = ({ detail }) => (name = detail.widget);"
+        " document.addEventListener('shopbell:opened', hear, { once: true }); Shopbell(call); return name }"
+    )
     states = []
-    for call in ("open", "sales:open"):
-        widget.page.evaluate("(call) => Shopbell(call)", call)
+    for call, name in (("open", "main"), ("sales:open", "sales")):
+        assert widget.page.evaluate(call_and_hear, call) == name
         states.append([bubble.get_attribute("aria-expanded") for bubble in bubbles.all()])
     # Which of two asynchronous scripts comes first is the browser's affair.
     assert sorted(states) == [["false", "true"], ["true", "false"]]

@@ -220,15 +220,10 @@ class Talk {
       const count = new Intl.NumberFormat(this.config.locale).format(LONGEST)
       return this.say(filled(this.texts.tooLong, { count }), true)
     }
-    this.write('')
+    this.text.value = ''
+    this.grow()
     this.outgoing.add({ text })
     this.text.focus()
-  }
-
-  /** Put a text into the composer. */
-  write(text) {
-    this.text.value = text
-    this.grow()
   }
 
   grow() {
