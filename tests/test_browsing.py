@@ -5,9 +5,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, QueuePool, text
 
 from harness.installation import Installation
+from harness.waiting import wait_until
 from harness.world import World
 from shopbell.errors import StorageError
 from shopbell.http.api import browsing
@@ -27,6 +28,10 @@ def database(installation: Installation, people: World, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, value)
     opened = open_database(load())
     yield opened
+    pool = opened.engine.pool
+    assert isinstance(pool, QueuePool)
+    # A read that nobody waits for may still have its connection: given back later, it would be nobody's to close.
+    wait_until(lambda: pool.checkedout() == 0, pool.status)
     opened.engine.dispose()
 
 

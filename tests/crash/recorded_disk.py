@@ -1,8 +1,10 @@
 """A disk that remembers what was synced: records what SQLite does to its files, and rebuilds them after a power cut.
 
 ``record`` puts itself between SQLite and its access to files (``sqlite3_vfs``), in the process that it is called in.
-Every write, truncation, sync and deletion is noted in a journal after it was done and before anything else is; so what
-a client was told while the journal had a certain length must be in the files rebuilt from so much of it.
+Every sync and deletion is noted in a journal after it was done, every write and truncation before, and nothing else is
+done in between; so what a client was told while the journal had a certain length must be in the files rebuilt from so
+much of it, and of what the files hold when the process is killed only the last change on record can be missing or half
+done (``redo_last``). The disk is never full: a write that failed would be on record as one that was done.
 """
 
 import ctypes
@@ -114,18 +116,14 @@ def record(journal: Path) -> None:
         @_Write
         def x_write(file: int, data: int, length: int, offset: int) -> int:
             with turn:
-                result = int(write(file, data, length, offset))
-                if result == 0:
-                    note(WRITE, files[file], offset, ctypes.string_at(data, length))
-            return result
+                note(WRITE, files[file], offset, ctypes.string_at(data, length))
+                return int(write(file, data, length, offset))
 
         @_Truncate
         def x_truncate(file: int, size: int) -> int:
             with turn:
-                result = int(truncate(file, size))
-                if result == 0:
-                    note(TRUNCATE, files[file], size)
-            return result
+                note(TRUNCATE, files[file], size)
+                return int(truncate(file, size))
 
         @_Sync
         def x_sync(file: int, flags: int) -> int:
@@ -184,6 +182,16 @@ def rebuild(before: dict[str, bytes], journal: bytes, *, until: int, survives: C
             if survives():
                 _apply(disk.setdefault(number, bytearray()), *change)
     return {SUFFIXES[number]: bytes(content) for number, content in disk.items()}
+
+
+def redo_last(files: dict[str, bytes], journal: bytes) -> dict[str, bytes]:
+    """The files of a process that was killed, with the last change on record done, which it may have kept it from."""
+    *_, (kind, number, offset, data) = _entries(journal, len(journal))
+    if kind not in (WRITE, TRUNCATE):
+        return files
+    content = bytearray(files.get(SUFFIXES[number], b""))
+    _apply(content, kind, offset, data)
+    return files | {SUFFIXES[number]: bytes(content)}
 
 
 def kinds(journal: bytes) -> Iterator[tuple[int, str]]:

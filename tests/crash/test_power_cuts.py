@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from broken_servers import JOURNAL_VARIABLE, program
-from recorded_disk import SUFFIXES, SYNC, kinds, rebuild
+from recorded_disk import SUFFIXES, SYNC, kinds, rebuild, redo_last
 from sqlalchemy import make_url
 
 from harness.installation import Database, Installation, Server
@@ -87,7 +87,8 @@ def test_a_power_cut_loses_nothing_that_was_answered_on_sqlite(
 ) -> None:
     shop = RecordedShop(installation, people, tmp_path)
     assert shop.checkpoints, "the log was never written back into the database"
-    assert shop.everything_survives() == shop.files(shop.path), "the recording is not complete"
+    complete = shop.everything_survives() == redo_last(shop.files(shop.path), shop.journal)
+    assert complete, "the recording is not complete"  # without the bytes, which are megabytes
     chooser = random.Random()
     acknowledged = 0
     for _ in range(CUTS):
