@@ -162,15 +162,25 @@ def test_a_wait_that_cannot_be_read_is_none(retry_after: str, send: Send) -> Non
     assert len(before.requests) == 2
 
 
-@pytest.mark.parametrize(("timeout_s", "total_timeout_s", "tries"), [(0.3, 2, range(2, 8)), (30, 0.5, range(1, 2))])
+def test_an_attempt_that_is_not_answered_in_its_time_is_made_again(send: Send) -> None:
+    answered = Fault(200, body=b'{"result": "ok", "customerThreadId": "1"}')
+    with relay() as before:
+        before.faults = [Fault(hold_s=30), *[answered] * 50]
+        options = {"timeout_s": 2, "total_timeout_s": 60, "attempts": 50}
+        assert send(before.url, TOKEN, "12345", "Hello", options=options).thread_id == "1"
+    assert len(before.requests) >= 2
+    assert len(set(before.keys)) == 1
+
+
+@pytest.mark.parametrize(("timeout_s", "total_timeout_s", "most"), [(0.3, 2, 7), (30, 0.5, 1)])
 def test_a_server_that_is_silent_is_given_up_in_the_callers_time(
-    send: Send, timeout_s: float, total_timeout_s: float, tries: range
+    send: Send, timeout_s: float, total_timeout_s: float, most: int
 ) -> None:
     began_s = time.monotonic()
     options = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "attempts": 100}
     error, before = failing(Fault(hold_s=30), send, **options)
     assert isinstance(error, Unreachable)
-    assert len(before.requests) in tries
+    assert len(before.requests) <= most  # a busy machine may not bring a single one there in so little time
     assert time.monotonic() - began_s < 25
 
 
