@@ -193,7 +193,7 @@ def test_a_server_says_where_it_listens(fresh_installation: Installation, log_fo
         told = f"Shopbell runs at {json.loads(line)['url']}/\n" if log_format == "json" else line
         found = re.fullmatch(r"Shopbell runs at (http://127\.0\.0\.1:[1-9][0-9]*)/\n", told)
         assert found, line
-        assert httpx2.get(f"{found[1]}/healthz", trust_env=False).status_code == 200
+        assert httpx2.get(f"{found[1]}/healthz", trust_env=False, timeout=60).status_code == 200
     finally:
         server.terminate()
         output, _ = server.communicate(timeout=60)

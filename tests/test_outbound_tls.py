@@ -7,6 +7,7 @@ import pytest
 
 from harness.certificates import Authority
 from harness.receivers import (
+    LONG_S,
     LOOPBACK,
     OK,
     RECEIVER,
@@ -75,8 +76,9 @@ def test_who_speaks_no_tls_is_not_sent_anything(answer: bytes | None, name: str)
 
         receiver = Receiver(greet)
         async with receiver.listening(), OutboundClient(LOOPBACK, resolve=loopback) as client:
+            connect_timeout_s = SHORT_S if answer is None else LONG_S
             with pytest.raises(OutboundFailure) as failed:
-                await post(client, f"https://{RECEIVER}:{receiver.port}/", connect_timeout_s=SHORT_S)
+                await post(client, f"https://{RECEIVER}:{receiver.port}/", connect_timeout_s=connect_timeout_s)
         assert failed.value.error_class == name
         assert b"POST" not in b"".join(received)
 
