@@ -185,7 +185,7 @@ def test_a_script_that_sends_something_else_is_refused(site: Site, said: bytes) 
 def test_what_another_sites_page_posts_is_refused(site: Site, shop: Shop) -> None:
     email = shop.somebody()
     for said in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
-        with httpx2.Client(base_url=site.origin, trust_env=False) as victim:
+        with httpx2.Client(base_url=site.origin, trust_env=False, timeout=60) as victim:
             answer = victim.post("/contact", data={"message": "Hello", "email": email}, headers=said)
             assert answer.status_code == 403
             answer = victim.post("/contact", json={"message": "Hello", "email": email}, headers=said)

@@ -103,7 +103,8 @@ def serving(framework: str, program: str, folder: Path, **environment: str) -> I
             port = process.stdout.readline().strip()
             assert port, errors.read_text()
             language = {"Accept-Language": "fr-FR,fr;q=0.9"}
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=language) as browser:
+            site = httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=language, timeout=60)
+            with site as browser:
                 yield Site(browser, process, errors)
         finally:
             process.stdin.close()

@@ -31,7 +31,7 @@ class Reader:
     client: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx2.Client(base_url=self.shop.server.url, trust_env=False)
+        self.client = httpx2.Client(base_url=self.shop.server.url, trust_env=False, timeout=60)
 
     def open(self, token: str) -> httpx2.Response:
         """Press the button of a link's page."""
@@ -298,7 +298,8 @@ def test_the_page_speaks_to_the_api_by_its_cookie_and_the_conversation_that_it_n
     other_id, other_email = _conversation(shop, "another canary")
     assert carol.client.get("/api/customer/messages", headers={"shopbell-thread": other_id}).status_code == 401
     stolen = {"cookie": f"sb_{other_id}={carol.client.cookies[f'sb_{thread_id}']}", "shopbell-thread": other_id}
-    assert httpx2.get(f"{shop.server.url}/api/customer/messages", headers=stolen, trust_env=False).status_code == 401
+    thief = httpx2.get(f"{shop.server.url}/api/customer/messages", headers=stolen, trust_env=False, timeout=60)
+    assert thief.status_code == 401
     assert other_email not in carol.page(thread_id).text
 
 

@@ -235,6 +235,6 @@ def test_a_message_shows_the_file_that_it_carries_and_a_link_to_it(
     without, message = _get(shop, path).json()["messages"]
     assert without["attachment"] is None
     assert message["attachment"] | uploaded == message["attachment"]
-    assert httpx2.get(message["attachment"]["link"]).content == b"Size 42"
+    assert shop.server.client.get(message["attachment"]["link"]).content == b"Size 42"
     shop.database.change("UPDATE messages SET external_id = 'SM1' WHERE id = :id", id=int(message["id"]))
     assert _get(shop, path).json()["messages"][1]["externalId"] == "SM1"
