@@ -16,6 +16,7 @@ from conftest import Databases
 from harness import preloaded
 from harness.installation import Database, Installation, copy_sqlite
 from harness.shop import Shop
+from harness.waiting import wait_until_left
 from harness.world import World
 from shopbell import move
 from shopbell.storage.schema import metadata
@@ -202,6 +203,7 @@ def test_killed_before_any_step_it_left_nothing_and_is_run_again(source: Install
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        wait_until_left(target)
         assert is_empty(target)
         kills += 1
     assert kills >= 3
@@ -233,6 +235,7 @@ def test_killed_at_any_moment_it_has_moved_all_or_nothing(source: Installation, 
         except subprocess.TimeoutExpired:
             command.kill()
             command.wait()
+            wait_until_left(target)
             kills += 1
         assert is_empty(target) or content(target) == before
     assert kills > 0

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from harness.installation import Database
+
 TIMEOUT_S = 60
 OBEYED_WITHIN_S = 1
 """The time that a running server has to obey a change that somebody else made, such as the revocation of a token."""
@@ -23,6 +25,16 @@ def wait_until(is_so: Callable[[], object], otherwise: Callable[[], str], timeou
     while not is_so():
         assert time.monotonic() < deadline_s, otherwise()
         time.sleep(0.02)
+
+
+def wait_until_left(database: Database) -> None:
+    """Wait until nobody uses a database any more: that somebody was killed, PostgreSQL notices a moment later."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
+    )
+    if not database.is_sqlite:
+        wait_until(lambda: database.value(others) == 0, lambda: "somebody still uses the database")
 
 
 def ask_until_obeyed(is_obeyed: Callable[[], object], otherwise: str) -> None:

@@ -62,7 +62,10 @@ def alone(database: Database) -> Iterator[None]:
     elif isinstance(database, PostgresDatabase):
         with _connect(database) as connection:
             _take(connection, "pg_try_advisory_lock", _SERVER_RUNS)
-            yield
+            try:
+                yield
+            finally:
+                _give_back(connection)
 
 
 @contextmanager
@@ -94,6 +97,12 @@ def _take(connection: "psycopg.Connection[tuple[object, ...]]", function: str, o
         raise CommandError(otherwise)
 
 
+def _give_back(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    # That a connection was closed, PostgreSQL notices a moment later. Who comes next has nobody in the way by now.
+    with suppress(psycopg.Error):
+        connection.execute("SELECT pg_advisory_unlock_all()")
+
+
 def _keep(
     database: PostgresDatabase, connection: "psycopg.Connection[tuple[object, ...]] | None", ended: Event
 ) -> None:
@@ -110,4 +119,5 @@ def _keep(
                     connection.close()
             connection = None
     if connection is not None:
+        _give_back(connection)
         connection.close()
