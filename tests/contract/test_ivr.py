@@ -9,6 +9,7 @@ import pytest
 from harness.post import Post
 from harness.shop import Shop
 from harness.smtp import SmtpServer
+from harness.waiting import wait_until
 from harness.world import GLOBEX_CANARY
 
 NUMBER = "+16175550100"
@@ -46,7 +47,7 @@ def texts_to(post: Post, number: str) -> list[dict[str, Any]]:
 def test_a_call_is_put_through_and_the_caller_is_sent_a_welcome(post: Post) -> None:
     caller = post.shop.some_number()
     assert xml(call(post, **{"from": caller, "to": NUMBER, "context": "open"})) == DIAL
-    post.wait_for_texts(len(post.texts()) + (not texts_to(post, caller)))
+    wait_until(lambda: texts_to(post, caller), lambda: f"{post.texts()}\n{post.shop.server.log}")
     (text,) = texts_to(post, caller)
     assert text["text"] == "Acme Boston: thank you for your call. Write to us here and we will answer."
     assert text["from"] == NUMBER
