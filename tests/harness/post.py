@@ -77,6 +77,11 @@ class Post:
         )
         wait_until(lambda: self.shop.database.value(query) == 0, lambda: self.shop.server.log)
 
+    def let_time_pass(self) -> None:
+        """Make it that what waits is due, once all that has happened so far is decided."""
+        self.decided()
+        self.shop.database.change("UPDATE dispatches SET due_at_ms = 1 WHERE state = 'waiting' AND attempts = 0")
+
     def wait_for_row(self, query: str, **values: object) -> None:
         """Wait until a query finds something."""
         wait_until(lambda: self.shop.database.rows(query, **values), lambda: f"{query}\n{self.shop.server.log}")

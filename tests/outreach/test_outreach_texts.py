@@ -189,13 +189,17 @@ def test_a_day_has_as_many_segments_as_the_operator_allows(open_post: Any) -> No
 
 
 def test_quick_answers_to_one_number_become_one_text(open_post: Any) -> None:
-    with fake_twilio() as twilio, open_post(**twilio_settings(twilio), sms_cooldown_s=2) as post:
+    with fake_twilio() as twilio, open_post(**twilio_settings(twilio), sms_cooldown_s=3_600) as post:
         post.business(phone_number=NUMBER)
         line, carol = Line(post, twilio), post.shop.some_number()
         line.text_in(carol, "Is it ready?")
         thread_id = line.thread_of(carol)
         post.wait_for_delivery(post.reply(thread_id, "Yes."), "SMS", "sent")
         sent = [post.reply(thread_id, text) for text in ("Come by.", "Until six.")]
+        put_off = "state = 'waiting' AND due_at_ms = last_at_ms + 3600000"
+        post.wait_for_row(f"SELECT 1 FROM dispatches, text_recipients WHERE {put_off}")
+        post.shop.database.change("UPDATE text_recipients SET last_at_ms = 1")
+        post.let_time_pass()
         for message_id in sent:
             post.wait_for_delivery(message_id, "SMS", "sent")
         assert [text["Body"] for text in twilio.received] == ["Yes.", "Come by.\nUntil six."]
