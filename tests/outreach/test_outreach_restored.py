@@ -11,8 +11,7 @@ def _let_wait(post: Post) -> tuple[str, str]:
     """Let a text and a mail wait while all is held back; the ids of their messages."""
     post.business(invites_customers=False, tells_store=False)
     phones = post.shop.send(user={"phoneNumber": post.shop.some_number()})
-    post.reply(phones, "Your bicycle is ready.")
-    post.wait_for_texts(1)
+    post.wait_for_delivery(post.reply(phones, "Your bicycle is ready."), "SMS", "sent")
     text_id = post.reply(phones, "We close at six.")  # too soon for the same number
     mail_id = post.reply(post.shop.send(user={"email": post.shop.somebody()}), "So is yours.")
     post.decided()
