@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 
+from harness.waiting import TIMEOUT_S
+
 SID = "AC" + "0123456789abcdef" * 2
 TOKEN = "canary-twilio-token"
 NUMBER = "+15005550006"
@@ -138,6 +140,7 @@ class FakeTwilio:
                 "I-Twilio-Idempotency-Token": "0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6f",
                 "User-Agent": "TwilioProxy/1.1",
             },
+            timeout=TIMEOUT_S,
         )
 
 
