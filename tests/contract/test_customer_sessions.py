@@ -367,11 +367,11 @@ def test_visitors_who_never_said_a_word_are_forgotten_with_their_session_and_oth
     spoke = site.visitor()
     kept = site.shop.customer_of(spoke.say()["customerThreadId"])
     assert len(customers() - before) == 3
-    with site.shop.database.connection() as tx:
+    with site.shop.database.writing() as tx:
         assert not visitors.forget_silent(tx, 1)
     assert silent in customers()
     site.shop.database.change("UPDATE customer_sessions SET expires_at_ms = 1")
-    with site.shop.database.connection() as tx:
+    with site.shop.database.writing() as tx:
         while visitors.forget_silent(tx, 2):
             pass
     assert silent not in customers()

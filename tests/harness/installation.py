@@ -61,6 +61,15 @@ class Database:
         with _engine(self.url).begin() as connection:
             yield connection
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """As ``connection``, for what looks before it writes: SQLite takes no write of a transaction that has looked
+        when somebody else has written since, as a server does by itself."""
+        with self.connection() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("UPDATE ids SET next_id = next_id")
+            yield connection
+
 
 @lru_cache(maxsize=64)
 def _engine(url: str) -> Engine:
