@@ -12,7 +12,9 @@ from harness.installation import Installation, Server
 from harness.nats import Nats
 from harness.ports import free_port
 from harness.several import (
+    LOOKS_SELDOM,
     PATIENCE_S,
+    SELDOM_POLL_S,
     SLOWEST_POLL_S,
     Follower,
     Load,
@@ -88,7 +90,8 @@ def receivers(tmp_path: Path) -> Iterator[Receivers]:
 def several(request: pytest.FixtureRequest, installation: Installation, people: World) -> Iterator[Several]:
     """Two servers and a worker on one PostgreSQL, with each way."""
     nats: Nats | None = request.getfixturevalue("own_nats") if request.param == "nats" else None
-    settings = SETTINGS | ({"nats_url": nats.url} if nats else {})
+    installation.server_program = LOOKS_SELDOM
+    settings = SETTINGS | {"poll_interval_s": SELDOM_POLL_S} | ({"nats_url": nats.url} if nats else {})
     with ExitStack() as stack:
         here, there = (Shop(stack.enter_context(installation.serving(**settings)), people) for _ in range(2))
         worker = WorkerProcess(installation, **settings)
@@ -104,7 +107,7 @@ def test_while_wake_ups_are_lost_under_load_no_call_fails_and_no_event_is_missin
     receiver = receivers.add()
     hook = subscribe(here, receiver)
     thread_id = here.send()
-    assert is_woken(there, here)
+    assert is_woken(there, here, poll_s=SELDOM_POLL_S)
     load = Load()
     with Follower(there).following() as follower, Follower(here).following() as other:
         with load.running(customers(here), customers(there), colleague(here, thread_id)):
@@ -125,8 +128,8 @@ def test_while_wake_ups_are_lost_under_load_no_call_fails_and_no_event_is_missin
     assert repeated(receiver.requests) == 0
     assert len(receiver.requests) == sent + 2
     # And then wake-ups go as before.
-    assert is_woken(there, here)
-    assert is_woken(here, there)
+    assert is_woken(there, here, poll_s=SELDOM_POLL_S)
+    assert is_woken(here, there, poll_s=SELDOM_POLL_S)
 
 
 def test_without_wake_ups_news_comes_by_looking(installation: Installation, people: World) -> None:
@@ -136,4 +139,4 @@ def test_without_wake_ups_news_comes_by_looking(installation: Installation, peop
         installation.serving(**SETTINGS) as one,
         installation.serving(**SETTINGS, nats_url=nobody) as other,
     ):
-        assert not is_woken(Shop(one, people), Shop(other, people))
+        assert not is_woken(Shop(one, people), Shop(other, people), poll_s=SLOWEST_POLL_S)
