@@ -8,6 +8,7 @@ import sys
 
 import structlog
 
+from shopbell.wakes import relay
 from shopbell.wakes.hub import Wakes
 from shopbell.wakes.nats import nats_relay
 from shopbell.wakes.notify import notify_relay
@@ -17,6 +18,7 @@ STRANGER = 3
 
 
 async def _listen(way: str, address: str, organization_id: int) -> None:
+    relay.START_TIMEOUT_S = 60  # a busy machine may take longer than a start waits
     wakes = Wakes(WAYS[way](address))
     with wakes.listen(organization_id) as listener, wakes.listen(STRANGER) as stranger:
         await wakes.start()
