@@ -63,6 +63,8 @@ class Wire:
                 chunk = self._socket.recv(65_536)
             except TimeoutError:
                 continue
+            except ConnectionResetError:  # it closed just when the part came in, and had not read it
+                chunk = b""
             self._received += chunk
             self._socket.settimeout(self._timeout_s)
             return time.monotonic() - began_s
