@@ -16,6 +16,7 @@ import pytest
 
 from harness.installation import SECRET_KEY
 from harness.twilio import NUMBER, SID, TOKEN, FakeTwilio, fake_twilio, signature
+from harness.waiting import TIMEOUT_S
 from hooks_app import BROKEN
 from shopbell.texting.signatures import sign
 
@@ -37,7 +38,7 @@ class Hooks:
 
     def told(self) -> list[dict[str, Any]]:
         """All that was handed on."""
-        told: list[dict[str, Any]] = httpx2.get(self.base + "/told").json()
+        told: list[dict[str, Any]] = httpx2.get(self.base + "/told", timeout=TIMEOUT_S).json()
         return told
 
 
@@ -174,11 +175,13 @@ def test_a_request_that_was_changed_on_its_way_is_refused(at_twilio: Hooks) -> N
         (STATUS + "?reference=12344-7", b"&".join([b"a=1"] * 300), {"X-Twilio-Signature": right}),
         (STATUS + "?reference=12344-7", b"", {"X-Twilio-Signature": right}),
     ):
-        answer = httpx2.post(at_twilio.base + place, content=body, headers={"Content-Type": FORM_TYPE, **headers})
+        headers = {"Content-Type": FORM_TYPE, **headers}
+        answer = httpx2.post(at_twilio.base + place, content=body, headers=headers, timeout=TIMEOUT_S)
         assert _is_refused(answer), place
     for content_type in ("application/json", "multipart/form-data; boundary=x", ""):
         headers = {"Content-Type": content_type, "X-Twilio-Signature": right}
-        answer = httpx2.post(at_twilio.base + STATUS + "?reference=12344-7", content=content, headers=headers)
+        url = at_twilio.base + STATUS + "?reference=12344-7"
+        answer = httpx2.post(url, content=content, headers=headers, timeout=TIMEOUT_S)
         assert _is_refused(answer), content_type
     assert at_twilio.told() == before
 
@@ -199,9 +202,8 @@ def post_signed(
     """Post a body as the service does."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     signed = sign(secret, "msg-1", int(time.time()) + off_s, body) if b"\xff" not in body else {}
-    return httpx2.post(
-        hooks.base + path, content=body, headers={"Content-Type": "application/json", **signed, **headers}
-    )
+    all_headers = {"Content-Type": "application/json", **signed, **headers}
+    return httpx2.post(hooks.base + path, content=body, headers=all_headers, timeout=TIMEOUT_S)
 
 
 def test_a_service_of_ones_own_tells_of_texts_and_of_what_became_of_them(at_service: Hooks) -> None:
@@ -241,7 +243,7 @@ def test_what_is_wrong_is_told_only_to_who_has_signed_it(at_service: Hooks) -> N
             assert _is_refused(post_signed(at_service, path, document, off_s=-400))
             assert _is_refused(post_signed(at_service, path, document, off_s=400))
             assert _is_refused(post_signed(at_service, path, document, **{"webhook-id": "msg-2"}))
-            assert _is_refused(httpx2.post(at_service.base + path, json=right))
+            assert _is_refused(httpx2.post(at_service.base + path, json=right, timeout=TIMEOUT_S))
     assert at_service.told() == before
 
 
@@ -305,7 +307,7 @@ def test_only_the_provider_that_is_set_has_an_address_here(
     text = {"id": "in-5", "from": CAROL, "to": NUMBER, "text": "Hello"}
     assert post_signed(at_twilio, "/hooks/texts/inbound", text).status_code == 404
     assert twilio.post(PUBLIC + INBOUND, FORM, at_service.base).status_code == 404
-    assert httpx2.get(at_twilio.base + INBOUND).status_code in (404, 405)
+    assert httpx2.get(at_twilio.base + INBOUND, timeout=TIMEOUT_S).status_code in (404, 405)
 
 
 def test_no_log_line_has_a_number_a_text_or_a_token(at_twilio: Hooks, at_service: Hooks, twilio: FakeTwilio) -> None:
