@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,12 @@ from harness.streams import SOON_S, Listening, following
 
 STREAMS_PER_TOKEN = 64
 FORGETS_AT_ONCE = "import shopbell.http.live.followers as f; f.RECENT_S = 0; from shopbell.cli import main; main()"
+
+
+@pytest.fixture
+def shop(engine: str, shops: Callable[..., Shop]) -> Shop:
+    """A server that delivers nothing: what became of another test's reply is an event, too, whenever it comes."""
+    return shops(engine, run_worker=False)
 
 
 def _refused(shop: Shop, *, token: str | None = "", **query: str) -> httpx2.Response:
