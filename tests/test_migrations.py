@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from sqlalchemy import CheckConstraint, Connection, inspect, make_url, text
 
 from conftest import Databases
 from harness.installation import SECRET_KEY, Database, Installation
+from harness.waiting import wait_until
 from shopbell.errors import CommandError
 from shopbell.keys import Keys
 from shopbell.security import new_token, token_hash
 from shopbell.settings import load
 from shopbell.storage import migrate as migration
 from shopbell.storage.database import Database as OpenDatabase
-from shopbell.storage.migrate import State, migrate, state
+from shopbell.storage.migrate import MIGRATION_LOCK, State, migrate, state
 from shopbell.storage.open import connect_database, open_database
 from shopbell.storage.schema import metadata
 from shopbell.tokens import KEY_PURPOSE
@@ -132,6 +134,20 @@ def test_two_processes_that_migrate_at_once_both_succeed(empty: Installation) ->
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sorted(json.loads(output)["before"] for output, _ in outputs) == ["current", "empty"]
     assert set(metadata.tables) < _tables(empty.database)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_who_migrates_waits_for_another_for_longer_than_for_a_table(empty: Installation) -> None:
+    long_waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory' "
+        "AND state_change < clock_timestamp() - interval '5 seconds'"
+    )
+    with ThreadPoolExecutor(1) as threads:
+        with empty.database.connection() as another:
+            another.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            migrating = threads.submit(empty.cli, "migrate")
+            wait_until(lambda: migrating.done() or empty.database.value(long_waits), lambda: "it does not wait")
+        assert migrating.result(timeout=60)["before"] == "empty"
 
 
 def test_a_server_gives_an_empty_database_its_tables(empty: Installation) -> None:

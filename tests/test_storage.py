@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from shopbell.keys import Keys
 from shopbell.messages import Outcome, Send, Sent, from_customers
 from shopbell.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from shopbell.storage.rowset import Program, Row
-from shopbell.storage.sqlite import SqliteDatabase
+from shopbell.storage.sqlite import SqliteDatabase, connect
 
 only_postgresql = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
@@ -63,6 +64,32 @@ def test_a_folder_that_cannot_be_made_is_a_failure_of_the_database(tmp_path: Pat
     (line,) = done.stderr.splitlines()
     assert (done.returncode, line.startswith("shopbell: the database failed")) == (1, True), line
     assert str(path.parent) in line
+
+
+def test_whoever_writes_beside_somebody_who_hardly_ever_lets_go_has_a_turn(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "shopbell.db")
+    server, held, enough = connect(database.path), Event(), Event()
+
+    def write_batches() -> None:  # as a server does on a slow disk
+        while not enough.is_set():
+            server.execute("BEGIN IMMEDIATE")
+            held.set()
+            time.sleep(0.1)
+            held.clear()
+            server.execute("COMMIT")
+            time.sleep(0.0005)
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write_batches)
+        try:
+            for _ in range(8):
+                assert held.wait(60)
+                assert database.write_now(_one) == 1
+        finally:
+            enough.set()
+            writing.result()
+            server.close()
+            asyncio.run(database.close())
 
 
 @only_postgresql

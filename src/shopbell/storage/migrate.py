@@ -13,8 +13,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 _VERSION_TABLE = "alembic_version"
 
-# One process migrates at a time. SQLite's transaction sees to that by itself.
-_MIGRATION_LOCK = 7_467_262_355
+MIGRATION_LOCK = 7_467_262_355
+"""PostgreSQL's lock with which one process migrates at a time. SQLite's transaction sees to that by itself."""
 
 
 class State(Enum):
@@ -63,10 +63,12 @@ def migrate(database: Database) -> State:
 
 def _migrate(tx: Connection) -> State:
     if tx.dialect.name == "postgresql":
+        # Another process may be at it, which takes as long as it takes.
+        tx.execute(text("SET LOCAL statement_timeout = 0"))
+        tx.execute(text("SET LOCAL lock_timeout = 0"))
+        tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         # Rather fail than make a running server's requests wait behind a table's lock.
         tx.execute(text("SET LOCAL lock_timeout = '4s'"))
-        tx.execute(text("SET LOCAL statement_timeout = 0"))
-        tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
     before = state(tx)
     if before in (State.NEWER, State.FOREIGN):
         raise CommandError(f"this database is {before.value}; nothing was changed")

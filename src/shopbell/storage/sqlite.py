@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
 from shopbell.errors import StorageError
 from shopbell.private_files import make_private_folder
@@ -174,7 +176,30 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(tx: Connection) -> None:
-        # The driver's own transactions begin too late: two readers that then write lose one update silently.
-        tx.exec_driver_sql("BEGIN" if tx.get_execution_options().get("reads_only") else "BEGIN IMMEDIATE")
+        if tx.get_execution_options().get("reads_only"):
+            tx.exec_driver_sql("BEGIN")
+        else:
+            _begin_to_write(tx)
 
     return engine
+
+
+def _begin_to_write(tx: Connection) -> None:
+    # SQLite's own wait soon looks every 100 ms only. Beside a server that writes batch after batch on a slow disk the
+    # lock is free for some hundred microseconds at a time, and most waited in vain.
+    until_s = time.monotonic() + BUSY_TIMEOUT_S
+    connection: Any = tx.connection.driver_connection
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                # The driver's own transactions begin too late: two readers that then write lose one update silently.
+                tx.exec_driver_sql("BEGIN IMMEDIATE")
+            except OperationalError as error:
+                if error.orig is None or not is_busy(error.orig) or time.monotonic() > until_s:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1_000)}")
