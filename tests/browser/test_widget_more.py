@@ -160,12 +160,10 @@ def test_no_markup_of_either_side_ever_runs(shop: Shop) -> None:
 def test_the_panel_is_as_dark_as_the_page_wants_it(shop: Shop) -> None:
     widget = shop.visit(shop.page(shop.tag(theme="dark")))
     widget.open()
-    background = "() => getComputedStyle(document.body).backgroundColor"
-    document = widget.page.frames[1]
-    assert document.evaluate(background) == "rgb(27, 30, 35)"
+    expect(widget.panel.locator("body")).to_have_css("background-color", "rgb(27, 30, 35)")
     widget.page.evaluate("Shopbell('update', { theme: 'light' })")
     expect(widget.panel.locator("html")).to_have_attribute("data-theme", "light")
-    assert document.evaluate(background) == "rgb(255, 255, 255)"
+    expect(widget.panel.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
 
 
 def test_a_long_message_is_not_sent_but_kept_and_told(shop: Shop) -> None:

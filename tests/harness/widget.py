@@ -20,6 +20,11 @@ for (const name of ['ready', 'opened', 'closed', 'unread', 'message:sent', 'mess
   document.addEventListener('shopbell:' + name, ({ detail }) => window.heard.push({ name, ...detail }))
 """
 
+# What is visible may have no style yet.
+_LOADED = """
+() => new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', () => done()))
+"""
+
 
 @dataclass
 class Store:
@@ -97,6 +102,7 @@ class Widget:
         """Open it by the bubble."""
         self.bubble.click()
         expect(self.panel.locator("#close")).to_be_visible()
+        self.panel.locator("html").evaluate(_LOADED)
         return self.panel
 
     def write(self, text: str) -> None:
