@@ -62,7 +62,7 @@ async def answer(request: Request, token: str) -> Response:
     late then: nobody knows whether the same person sends it.
 
     Raises:
-        Problem: 403, 404, 408, 413, 429; else the page says what is wrong.
+        Problem: 400, 403, 404, 408, 413, 429; else the page says what is wrong.
         StorageError: 503.
     """
     api, answering = _known(request, token)

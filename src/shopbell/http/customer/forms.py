@@ -21,6 +21,8 @@ TEXT_PART = "text"
 ID_PART = "clientMessageId"
 _PARTS_MAX_BYTES = {TEXT_PART: 65_536, ID_PART: 36}
 _FORM_MAX_BYTES = 4_096
+FIELDS_MAX = 10
+"""Most fields of a form without a file; ours have three at most."""
 
 
 class SentMessage(NamedTuple):
@@ -132,10 +134,14 @@ async def read_fields(request: Request, limit_bytes: int = _FORM_MAX_BYTES) -> d
     """The fields of a form without a file.
 
     Raises:
-        Problem: 408, 413.
+        Problem: 400, it has too many fields; 408, 413.
     """
     content = await read_body(request.receive, request.scope, limit_bytes)
-    fields = parse_qs(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
+    try:
+        fields = parse_qs(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
+    except ValueError:
+        detail = f"must be a form with at most {FIELDS_MAX} fields"
+        raise Invalid([Fault("body", "#", "too_long", detail, members={"maxLength": FIELDS_MAX})]) from None
     return {name: values[0] for name, values in fields.items()}
 
 

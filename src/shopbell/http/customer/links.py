@@ -45,6 +45,7 @@ async def send_new_link(request: Request) -> Response:
     """Send a new link to where an old one was sent; the answer is the same whether there was one or not.
 
     Raises:
+        Invalid: 400.
         OriginRefused: 403.
         TooFast: 429.
         StorageError: 503.

@@ -95,6 +95,7 @@ async def set_notifications(request: Request, thread_id: str) -> Response:
     """End the mails to the customer, or begin them again.
 
     Raises:
+        Invalid: 400.
         OriginRefused: 403.
         StorageError: 503.
     """
