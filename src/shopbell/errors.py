@@ -26,6 +26,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+FAULTS_MAX = 100
+"""How many faults of a request are listed."""
+
 
 class ShopbellError(Exception):
     """Anything that Shopbell itself raises."""
@@ -109,13 +112,14 @@ class Problem(ShopbellError):
 
 
 class Invalid(Problem):
-    """400: a header or the body is not valid; every fault is listed."""
+    """400: a header or the body is not valid; its faults are listed, the first 100 of them."""
 
     status = 400
     name = "validation-error"
     title = "Request is not valid"
     explanation = (
-        "One or more headers or fields do not follow the rules of the route. All faults of the request are listed."
+        "One or more headers or fields do not follow the rules of the route. All faults of the request are listed, "
+        f"or the first {FAULTS_MAX} where there are more."
     )
     remedy = (
         "Read `errors`: each entry says where the fault is, a stable code, and what must be. Mend them and send again."
@@ -123,14 +127,18 @@ class Invalid(Problem):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         count = len(faults)
-        super().__init__(
-            "1 problem was found." if count == 1 else f"{count} problems were found.",
-            " ".join(fault.developer_sentence for fault in faults),
-        )
+        detail = "1 problem was found." if count == 1 else f"{count} problems were found."
+        if count > FAULTS_MAX:
+            detail = f"More than {FAULTS_MAX} problems were found; the first {FAULTS_MAX} are listed."
         self.faults = tuple(faults)
+        super().__init__(detail, " ".join(fault.developer_sentence for fault in self._listed))
+
+    @property
+    def _listed(self) -> Sequence[Fault]:
+        return self.faults[:FAULTS_MAX]
 
     def members(self) -> Mapping[str, object]:
-        return {"errors": [fault.as_json() for fault in self.faults]}
+        return {"errors": [fault.as_json() for fault in self._listed]}
 
 
 class BadRequest(Problem):

@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 from unicodedata import category
 from zoneinfo import ZoneInfo
 
-from shopbell.errors import Fault, Invalid
+from shopbell.errors import FAULTS_MAX, Fault, Invalid
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EXCEPTIONS_MAX = 366
@@ -279,4 +279,6 @@ class _Reading:
         return value
 
     def _add(self, pointer: str, code: str, detail: str, **members: object) -> None:
+        if len(self.faults) > FAULTS_MAX:  # one more than are listed tells that there are more
+            return
         self.faults.append(Fault("body", pointer, code, detail, members=members))

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from shopbell.errors import Fault, Invalid, Problem
+from shopbell.errors import FAULTS_MAX, Fault, Invalid, Problem
 from shopbell.http.problems import render
 
 EXAMPLE_REQUEST_ID = "0193a5d2-6c1e-7c3a-9f0e-2d1b7a4c5e6f"
@@ -70,8 +70,9 @@ SCHEMAS: Mapping[str, Any] = {
             "errors": {
                 "type": "array",
                 "minItems": 1,
+                "maxItems": FAULTS_MAX,
                 "items": {"$ref": "#/components/schemas/Fault"},
-                "description": "Of `validation-error`: every fault of the request.",
+                "description": f"Of `validation-error`: every fault of the request, the first {FAULTS_MAX} at most.",
             },
         },
     },
