@@ -22,6 +22,36 @@ NAME_MAX_CHARACTERS = 100
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 _MINUTES_PER_DAY = 1440
+_JSON_TIME = {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"}
+_JSON_INTERVAL = {"type": "array", "items": _JSON_TIME, "minItems": 2, "maxItems": 2}
+_JSON_DAY = {"type": "array", "items": _JSON_INTERVAL, "maxItems": INTERVALS_MAX}
+JSON_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "weekly": {
+            "type": ["object", "null"],
+            "properties": {day: {**_JSON_DAY, "type": ["array", "null"]} for day in DAYS},
+            "additionalProperties": False,
+            "description": "From and to of each day; a day that is absent is closed.",
+        },
+        "exceptions": {
+            "type": ["array", "null"],
+            "maxItems": EXCEPTIONS_MAX,
+            "items": {
+                "type": "object",
+                "required": ["date", "intervals"],
+                "properties": {
+                    "date": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+                    "intervals": _JSON_DAY,
+                    "name": {"type": ["string", "null"], "maxLength": NAME_MAX_CHARACTERS},
+                },
+            },
+            "description": "Dates that have hours of their own; an empty list means closed.",
+        },
+    },
+}
+"""What ``OpeningHours.from_json`` takes, as a JSON Schema."""
+
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _A_DAY = timedelta(days=1)

@@ -5,14 +5,14 @@ import time
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Path
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
 from pydantic_core import InitErrorDetails
 from sqlalchemy import Connection
 
 from shopbell import audit, business_values, events, organizations
 from shopbell.business_values import BusinessChanges, WrongValues
 from shopbell.errors import Invalid, NotFound
-from shopbell.hours import OpeningHours
+from shopbell.hours import JSON_SCHEMA, OpeningHours
 from shopbell.http.api.access import ManagesOrganization, ReadsThreads
 from shopbell.http.api.body import Body, described, takes
 from shopbell.http.api.fields import Fields, FilledLine, PathId, fault_error, wrong
@@ -68,7 +68,7 @@ def _hours(value: dict[str, Any]) -> dict[str, Any]:
         raise ValidationError.from_exception_data("openingHours", details) from None
 
 
-Hours = Annotated[dict[str, Any], AfterValidator(_hours)]
+Hours = Annotated[dict[str, Any], AfterValidator(_hours), WithJsonSchema(JSON_SCHEMA)]
 BusinessId = Annotated[PathId, Path(alias="businessId", description="The business.", examples=["12345"])]
 
 

@@ -15,6 +15,7 @@ from shopbell.http.api.paging import LIMIT_DEFAULT, Limit
 
 WAIT_MAX_S = 30
 _LATEST = "latest"
+_TYPES_MAX = 50
 
 router = APIRouter(tags=["events"])
 
@@ -79,9 +80,10 @@ After = Annotated[
     ),
 ]
 Types = Annotated[
-    list[EventType] | None,
+    # The maximum stands at the list itself: for the whole of it pydantic would look at every entry first.
+    Annotated[list[EventType], Field(max_length=_TYPES_MAX)] | None,
     BeforeValidator(_types),
-    Query(max_length=50, description="Only these types; several by commas, or by repeating the parameter."),
+    Query(description="Only these types, at most 50; several by commas, or by repeating the parameter."),
 ]
 WaitSeconds = Annotated[
     int,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from fastapi import APIRouter, Path
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
@@ -81,7 +81,9 @@ class GivenHeader(Fields):
 
 Url = Annotated[str, StringConstraints(max_length=URL_LONGEST), AfterValidator(_reachable)]
 Topic = Literal["messages", "transfers", "deliveries"]
-Topics = Annotated[list[Topic], Field(min_length=1), AfterValidator(_without_repetition)]
+Topics = Annotated[
+    list[Topic], Field(min_length=1, max_length=len(get_args(Topic))), AfterValidator(_without_repetition)
+]
 GivenHeaders = Annotated[list[GivenHeader], Field(max_length=extra_headers.HEADERS_MAX), AfterValidator(_together)]
 PayloadVersion = Literal["envelope", "flat"]
 
