@@ -106,7 +106,7 @@ def _create(
     engine = database.engine.dialect.name
     parts = [folder / MEMBERS[engine]]
     if isinstance(database, SqliteDatabase):
-        _copy_sqlite(database.path, parts[0])
+        _copy_sqlite(database, parts[0])
         version = sqlite.driver.sqlite_version
     else:
         version = database.read_now(_server_version)
@@ -203,9 +203,9 @@ def _check(manifest: Manifest, settings: Settings) -> None:
         raise CommandError(f"the backup is of Shopbell {manifest.shopbell}, which is newer; install that version first")
 
 
-def _copy_sqlite(source: Path, target: Path) -> None:
+def _copy_sqlite(source: SqliteDatabase, target: Path) -> None:
     """Copy a database that others write to: one step, so one moment; they go on writing meanwhile."""
-    reading, writing = sqlite.connect(source), sqlite.driver.connect(target)
+    reading, writing = source.connect(), sqlite.driver.connect(target)
     try:
         reading.backup(writing)
         writing.execute("PRAGMA journal_mode = DELETE")  # all of it in one file

@@ -22,6 +22,7 @@ from shopbell.storage import sqlite
 from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
 from shopbell.storage.schema import audit_entries
+from shopbell.storage.sqlite_files import files_of, missing_reason
 
 _MIB = 1024 * 1024
 DISK_ERROR_BYTES = 100 * _MIB
@@ -31,6 +32,7 @@ PLAUSIBLE_YEARS = range(2026, 2100)
 SQLITE_SAFE = (3, 51, 3)
 POSTGRESQL_OLDEST = 14
 _SYNCHRONOUS_FULL = 2
+_CREATE_NOTHING = "until it is back, let no program create an empty database at that path"
 _NOT_OURS = "something changed what Shopbell sets on each connection; is this its own code?"
 
 
@@ -74,6 +76,8 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
     if settings.is_sqlite:
         findings += [_sqlite_library(), _disk(settings.sqlite_path), *_file_modes(settings)]
         if not settings.sqlite_path.exists():
+            if (reason := missing_reason(settings.sqlite_path)) is not None:
+                return [*findings, Finding(Level.ERROR, "database", reason, _CREATE_NOTHING)]
             remedy = "`shopbell serve` or `shopbell migrate` makes it"
             return [*findings, Finding(Level.WARNING, "database", "there is none yet", remedy)]
     database = connect_database(settings)
@@ -154,11 +158,9 @@ def _disk(database: Path) -> Finding:
 
 
 def _file_modes(settings: Settings) -> Iterator[Finding]:
-    path = settings.sqlite_path
-    beside = (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm"))
     open_files = [
         each
-        for each in (*beside, keys.key_file(settings), demo.file(settings))
+        for each in (*files_of(settings.sqlite_path), keys.key_file(settings), demo.file(settings))
         if each.exists() and each.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]
     for each in open_files:

@@ -15,9 +15,11 @@ from shopbell.cli import main
 from shopbell.messages import Outcome, Send, Sent
 from shopbell.storage import postgres, sqlite
 from shopbell.storage.group_commit import GroupCommit
+from shopbell.storage.sqlite_files import OpenFiles
 
 PROGRAM = Path(__file__)
 JOURNAL_VARIABLE = "RECORD_DISK_IN"
+OPENED = "opened beside SQLite:"
 
 
 def program(*changes: str) -> tuple[str, ...]:
@@ -52,6 +54,32 @@ def commits_in_the_background() -> None:
     weaker = postgres._HOT.replace("synchronous_commit=on", "synchronous_commit=off")
     assert weaker != postgres._HOT
     postgres._HOT = weaker
+
+
+def opens_the_database_beside_sqlite() -> None:
+    """Open and close the file before each connection, by which the process loses SQLite's locks."""
+    connect = sqlite._open
+
+    def open_and_connect(path: Path, busy_timeout_s: float) -> object:
+        os.close(os.open(path, os.O_RDWR))
+        return connect(path, busy_timeout_s)
+
+    sqlite._open = open_and_connect
+
+
+def does_not_watch_its_files() -> None:
+    """Answer 200 whatever became of the database's files."""
+    OpenFiles.check = lambda self: None  # type: ignore[method-assign]
+
+
+def reports_opens_of_the_database() -> None:
+    """No protection less: print a line for each file of the database that anything but SQLite opens."""
+
+    def report(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith(("shopbell.db", "-wal", "-shm")):
+            os.write(2, f"{OPENED} {arguments[0]}\n".encode())
+
+    sys.addaudithook(report)
 
 
 def records_the_disk() -> None:

@@ -39,6 +39,7 @@ _MODULES = (
     "uvloop",
 )
 _TO_THE_INTERPRETER = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # read once, when an interpreter starts
+_PATH = "PYTHONPATH"
 _LENGTH_BYTES = 8
 
 
@@ -100,14 +101,19 @@ class Preloaded:
 
 
 class _Forker:
-    """The process that forks, and the way to it."""
+    """The process that forks, and the way to it.
 
-    def __init__(self) -> None:
+    Args:
+        path: where it looks for modules first, as in ``PYTHONPATH``; may be empty.
+    """
+
+    def __init__(self, path: str) -> None:
         self._control, theirs = socket.socketpair()
+        first = path.split(os.pathsep)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.preloaded", str(theirs.fileno())],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=os.environ | {_PATH: os.pathsep.join(each for each in (*first, *sys.path) if each)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # no terminal: what is decided by that is decided as for a captured command
                 pass_fds=[theirs.fileno()],
@@ -126,14 +132,14 @@ class _Forker:
         self._process.wait(30)
 
 
-_forker: list[_Forker] = []  # of this worker, once it is needed
+_forkers: dict[str, _Forker] = {}  # of this worker, once it is needed, by PYTHONPATH
 _lock = threading.Lock()
 
 
 def stop() -> None:
-    """End the process that forks; those that it started go on."""
-    while _forker:
-        _forker.pop().stop()
+    """End the processes that fork; those that they started go on."""
+    while _forkers:
+        _forkers.popitem()[1].stop()
 
 
 def start(
@@ -157,11 +163,12 @@ def start(
         command = [sys.executable, *program, *arguments]
         return subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
     with _lock:
-        if not _forker:
-            _forker.append(_Forker())
+        path = env.get(_PATH, "")
+        if path not in _forkers:
+            _forkers[path] = _Forker(path)
     with Path(os.devnull).open("rb") as nothing:
         files = (nothing.fileno(), output.fileno(), output.fileno() if errors == subprocess.STDOUT else errors.fileno())
-        return _forker[0].start(arguments, cwd, env, files)
+        return _forkers[path].start(arguments, cwd, env, files)
 
 
 def run(
@@ -184,7 +191,7 @@ def run(
 
 
 def _for_the_interpreter(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: env[name] for name in env if name.startswith(_TO_THE_INTERPRETER)}
+    return {name: env[name] for name in env if name.startswith(_TO_THE_INTERPRETER) and name != _PATH}
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes | None:

@@ -10,10 +10,10 @@ from threading import Event, Thread
 import psycopg
 
 from shopbell.errors import CommandError, StorageError
-from shopbell.private_files import make_private_folder
 from shopbell.storage.database import Database
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.sqlite import SqliteDatabase
+from shopbell.storage.sqlite_files import open_lock_file, try_to_lock
 
 _LOCK = 7_467_262_356
 _CHECK_EVERY_S = 2.0
@@ -71,13 +71,10 @@ def alone(database: Database) -> Iterator[None]:
 @contextmanager
 def _file_lock(database: Path, kind: int, otherwise: str) -> Iterator[None]:
     # On a file of its own: the database's file is replaced by a restore, and closing it would drop SQLite's own locks.
-    make_private_folder(database.parent)
-    lock = os.open(database.with_name(f"{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    lock = open_lock_file(database)
     try:
-        try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(otherwise) from None
+        if not try_to_lock(lock, kind):
+            raise CommandError(otherwise)
         yield
     finally:
         os.close(lock)

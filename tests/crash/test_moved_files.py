@@ -1,0 +1,156 @@
+"""Files of the database are moved, replaced or deleted beneath a server: 503, nothing is lost, nothing is created."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from broken_servers import program
+from sqlalchemy import make_url
+
+from harness.installation import Installation, Server
+from harness.raw import exchange
+from harness.record import Load, Record, examine
+from harness.waiting import wait_until
+from harness.world import World
+
+DATABASE, LOG, INDEX = "shopbell.db", "shopbell.db-wal", "shopbell.db-shm"
+REFUSALS = 20
+
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+
+def _folder(installation: Installation) -> Path:
+    return Path(make_url(installation.database.url).database or "").parent
+
+
+def _send(server: Server, record: Record) -> int:
+    sending = record.next()
+    answer = exchange(server.port, sending.request, timeout_s=60)
+    record.note(sending, answer)
+    return answer.status
+
+
+def _record(people: World) -> Record:
+    return Record(people.token, (people.boston, people.paris))
+
+
+def _move(names: Sequence[str], source: Path, target: Path) -> None:
+    for name in names:
+        (source / name).rename(target / name)
+
+
+def _check_that_it_is_not_ready(server: Server) -> None:
+    wait_until(lambda: server.client.get("/readyz").status_code == 503, lambda: "it says that it is ready")
+    assert server.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "names", [(DATABASE,), (LOG,), (INDEX,), (DATABASE, LOG, INDEX)], ids=["database", "log", "index", "all"]
+)
+def test_what_is_moved_away_and_back_is_a_503_and_loses_nothing(
+    installation: Installation, people: World, names: Sequence[str]
+) -> None:
+    folder, away = _folder(installation), _folder(installation) / "away"
+    away.mkdir()
+    record = _record(people)
+    with installation.serving() as server:
+        pid = server.pid
+        with Load(server.port, record, connections=4) as load:
+            load.wait_for(200, 20)
+            _move(names, folder, away)
+            load.wait_for(503, REFUSALS)
+            since = len(record.answers)
+            load.wait_for(503, REFUSALS)
+            _check_that_it_is_not_ready(server)
+            # Reads, and writes that are not messages.
+            headers = {"token": people.token}
+            assert server.client.get("/api/businesses", headers=headers).status_code == 503
+            webhook = {"url": "https://example.com/hook", "subscribedEvents": ["messages"]}
+            assert server.client.post("/api/webhooks/", headers=headers, json=webhook).status_code == 503
+            assert {answer.status for _, answer in record.answers[since:]} == {503}
+            if DATABASE in names:
+                _check_that_commands_create_nothing(installation)
+            assert [name for name in names if (folder / name).exists()] == []
+            _move(names, away, folder)
+            load.wait_for(200, 20)
+        wait_until(lambda: server.client.get("/readyz").status_code == 200, lambda: server.log)
+        assert server.pid == pid
+        assert "was moved, replaced or deleted; put it back" in server.log
+        record.repeat_unanswered(server.port)
+        server.kill()
+    examine(record, installation.database.rows).check()
+    assert installation.database.value("PRAGMA integrity_check") == "ok"
+
+
+def _check_that_commands_create_nothing(installation: Installation) -> None:
+    for command in (["token", "list"], ["migrate"], ["worker"]):
+        done = installation.run(*command)
+        assert done.returncode == 1, done.stdout
+        assert "shopbell.db is missing" in done.stderr
+    done = installation.run("doctor")
+    assert done.returncode == 1
+    assert "shopbell.db is missing" in done.stdout
+
+
+def test_a_server_that_does_not_watch_its_files_is_caught(installation: Installation, people: World) -> None:
+    record = _record(people)
+    with replace(installation, server_program=program("does_not_watch_its_files")).serving() as server:
+        assert _send(server, record) == 200
+        (_folder(installation) / DATABASE).rename(_folder(installation) / "away.db")
+        assert _send(server, record) == 200
+    (_folder(installation) / "away.db").rename(_folder(installation) / DATABASE)
+
+
+def test_a_database_that_is_replaced_is_refused_until_a_restart(installation: Installation, people: World) -> None:
+    folder = _folder(installation)
+    record = _record(people)
+    with installation.serving() as server:
+        assert _send(server, record) == 200
+        shutil.copyfile(folder / DATABASE, folder / "copy.db")
+        (folder / "copy.db").replace(folder / DATABASE)
+        with Load(server.port, record, connections=4) as load:
+            load.wait_for(503, REFUSALS)
+            _check_that_it_is_not_ready(server)
+        assert len(record.acknowledged) == 1
+        server.terminate()
+        for name in (LOG, INDEX):  # of the other database
+            (folder / name).unlink(missing_ok=True)
+        server.start()
+        assert _send(server, record) == 200
+
+
+@pytest.mark.parametrize("name", [LOG, INDEX], ids=["log", "index"])
+def test_a_log_that_was_deleted_is_saved_by_an_orderly_end(
+    installation: Installation, people: World, name: str
+) -> None:
+    record = _record(people)
+    with installation.serving() as server:
+        with Load(server.port, record, connections=4) as load:
+            load.wait_for(200, 20)
+            (_folder(installation) / name).unlink()
+            load.wait_for(503, REFUSALS)
+            _check_that_it_is_not_ready(server)
+        assert server.terminate() == 0
+        server.start()
+        assert _send(server, record) == 200
+        record.repeat_unanswered(server.port)
+    examine(record, installation.database.rows).check()
+    assert installation.database.value("PRAGMA integrity_check") == "ok"
+
+
+def test_a_server_that_starts_beside_a_log_alone_does_not_delete_it(installation: Installation, people: World) -> None:
+    folder, record = _folder(installation), _record(people)
+    with installation.serving() as server:
+        assert _send(server, record) == 200
+        (folder / DATABASE).rename(folder / "away.db")
+        server.kill()
+        log = (folder / LOG).read_bytes()
+        done = installation.run("serve", "--port", str(server.port))
+        assert (done.returncode, (folder / LOG).read_bytes()) == (1, log)
+        assert "its log" in done.stderr
+        assert not (folder / DATABASE).exists()
+        (folder / "away.db").rename(folder / DATABASE)
+        server.start()
+    examine(record, installation.database.rows).check()
