@@ -46,8 +46,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
@@ -80,13 +80,21 @@ def opened(fresh_installation: Installation, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
+def opened_again(first_version: tuple[Installation, str]) -> Iterator[OpenDatabase]:
+    """The database of the first version, opened in this process."""
+    database = connect_database(load())
+    yield database
+    database.engine.dispose()
+
+
+@pytest.fixture
 def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Makes this process a later version, which has one more migration."""
 
     def become(then: str = "pass") -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(Path(migration.__file__).parent / "migrations", folder, dirs_exist_ok=True)
-        (folder / "versions" / "v0005_next.py").write_text(NEXT.format(then=then))
+        (folder / "versions" / "v0006_next.py").write_text(NEXT.format(then=then))
         monkeypatch.setattr(migration, "MIGRATIONS", folder)
 
     return become
@@ -205,11 +213,11 @@ def test_a_migration_that_fails_leaves_nothing_behind(opened: OpenDatabase, next
     assert not opened.read_now(lambda tx: "added_later" in inspect(tx).get_table_names())
 
 
-def _first_version(tx: Connection) -> None:
+def _upgrade(tx: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(migration.MIGRATIONS))
     config.attributes["connection"] = tx
-    command.upgrade(config, "0001")
+    command.upgrade(config, revision)
 
 
 def _fill_first_version(tx: Connection, token: str) -> None:
@@ -279,7 +287,7 @@ def first_version(empty: Installation, monkeypatch: pytest.MonkeyPatch) -> tuple
     token = new_token()
     database = connect_database(load())
     try:
-        database.write_now(_first_version)
+        database.write_now(_upgrade, "0001")
         database.write_now(_fill_first_version, token)
     finally:
         database.engine.dispose()
@@ -293,7 +301,7 @@ def test_what_the_first_version_left_is_numbered_and_filled(first_version: tuple
         table: installation.database.rows(f"SELECT * FROM {table}")
         for table in ("organizations", "businesses", "api_tokens", "customers", "messages", "idempotency_keys")
     }
-    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": "0004"}
+    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": "0005"}
     events = installation.database.rows("SELECT * FROM events ORDER BY organization_id, position")
     assert [(row["organization_id"], row["position"], row["message_id"], row["thread_sequence"]) for row in events] == [
         (ACME, 1, 12352, 1),
@@ -316,6 +324,31 @@ def test_what_the_first_version_left_is_numbered_and_filled(first_version: tuple
     for table, rows in before.items():
         after = installation.database.rows(f"SELECT * FROM {table}")
         assert [{name: row[name] for name in rows[0]} for row in after] == rows
+
+
+def test_a_conversation_by_mail_is_answered_at_the_sender_of_its_last_mail(
+    first_version: tuple[Installation, str], opened_again: OpenDatabase
+) -> None:
+    installation, _ = first_version
+    opened_again.write_now(_upgrade, "0004")
+    for sender, message_id, is_foreign in (("old@", 12352, False), ("new@", 12370, False), ("eve@", 12372, True)):
+        installation.database.change(
+            "INSERT INTO mail_details (organization_id, message_id, thread_id, sender, foreign_sender)"
+            " VALUES (:acme, :message, :thread, :sender, :foreign)",
+            acme=ACME,
+            message=message_id,
+            thread=CAROLS,
+            foreign=is_foreign,
+            sender=f"{sender}example.com",
+        )
+    installation.database.change("UPDATE threads SET channel = 'EMAIL' WHERE organization_id = :acme", acme=ACME)
+    installation.cli("migrate")
+    rows = installation.database.rows("SELECT id, last_email, last_phone FROM threads ORDER BY id")
+    assert [tuple(row.values()) for row in rows] == [
+        (CAROLS, "new@example.com", None),
+        (DAVES, None, None),
+        (STRANGERS, None, None),
+    ]
 
 
 def test_a_server_goes_on_with_what_the_first_version_left(first_version: tuple[Installation, str]) -> None:

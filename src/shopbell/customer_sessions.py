@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from shopbell import customers
 from shopbell.security import new_token, token_hash
@@ -46,6 +46,8 @@ class CustomerSession:
         business_id: with which business a widget speaks.
         thread_id: the conversation of a page, and of a widget from its first message on.
         verified: whether somebody vouched for who it is.
+        email: the address that it began with, in normal form; replies to its messages go there.
+        phone: the number that it began with, in E.164; likewise.
         locale: in which language he wants to be spoken to.
         created_at_ms: when it began.
         expires_at_ms: from when it is refused.
@@ -60,6 +62,8 @@ class CustomerSession:
     business_id: int | None
     thread_id: int | None
     verified: bool
+    email: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
     locale: str | None
     created_at_ms: int
     expires_at_ms: int
@@ -87,6 +91,8 @@ def create(
     business_id: int | None = None,
     thread_id: int | None = None,
     verified: bool = False,
+    email: str | None = None,
+    phone: str | None = None,
     locale: str | None = None,
     now_ms: int,
 ) -> tuple[CustomerSession, str]:
@@ -101,6 +107,8 @@ def create(
         business_id: with which business a widget speaks.
         thread_id: the conversation, where there is one already; a page must have one.
         verified: whether somebody vouches for who it is.
+        email: the address that the customer begins it with, in normal form.
+        phone: the number that they begin it with, in E.164.
         locale: BCP 47 tag in normal form.
         now_ms: the time in Unix ms.
 
@@ -117,6 +125,8 @@ def create(
         business_id=business_id,
         thread_id=thread_id,
         verified=verified,
+        email=email,
+        phone=phone,
         locale=locale,
         created_at_ms=now_ms,
         expires_at_ms=now_ms + (VOUCHED_MS if is_vouched else VALID_MS),
@@ -177,10 +187,10 @@ def revoke(tx: Connection, organization_id: int, session_id: int, *, now_ms: int
 
 
 def revoke_all(tx: Connection, organization_id: int, customer_ids: Sequence[int], *, now_ms: int) -> None:
-    """End all sessions of these customers for good."""
+    """End all sessions of these customers for good, and forget with which identities they began."""
     his = customers.of_customers(customer_sessions, organization_id, customer_ids)
-    live = update(customer_sessions).where(his, customer_sessions.c.revoked_at_ms.is_(None))
-    tx.execute(live.values(revoked_at_ms=now_ms))
+    ended_at_ms = func.coalesce(customer_sessions.c.revoked_at_ms, now_ms)
+    tx.execute(update(customer_sessions).where(his).values(revoked_at_ms=ended_at_ms, email=None, phone=None))
 
 
 def forget_expired(tx: Connection, now_ms: int, *, limit: int = 1_000) -> list[tuple[int, int]]:

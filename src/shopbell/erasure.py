@@ -29,6 +29,7 @@ from shopbell.storage.schema import (
     idempotency_keys,
     messages,
     possible_duplicates,
+    threads,
 )
 from shopbell.storage.schema import customers as customers_table
 from shopbell.storage.turns import give_way
@@ -77,6 +78,9 @@ def forget(tx: Connection, organization_id: int, customer_id: int, actor: str) -
     c, d = customers_table.c, possible_duplicates.c
     tx.execute(delete(customer_identities).where(customers.of_customers(customer_identities, organization_id, ids)))
     tx.execute(delete(possible_duplicates).where(d.organization_id == organization_id, d.customer_id.in_(ids)))
+    t, nowhere = threads.c, {"last_email": None, "last_phone": None}
+    of_threads = and_(t.organization_id == organization_id, t.id.in_(person.thread_ids))
+    tx.execute(update(threads).where(of_threads).values(nowhere))
     for id_ in ids:
         beside = tx.scalars(
             select(d.customer_id).where(d.organization_id == organization_id, d.other_customer_id == id_)

@@ -29,6 +29,9 @@ class Incoming:
         attachment_id: the organization's file that it carries.
         thread_id: a thread of this customer, where it is known: it counts then, whatever has been merged or transferred
             since, and not the two above.
+        email: the address that the message came from, in normal form.
+        phone: the number that it came from, in E.164. Replies go to these two; where both are None, they go where
+            those to the message before it went.
     """
 
     organization_id: int
@@ -39,6 +42,8 @@ class Incoming:
     external_id: str | None = None
     attachment_id: int | None = None
     thread_id: int | None = None
+    email: str | None = None
+    phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
         return Received(thread.id, message_id, 0)
     sequence = thread.last_sequence + 1
     c = threads.c
+    named = {"last_email": incoming.email, "last_phone": incoming.phone} if incoming.email or incoming.phone else {}
     tx.execute(
         update(threads)
         .where(c.organization_id == organization_id, c.id == thread.id)
@@ -90,6 +96,7 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
             channel=incoming.channel,
             updated_at_ms=now_ms,
             last_customer_message_at_ms=now_ms,
+            **named,
         )
     )
     tx.execute(
@@ -113,7 +120,15 @@ def receive(tx: Connection, incoming: Incoming) -> Received:
 
 
 def open_thread(
-    tx: Connection, organization_id: int, customer_id: int, business_id: int, channel: str, status: str, *, now_ms: int
+    tx: Connection,
+    organization_id: int,
+    customer_id: int,
+    business_id: int,
+    channel: str,
+    status: str,
+    *,
+    phone: str | None = None,
+    now_ms: int,
 ) -> InThread:
     """The customer's one conversation with a business, and its row's lock; a new one has no message yet.
 
@@ -124,6 +139,7 @@ def open_thread(
         business_id: the business.
         channel: by which a new one is held.
         status: of a new one.
+        phone: the number, in E.164, at which the customer is reached in a new one.
         now_ms: the time in Unix ms.
     """
     c = threads.c
@@ -138,6 +154,7 @@ def open_thread(
             channel=channel,
             status=status,
             last_sequence=0,
+            last_phone=phone,
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )

@@ -87,7 +87,8 @@ def _welcome(tx: Connection, business: Business, caller: str, rules: Rules, opt_
     if customer.blocked_at_ms is not None or customer.erased_at_ms is not None:
         return False
     # It needs no reply yet.
-    thread = open_thread(tx, organization_id, customer.id, business.id, "SMS", "replied", now_ms=now_ms)
+    his = (customer.id, business.id, "SMS", "replied")
+    thread = open_thread(tx, organization_id, *his, phone=caller, now_ms=now_ms)
     if _was_welcomed(tx, organization_id, thread.id, now_ms):
         return True
     texts = for_locale(customer.locale, business.locale)
@@ -96,7 +97,7 @@ def _welcome(tx: Connection, business: Business, caller: str, rules: Rules, opt_
     )
     placed, said = say(tx, organization_id, thread, body, "SMS", now_ms=now_ms)
     plan = Plan(None)
-    facts = read_facts(tx, organization_id, [thread.id], opt_outs)[thread.id].facts
+    facts = read_facts(tx, organization_id, [thread.id], opt_outs, caller=caller)[thread.id].facts
     reach(plan, facts, said, "welcome", rules, now_ms=now_ms)
     changes = write_sends(tx, organization_id, placed, plan, now_ms=now_ms)
     events.record(tx, organization_id, "message", now_ms=now_ms, thread=placed, message_id=said.message_id)

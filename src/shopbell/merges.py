@@ -8,11 +8,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, delete, func, insert, null, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, null, select, update
 
 from shopbell import audit, customers, events
 from shopbell.customers import Customer, Identity
 from shopbell.errors import Conflict, Fault, Invalid, NotFound
+from shopbell.storage.customer_schema import customer_sessions
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import (
     customer_identities,
@@ -221,7 +222,7 @@ def undo(tx: Connection, organization_id: int, merge_id: int, actor: str) -> Non
     by_id = {row.id: row for row in rows}
     kept, merged = by_id[done.kept_customer_id], by_id[done.merged_customer_id]
     _check_undo(done, kept, merged, now_ms)
-    customers.lock_threads(tx, organization_id, [kept.id, merged.id])
+    customers.lock_threads(tx, organization_id, customers.with_merged(tx, organization_id, kept.id))
     merge_ids, customer_ids = _under(tx, organization_id, merged.id)
     _give_back(tx, kept, merged, done, merge_ids, customer_ids)
     tx.execute(
@@ -288,10 +289,28 @@ def _give_back(
     tx.execute(update(customers_table).where(ours, c.id.in_(customer_ids)).values(merged_into_id=merged.id))
     # Who is blocked is blocked by what he is known by: that does not change by coming and going.
     customers.set_columns(tx, merged, merged_into_id=None, blocked_at_ms=kept.blocked_at_ms)
+    _part(tx, kept, merged)
+    _part(tx, merged, kept)
     filled = done.filled_fields.split()
     as_before = {name: None for name in filled if getattr(kept, name) == getattr(merged, name)}
     if as_before:
         customers.set_columns(tx, kept, **as_before)
+
+
+def _part(tx: Connection, customer: Customer, other: Customer) -> None:
+    """Let no conversation and no session of a customer name an identity of the other one any more."""
+    organization_id = customer.organization_id
+    values = [each.value for each in customers.identities_of(tx, other)]
+    family = customers.with_merged(tx, organization_id, customer.id)
+    ids = [row.id for row in customers.threads_of(tx, organization_id, family)]
+    of_threads = and_(threads.c.organization_id == organization_id, threads.c.id.in_(ids))
+    of_sessions = customers.of_customers(customer_sessions, organization_id, family)
+    for table, mine, names in (
+        (threads, of_threads, ("last_email", "last_phone")),
+        (customer_sessions, of_sessions, ("email", "phone")),
+    ):
+        for name in names:
+            tx.execute(update(table).where(mine, table.c[name].in_(values)).values({name: None}))
 
 
 def find_page(tx: Connection, organization_id: int, *, before_id: int | None = None, limit: int) -> list[Merge]:

@@ -64,7 +64,17 @@ _CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str
 _NEW_IDENTITIES = Rowset(
     "new_identities", organization_id=int, kind=str, value=str, customer_id=int, shown=str, created_at_ms=int
 )
-_PLACED = Rowset("placed", organization_id=int, customer_id=int, business_id=int, id=int, count=int, now_ms=int)
+_PLACED = Rowset(
+    "placed",
+    organization_id=int,
+    customer_id=int,
+    business_id=int,
+    id=int,
+    count=int,
+    now_ms=int,
+    last_email=str,
+    last_phone=str,
+)
 _SENT = Rowset(
     "sent",
     organization_id=int,
@@ -94,9 +104,9 @@ _ADD_IDENTITIES = """
 # nothing else changes, where its customer is blocked.
 _PLACE_THREADS = """
     INSERT INTO threads (organization_id, id, customer_id, business_id, channel, status, last_sequence,
-                         created_at_ms, updated_at_ms, last_customer_message_at_ms)
+                         created_at_ms, updated_at_ms, last_customer_message_at_ms, last_email, last_phone)
     SELECT organization_id, id, customer_id, business_id, 'WEB', CASE WHEN count > 0 THEN 'waiting' ELSE 'resolved' END,
-           count, now_ms, now_ms, CASE WHEN count > 0 THEN now_ms END
+           count, now_ms, now_ms, CASE WHEN count > 0 THEN now_ms END, last_email, last_phone
     FROM {placed}
     WHERE {after_the_customers}
     ON CONFLICT (organization_id, customer_id, business_id) DO UPDATE
@@ -105,7 +115,9 @@ _PLACE_THREADS = """
         channel = CASE WHEN excluded.last_sequence > 0 THEN excluded.channel ELSE threads.channel END,
         updated_at_ms = CASE WHEN excluded.last_sequence > 0 THEN excluded.updated_at_ms ELSE threads.updated_at_ms END,
         last_customer_message_at_ms =
-            coalesce(excluded.last_customer_message_at_ms, threads.last_customer_message_at_ms)
+            coalesce(excluded.last_customer_message_at_ms, threads.last_customer_message_at_ms),
+        last_email = CASE WHEN excluded.last_sequence > 0 THEN excluded.last_email ELSE threads.last_email END,
+        last_phone = CASE WHEN excluded.last_sequence > 0 THEN excluded.last_phone ELSE threads.last_phone END
 """
 _ADD_MESSAGES = """
     INSERT INTO messages (organization_id, thread_id, sequence, id, from_customer, body, created_at_ms)

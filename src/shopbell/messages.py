@@ -126,6 +126,7 @@ class _Plan:
         self.changed_customers: set[tuple[int, int]] = set()
         self.duplicates: set[tuple[int, int, int]] = set()
         self.threads: dict[ThreadKey, int] = {}
+        self.named: dict[ThreadKey, dict[str, str]] = {}
         self.messages: list[tuple[ThreadKey, int, int, str]] = []
         self.unseen: list[Row] = []
 
@@ -144,6 +145,8 @@ class _Plan:
                 self.unseen.append((send.organization_id, message_id, *thread[1:], send.body, self.now_ms))
             else:
                 self.messages.append((thread, self.promises.add(thread, message_id), message_id, send.body))
+                own = (identity for identity, _ in send.identities if self.customers[identity] == customer_id)
+                self.named[thread] = {kind: value for _, kind, value in own}
 
     def _customer(self, send: Send, ids: Iterator[int]) -> int:
         owners = [self.customers.get(identity) for identity, _ in send.identities]
@@ -173,7 +176,10 @@ class _Plan:
                 (*customer, self.locales[customer], now_ms) for customer in sorted(self.changed_customers)
             ],
             "new_identities": sorted(self.new_identities),
-            "placed": sorted((*thread, id_, count(thread), now_ms) for thread, id_ in self.threads.items()),
+            "placed": [
+                (*thread, id_, count(thread), now_ms, *map(self.named.get(thread, {}).get, ("email", "phone")))
+                for thread, id_ in sorted(self.threads.items())
+            ],
             "blocked": self.unseen,
             "sent": [(*thread, count(thread) - place, id_, body, now_ms) for thread, place, id_, body in self.messages],
             "new_duplicates": [(*pair, now_ms) for pair in sorted(self.duplicates)],

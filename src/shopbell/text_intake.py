@@ -156,7 +156,7 @@ def keep(
     # A thread says by itself whose it is; nobody is made known by a number that somebody else only named.
     is_known = place.thread_id is None
     customer_id = customer_of(tx, business.organization_id, sender, now_ms=now_ms) if is_known else 0
-    incoming.receive(tx, _arrived(text, business, customer_id, place.thread_id))
+    incoming.receive(tx, _arrived(text, sender, business, customer_id, place.thread_id))
     return business.organization_id
 
 
@@ -244,12 +244,12 @@ def _do_as_asked(
     if thread_id is not None:
         t = threads.c
         of_thread = (t.organization_id == business.organization_id, t.id == thread_id)
-        channel = tx.scalar(select(t.channel).where(*of_thread))
-        received = incoming.receive(tx, _arrived(text, business, 0, thread_id))
+        before = tx.execute(select(t.channel, t.last_email, t.last_phone).where(*of_thread)).mappings().one()
+        received = incoming.receive(tx, _arrived(text, sender, business, 0, thread_id))
         if received.repeated:
             return
         if asked.intent == "stop":  # who wants no texts is not answered by one
-            tx.execute(update(threads).where(*of_thread).values(channel=channel))
+            tx.execute(update(threads).where(*of_thread).values(before))
     if asked.intent == "stop":
         opt_outs.add(tx, business.organization_id, (text.channel, sender), now_ms=now_ms)
     elif asked.intent == "start":
@@ -288,7 +288,7 @@ def _known_by(tx: Connection, organization_id: int, number: str) -> int | None:
     return None if customer_id is None else customers.find(tx, organization_id, customer_id).id
 
 
-def _arrived(text: InboundText, business: Business, customer_id: int, thread_id: int | None) -> Incoming:
+def _arrived(text: InboundText, sender: str, business: Business, customer_id: int, thread_id: int | None) -> Incoming:
     return Incoming(
         organization_id=business.organization_id,
         customer_id=customer_id,
@@ -297,6 +297,7 @@ def _arrived(text: InboundText, business: Business, customer_id: int, thread_id:
         body=_body(text),
         external_id=text.provider_id,
         thread_id=thread_id,
+        phone=sender,
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, select, update
@@ -32,6 +32,8 @@ class Thread:
     last_other_reply_sequence: int
     last_customer_message_at_ms: int | None
     merge_id: int | None
+    last_email: str | None = field(repr=False)
+    last_phone: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,15 @@ def recognise(tx: Connection, organization_id: int, claims: Claims, *, now_ms: i
     return customer.id
 
 
+def own_identities(
+    tx: Connection, organization_id: int, customer_id: int, claims: Claims
+) -> tuple[str | None, str | None]:
+    """The address and the number of the claims, in normal form; None for one that is another customer's."""
+    held = _holders(tx, organization_id, claims)
+    own = {kind: value for (kind, value), holder_id in held.items() if holder_id == customer_id}
+    return own.get("email"), own.get("phone")
+
+
 def join(tx: Connection, session: CustomerSession, known_id: int) -> bool:
     """Let a visitor become the customer that he turned out to be, with what he wrote before.
 

@@ -137,6 +137,7 @@ def _keep_customers(tx: Connection, mail: Mail, thread: Thread) -> None:
                 external_id=_numbered(mail.external_id, place),
                 attachment_id=file.id if file else None,
                 thread_id=thread.id,
+                email=mail.mail.sender,
             ),
         )
         if place == 0 and received.sequence:  # a blocked customer's is kept apart

@@ -43,6 +43,7 @@ class Reader:
         email: his address, where he has one.
         phone: his number, where he has one.
         verified: for which of the two somebody vouched: a site's backend, or he himself by writing from there.
+        prefers_text: whether the last message named the number and no address.
         cannot: why nothing may be sent to him at all.
         closed: the channels by which he wants nothing more.
     """
@@ -50,6 +51,7 @@ class Reader:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     verified: frozenset[Literal["email", "phone"]] = frozenset({"email", "phone"})
+    prefers_text: bool = False
     cannot: Literal["erased", "blocked"] | None = None
     closed: frozenset[str] = frozenset()
 
@@ -247,7 +249,7 @@ def reach(
         # By address as well: nobody knows whether he ever opens the page again.
         if is_read or reader.cannot or not (reader.email or reader.phone):
             return
-        way = "EMAIL" if _can_mail(reader) or not _can_text(reader, rules) else "SMS"
+        way = "SMS" if _is_texted(reader, rules) else "EMAIL"
     channel: Channel = "EMAIL" if way == "EMAIL" else "WHATSAPP" if way == "WHATSAPP" else "SMS"
     address = reader.email if channel == "EMAIL" else reader.phone
     if purpose == "auto-reply" and address is None:
@@ -313,12 +315,12 @@ def _invite(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
     reader = _vouched_for(facts.reader)
     if plan.invites:
         return
-    if _can_mail(reader):
-        plan.invites = True
-        plan.sends.append(Send("EMAIL", "customer", "invitation", reader.email or "", now_ms, joins=False))
-    elif _can_text(reader, rules):
+    if _is_texted(reader, rules):
         plan.invites = True
         plan.sends.append(Send("SMS", "customer", "invitation", reader.phone or "", now_ms, joins=False))
+    elif _can_mail(reader):
+        plan.invites = True
+        plan.sends.append(Send("EMAIL", "customer", "invitation", reader.email or "", now_ms, joins=False))
 
 
 def _ask(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
@@ -330,7 +332,8 @@ def _ask(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
     if reader.cannot or not facts.last_reply_sequence:
         return
     plan.asks = facts.store.survey
-    if facts.channel in ("WEB", "EMAIL") and _can_mail(reader):
+    is_mailed = facts.channel == "EMAIL" or (facts.channel == "WEB" and not _is_texted(reader, rules))
+    if is_mailed and _can_mail(reader):
         due_at_ms = now_ms + rules.mail_batch_ms
         plan.sends.append(Send("EMAIL", "customer", "survey", reader.email or "", due_at_ms, joins=False))
 
@@ -342,6 +345,12 @@ def _vouched_for(reader: Reader) -> Reader:
         email=reader.email if "email" in reader.verified else None,
         phone=reader.phone if "phone" in reader.verified else None,
     )
+
+
+def _is_texted(reader: Reader, rules: Rules) -> bool:
+    """Whether a customer of the web gets a text, and no mail. An address comes first, unless they last named a number
+    only."""
+    return _can_text(reader, rules) and (reader.prefers_text or not _can_mail(reader))
 
 
 def _can_mail(reader: Reader) -> bool:
@@ -379,16 +388,7 @@ def joined(sends: Iterable[Send]) -> list[Send]:
                 send.address,
             )
             if same and send.joins and one.messages and not any(said.is_template for said in one.messages):
-                together[place] = Send(
-                    channel=one.channel,
-                    audience=one.audience,
-                    purpose=one.purpose,
-                    address=one.address,
-                    due_at_ms=send.due_at_ms,
-                    messages=(*one.messages, *send.messages),
-                    joins=one.joins,
-                    put_off_at_most_ms=one.put_off_at_most_ms,
-                )
+                together[place] = replace(one, due_at_ms=send.due_at_ms, messages=(*one.messages, *send.messages))
                 break
         else:
             together.append(send)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import orjson
 from sqlalchemy import Connection, Row, and_, func, or_, select
@@ -10,18 +10,17 @@ from sqlalchemy import Connection, Row, and_, func, or_, select
 from shopbell import customers
 from shopbell.events import InThread
 from shopbell.hours import OpeningHours
-from shopbell.identity import normal_email
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach import deliveries
-from shopbell.outreach.decisions import Facts, News, Reader, Said, Store, Turned
+from shopbell.outreach.decisions import Facts, News, Said, Store, Turned
+from shopbell.outreach.readers import read_readers
 from shopbell.storage.customer_schema import surveys, thread_outreach
 from shopbell.storage.delivery_schema import events, feeds
-from shopbell.storage.schema import businesses, customer_identities, messages, threads
+from shopbell.storage.schema import businesses, messages, threads
 
 BATCH_EVENTS = 32
 SCAN_POSITIONS = 5_000
 """How many positions one batch looks through for what matters."""
-_KINDS: tuple[Literal["email", "phone"], ...] = ("email", "phone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def read_batch(tx: Connection, organization_id: int, begin: int) -> Batch:
 
 
 def read_facts(
-    tx: Connection, organization_id: int, thread_ids: Collection[int], opt_outs: OptOuts
+    tx: Connection, organization_id: int, thread_ids: Collection[int], opt_outs: OptOuts, *, caller: str | None = None
 ) -> dict[int, Known]:
     """How threads stand.
 
@@ -124,6 +123,8 @@ def read_facts(
         organization_id: whose threads.
         thread_ids: which.
         opt_outs: knows who wants nothing more.
+        caller: the number, in E.164, from which the customer calls now: it counts instead of the one they last wrote
+            from.
     """
     ids = sorted(thread_ids)
     t, o = threads.c, thread_outreach.c
@@ -134,13 +135,13 @@ def read_facts(
     }
     read = deliveries.read_sequences(tx, organization_id, ids)
     owners = customers.owners(tx, organization_id, {row.customer_id for row in rows})
-    readers = _readers(tx, organization_id, set(owners.values()), opt_outs)
+    readers = read_readers(tx, organization_id, rows, owners, opt_outs, caller=caller)
     stores = _stores(tx, organization_id, {row.business_id for row in rows})
     resolved = {owners[row.customer_id] for row in rows if row.status == "resolved"}
     asked = _last_asked(tx, organization_id, resolved)
     known: dict[int, Known] = {}
     for row in rows:
-        customer, reader = readers[owners[row.customer_id]]
+        customer, reader = readers[row.id]
         business, store = stores[row.business_id]
         said = told.get(row.id)
         known[row.id] = Known(
@@ -163,45 +164,6 @@ def read_facts(
             business=business,
         )
     return known
-
-
-def _readers(
-    tx: Connection, organization_id: int, customer_ids: set[int], opt_outs: OptOuts
-) -> dict[int, tuple[customers.Customer, Reader]]:
-    found = customers.rows(tx, organization_id, sorted(customer_ids))
-    c = customer_identities.c
-    query = (
-        select(c.customer_id, c.kind, c.value, c.shown)
-        .where(customers.of_customers(customer_identities, organization_id, sorted(customer_ids)))
-        .order_by(c.customer_id, c.merge_id.is_not(None), c.created_at_ms, c.kind, c.value)
-    )
-    known: dict[tuple[int, str], tuple[str, str]] = {}
-    for customer_id, kind, value, shown in tx.execute(query):
-        known.setdefault((customer_id, kind), (value, shown))
-    emails = {one.id: known[one.id, "email"] for one in found if (one.id, "email") in known}
-    phones = {one.id: known[one.id, "phone"][0] for one in found if (one.id, "phone") in known}
-    vouched_for = {one.id: {kind for kind in _KINDS if (one.id, kind) in known} for one in found}
-    for one in found:
-        if one.unverified_email:
-            emails.setdefault(one.id, (normal_email(one.unverified_email), one.unverified_email))
-        if one.unverified_phone:
-            phones.setdefault(one.id, one.unverified_phone)
-    ways = {("EMAIL", value) for value, _ in emails.values()}
-    ways |= {(channel, number) for number in phones.values() for channel in ("SMS", "WHATSAPP")}
-    closed = opt_outs.among(tx, organization_id, ways)
-    readers: dict[int, tuple[customers.Customer, Reader]] = {}
-    for one in found:
-        email, phone = emails.get(one.id), phones.get(one.id)
-        mine = {("EMAIL", email[0] if email else None), ("SMS", phone), ("WHATSAPP", phone)}
-        reader = Reader(
-            email=email[1] if email else None,
-            phone=phone,
-            verified=frozenset(vouched_for[one.id]),
-            cannot="erased" if one.erased_at_ms is not None else "blocked" if one.blocked_at_ms is not None else None,
-            closed=frozenset(channel for channel, address in closed if (channel, address) in mine),
-        )
-        readers[one.id] = (one, reader)
-    return readers
 
 
 def _stores(tx: Connection, organization_id: int, business_ids: set[int]) -> dict[int, tuple[Row[Any], Store]]:

@@ -82,6 +82,8 @@ customer_sessions = table(
     Column("thread_id", BigInteger, nullable=True),
     Column("token_hash", String(64), nullable=False),
     Column("verified", Boolean, nullable=False, server_default=false()),
+    text_("email", nullable=True),
+    text_("phone", nullable=True),
     text_("locale", nullable=True),
     ms("created_at_ms"),
     ms("expires_at_ms"),
@@ -94,7 +96,8 @@ customer_sessions = table(
     Index(None, "expires_at_ms"),
 )
 """Browsers and apps of customers. A ``page`` sees one thread, a ``widget`` the customer's thread with one business, an
-``app`` all of the customer's. ``verified``: whether somebody vouched for who this is."""
+``app`` all of the customer's. ``verified``: whether somebody vouched for who this is. ``email`` and ``phone``: the
+identities that the session began with, in normal form: its messages name them."""
 
 customer_links = table(
     "customer_links",

@@ -177,6 +177,8 @@ threads = table(
     Column("last_other_reply_sequence", Integer, nullable=False, server_default="0"),
     ms("last_customer_message_at_ms", nullable=True),
     Column("merge_id", BigInteger, nullable=True),
+    text_("last_email", nullable=True),
+    text_("last_phone", nullable=True),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "customer_id", "business_id"),
     of("customers", "customer_id"),
@@ -192,8 +194,9 @@ threads = table(
 """One conversation per customer and business. ``last_sequence`` is taken under the row's lock and numbers its
 messages; ``last_reply_sequence`` is that of the last message that an employee or a program let the customer see, 0 for
 none; ``last_reply_author_id`` is who wrote it, an employee or the token of a program, and ``last_other_reply_sequence``
-that of the last one by anybody else. A thread with no message at all (``last_sequence`` 0) is one that a blocked
-customer opened: nobody sees it."""
+that of the last one by anybody else. ``last_email`` and ``last_phone`` are the identities that the customer's last
+message named, in normal form: replies go there while they are still the customer's. A thread with no message at all
+(``last_sequence`` 0) is one that a blocked customer opened: nobody sees it."""
 
 messages = table(
     "messages",

@@ -1,7 +1,7 @@
 """``POST /api/authenticate-customer``: an app proves for which customer it speaks."""
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -59,6 +59,14 @@ class AuthenticateCustomer(Fields):
         description="By which the digest was made; `sha1` unless given. `hmac-sha256` is the better one.",
         examples=["sha1"],
     )
+
+
+class _Found(NamedTuple):
+    """A customer, and the identity by which the app named them: an address or a number in normal form, or their id."""
+
+    customer_id: int
+    email: str | None = None
+    phone: str | None = None
 
 
 class CustomerAuthenticated(Fields):
@@ -132,23 +140,31 @@ def _begin(
         return None
     if not private_keys.spend(tx, organization_id, private_key, proof.nonce, proof.digest, now_ms=now_ms):
         return None
-    customer_id = _find(tx, organization_id, proof.customer_id)
-    if customer_id is None:
+    found = _find(tx, organization_id, proof.customer_id)
+    if found is None:
         return None
     session, secret = customer_sessions.create(
-        tx, keys, organization_id, "app", customer_id, verified=True, now_ms=now_ms
+        tx,
+        keys,
+        organization_id,
+        "app",
+        found.customer_id,
+        verified=True,
+        email=found.email,
+        phone=found.phone,
+        now_ms=now_ms,
     )
     return secret, session.expires_at_ms
 
 
-def _find(tx: Connection, organization_id: int, named: str) -> int | None:
+def _find(tx: Connection, organization_id: int, named: str) -> _Found | None:
     """The customer who is known by this, and was not erased."""
     if named.isascii() and named.isdigit() and len(named) <= _ID_MAX_DIGITS:
         try:
             found = customers.find(tx, organization_id, int(named))
         except NotFound:
             return None
-        return None if found.erased_at_ms is not None else found.id
+        return None if found.erased_at_ms is not None else _Found(found.id)
     try:
         kind, value = (
             ("email", identity.normal_email(named)) if "@" in named else ("phone", identity.normal_phone(named, None))
@@ -158,4 +174,6 @@ def _find(tx: Connection, organization_id: int, named: str) -> int | None:
     c = customer_identities.c
     query = select(c.customer_id).where(c.organization_id == organization_id, c.kind == kind, c.value == value)
     found_id: int | None = tx.scalar(query)
-    return found_id
+    if found_id is None:
+        return None
+    return _Found(found_id, email=value) if kind == "email" else _Found(found_id, phone=value)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection, insert, select
 
-from shopbell import customer_links, customer_sessions, organizations, texts
+from shopbell import customer_links, customer_sessions, identity, organizations, texts
 from shopbell.customer_links import CustomerLink, CustomerLinks
 from shopbell.customer_sessions import VALID_MS
 from shopbell.http.addresses import base_url
@@ -181,6 +181,8 @@ def _open(
         link.customer.id,
         thread_id=link.thread_id,
         verified=True,
+        email=identity.normal_email(link.address) if link.channel == "EMAIL" else None,
+        phone=link.address if link.channel != "EMAIL" else None,
         locale=link.customer.locale,
         now_ms=now_ms,
     )

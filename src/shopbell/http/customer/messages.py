@@ -181,6 +181,8 @@ def _say(
             external_id=client_message_id,
             attachment_id=attachment_id,
             thread_id=place,
+            email=session.email,
+            phone=session.phone,
         ),
     )
     customer_sessions.settle_in(tx, session, received.thread_id)

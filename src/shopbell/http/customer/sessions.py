@@ -230,8 +230,10 @@ def _begin(
     if business is None or not business.active:
         raise BusinessNotInOrganization
     locale = asked.locale or (claims.locale if claims else None)
+    email = phone = None
     if claims is not None:
         customer_id = visitors.recognise(tx, organization_id, claims, now_ms=now_ms)
+        email, phone = visitors.own_identities(tx, organization_id, customer_id, claims)
         if former is not None:
             visitors.join(tx, former, customer_id)
             customer_sessions.revoke(tx, organization_id, former.id, now_ms=now_ms)
@@ -245,6 +247,8 @@ def _begin(
         customer_id,
         business_id=business.id,
         verified=claims is not None,
+        email=email,
+        phone=phone,
         locale=locale,
         now_ms=now_ms,
     )
