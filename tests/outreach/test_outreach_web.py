@@ -1,8 +1,11 @@
 """Answers in the widget: what is read there is recorded, and what customers are asked is answered there."""
 
+import re
+
 import pytest
 
 from harness.post import Post
+from harness.smtp import Received
 from harness.visitors import Browser, acmes_site
 
 
@@ -38,6 +41,44 @@ def test_an_address_that_a_visitor_says_is_his_gets_the_answer_and_no_invitation
     (mail,) = post.mails.received
     assert mail.recipients == (carol,)
     assert mail.message["Subject"] == "Your conversation with Acme Boston"
+
+
+def test_a_visitors_words_are_not_mailed_to_an_address_that_they_only_claimed(post: Post, dave: Browser) -> None:
+    carol, spam = post.shop.somebody(), "buy my watches"
+    thread_id = dave.say(f"{spam} 1")["customerThreadId"]
+    assert dave.post("identify", email=carol, firstName=spam, lastName=spam).status_code == 200
+    subject = (
+        "UPDATE thread_outreach SET mail_subject = :spam, mail_header_id = '<buy@my.watches>' WHERE thread_id = :t"
+    )
+    insert = "INSERT INTO thread_outreach (organization_id, thread_id) VALUES (:acme, :t)"
+    post.shop.database.change(insert, acme=int(post.shop.world.acme), t=int(thread_id))
+    post.shop.database.change(subject, spam=spam, t=int(thread_id))  # of a mail from an address claimed before
+    post.wait_for_delivery(post.reply(thread_id, "Who are you?"), "EMAIL", "sent")
+    mail = post.mails.wait_for(1)[0]
+    assert mail.recipients == (carol,)
+    words = _words(mail)
+    assert "Who are you?" in words
+    assert not {part for part in (spam, "buy@my.watches") if part in words}
+    # Who opens the link of that mail reads mails at this address: from then on they are the customer's own.
+    link = re.search(r"/t/\w+", words)
+    assert link
+    opened = post.shop.server.client.post(link[0], headers={"sec-fetch-site": "same-origin"})
+    assert opened.status_code == 303
+    dave.say(f"{spam} 2")
+    post.wait_for_delivery(post.reply(thread_id, "No, thank you."), "EMAIL", "sent")
+    assert f"{spam} 2" in _words(post.mails.wait_for(2)[1])
+
+
+def test_a_known_customers_words_are_quoted_in_mails_to_them(post: Post) -> None:
+    thread_id = post.shop.send(message="buy my watches")
+    post.wait_for_delivery(post.reply(thread_id, "Who are you?"), "EMAIL", "sent")
+    assert "buy my watches" in _words(post.mails.wait_for(2)[1])
+
+
+def _words(mail: Received) -> str:
+    """All that a mail says: headers, text and HTML."""
+    parts = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
+    return "\n".join((*map(str, mail.message.values()), *(part.get_content() for part in parts if part)))
 
 
 def test_who_is_vouched_for_by_his_number_has_nothing_sent_to_an_address_that_he_only_says_is_his(post: Post) -> None:

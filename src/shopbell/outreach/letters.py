@@ -10,6 +10,8 @@ from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachments import Attachment
 from shopbell.contrast import corrected
 from shopbell.conversation import Line
+from shopbell.customer_links import has_reached
+from shopbell.identity import normal_email
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, MailAddresses
 from shopbell.mail.answer_links import Answering, AnswerLinks, digest
@@ -59,6 +61,9 @@ class Office:
     ) -> Letter:
         """A mail, before it is one.
 
+        An address that the customer only claimed may be a stranger's. A mail there has no word of the customer's:
+        no name, no subject, none of their messages.
+
         Args:
             tx: the transaction.
             row: the dispatch's.
@@ -72,9 +77,12 @@ class Office:
         audience = Audience.STORE if is_for_store else Audience.CUSTOMER
         profile = customers.profile(tx, organization_id, thread.customer_id)
         new, before = self._lines(tx, row, read_sequence)
+        is_claimed = not is_for_store and not _is_proved(tx, row, profile, address)
+        before = [line for line in before if not (is_claimed and line.from_customer)]
         about = _outreach(tx, organization_id, row.thread_id)
         quoted = [self._quoted(one, business.name, profile.display_name, is_for_store, row) for one in (*new, *before)]
-        answered = None if is_for_store or about is None else about.mail_header_id
+        goes_on = about is not None and not is_for_store and not is_claimed
+        answered = about.mail_header_id if goes_on else None
         of_thread = self.addresses.thread_id(organization_id, row.thread_id)
         answering = Answering(organization_id, row.thread_id, business.id, digest(address))
         return Letter(
@@ -88,10 +96,10 @@ class Office:
             locale=business.locale if is_for_store else thread.locale,
             business_locale=business.locale,
             time_zone=business.time_zone,
-            recipient_name=business.name if is_for_store else _name_of(profile),
+            recipient_name=business.name if is_for_store else "" if is_claimed else _name_of(profile),
             customer_name=profile.display_name,
             reply_to=self.addresses.reply(organization_id, row.thread_id, audience),
-            subject=None if is_for_store or about is None else about.mail_subject,
+            subject=about.mail_subject if goes_on else None,
             is_follow_up=_was_mailed(tx, row) or answered is not None,
             in_reply_to=answered or of_thread,
             references=[of_thread, *([answered] if answered else [])],
@@ -190,6 +198,13 @@ class Office:
 
     def _file(self, file: Attachment, now_ms: int) -> str:
         return self._files.link(self.base_url, file.uuid, file.name, now_ms=now_ms).url
+
+
+def _is_proved(tx: Connection, row: Row[Any], profile: customers.Profile, address: str) -> bool:
+    """Whether an address is the customer's: they are known by it, or used a link that was mailed there."""
+    email = normal_email(address)
+    is_known = any(each.kind == "email" and each.value == email for each in profile.identities)
+    return is_known or has_reached(tx, row.organization_id, row.thread_id, email)
 
 
 def carried(tx: Connection, row: Row[Any]) -> dict[int, int]:
