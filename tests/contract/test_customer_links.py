@@ -290,6 +290,21 @@ def test_mails_are_switched_off_and_on_again_from_the_page(shop: Shop, carol: Re
     assert shop.count("opt_outs") == before
 
 
+def test_the_page_switches_the_mails_to_the_address_of_its_link_only(
+    shop: Shop, carol: Reader, stranger: Reader
+) -> None:
+    phone = shop.some_number()
+    thread_id, hers = _conversation(shop, phoneNumber=phone)
+    his = shop.somebody()  # her family's
+    assert shop.send(user={"email": his, "phoneNumber": phone}) == thread_id
+    for reader, email in ((carol, hers), (stranger, his)):
+        reader.open(_link(shop, thread_id, email))
+    carol.client.post(f"/c/{thread_id}/notifications", data={"notifications": "off"}, headers=PAGE)
+    stranger.client.post(f"/c/{thread_id}/notifications", data={"notifications": "on"}, headers=PAGE)
+    assert "You get no e-mails about this conversation." in carol.page(thread_id).text
+    assert "You get e-mails when there is an answer." in stranger.page(thread_id).text
+
+
 def test_the_page_speaks_to_the_api_by_its_cookie_and_the_conversation_that_it_names(shop: Shop, carol: Reader) -> None:
     thread_id, email = _conversation(shop)
     carol.open(_link(shop, thread_id, email))

@@ -136,8 +136,9 @@ def test_a_message_id_is_the_same_at_every_attempt_and_names_the_dispatch() -> N
     assert addresses().parse_message_id(addresses().thread_id(ACME, DISPATCH)) is None
 
 
-def test_an_unsubscribe_link_names_what_it_ends() -> None:
-    subscription = Subscription(ACME, THREAD, Audience.STORE)
+@pytest.mark.parametrize("digest", [None, 0, 2**48 - 1])
+def test_an_unsubscribe_link_names_what_it_ends(digest: int | None) -> None:
+    subscription = Subscription(ACME, THREAD, Audience.STORE, digest)
     link = Unsubscribes(KEYS).link("https://chat.example.org", subscription)
     assert link.startswith(f"https://chat.example.org{PATH}")
     assert Unsubscribes(KEYS).parse(link.rpartition("/")[2]) == subscription

@@ -65,8 +65,9 @@ def test_a_link_is_found_whatever_a_gateway_has_made_of_it(way: str, key: str) -
     assert left.replace("Answer<[…]>", "[…]") == "Yes.\n\n> Read and answer: […]\n\nFrom ten."
 
 
-def test_the_link_that_ends_the_mails_is_found_too_and_both_in_one_line() -> None:
-    ending = Unsubscribes(KEYS).link(BASE, Subscription(12_344, 12_352, Audience.STORE))
+@pytest.mark.parametrize("digest", [None, 2**48 - 1])
+def test_the_link_that_ends_the_mails_is_found_too_and_both_in_one_line(digest: int | None) -> None:
+    ending = Unsubscribes(KEYS).link(BASE, Subscription(12_344, 12_352, Audience.STORE, digest))
     assert LinkCutter(KEYS).cut(f"a {ending}.b <{_link()}> c") == "a […] <[…]> c"
 
 

@@ -54,6 +54,26 @@ def test_a_scanner_that_follows_the_link_ends_nothing(post: Post) -> None:
     assert post.mails.wait_for(2)[1].recipients == (carol,)
 
 
+def test_a_link_ends_the_mails_to_the_address_that_it_was_sent_to_and_no_others(post: Post) -> None:
+    carol, dave, phone = post.shop.somebody(), post.shop.somebody(), post.shop.some_number()
+    client = post.shop.server.client
+    thread_id = post.shop.send(user={"email": carol, "phoneNumber": phone})
+    carols = path_of(post.mails.wait_for(1)[0])
+    assert post.shop.send(user={"email": dave, "phoneNumber": phone}) == thread_id
+    post.wait_for_delivery(post.reply(thread_id, "Hello Dave"), "EMAIL", "sent")
+    assert post.mails.wait_for(2)[1].recipients == (dave,)
+    assert one_click(client, carols).status_code == 200
+    post.wait_for_delivery(post.reply(thread_id, "Hello again, Dave"), "EMAIL", "sent")
+    # Retention deletes the records of mails; the link goes on to mean the same address.
+    post.shop.database.change("DELETE FROM message_deliveries")
+    post.shop.database.change("DELETE FROM dispatches")
+    assert ENDED in client.get(carols).text
+    assert GOING_ON in client.post(f"{carols}?again=true").text
+    assert post.shop.send(user={"email": carol}) == thread_id
+    post.wait_for_delivery(post.reply(thread_id, "Welcome back, Carol"), "EMAIL", "sent")
+    assert post.mails.wait_for(4)[3].recipients == (carol,)
+
+
 def test_one_customers_link_ends_no_mails_of_another(post: Post) -> None:
     carol, dave, client = post.shop.somebody(), post.shop.somebody(), post.shop.server.client
     carols, daves = (post.shop.send(user={"email": email}) for email in (carol, dave))

@@ -28,8 +28,8 @@ _PURPOSE = "store's answer link"
 _LETTERS = re.compile(r"[a-z2-7]+", re.ASCII | re.IGNORECASE)
 # A program may have broken a long link, and marked each of its lines as quoted.
 _LINES = re.compile(rf"{_LETTERS.pattern}(?:[ \t]*\n[>| \t]*{_LETTERS.pattern})*", _LETTERS.flags)
-# Both lengths that a token of a mail to a store has. Its kind is a small number: the first letter says so.
-_TOKENS = re.compile(r"(?=(a[a-z2-7]{49})([a-z2-7]{34})?)", re.ASCII | re.IGNORECASE)
+# The three lengths that a token of a mail to a store has. Its kind is a small number: the first letter says so.
+_TOKENS = re.compile(r"(?=(a[a-z2-7]{49})([a-z2-7]{11})?([a-z2-7]{23})?)", re.ASCII | re.IGNORECASE)
 _TOKEN_CHARACTERS = 50
 _LOOKS_MAX = 200
 _ENDS = ' \t\n<>"'
@@ -144,7 +144,8 @@ class LinkCutter:
                 if next(looks) >= _LOOKS_MAX:  # nobody's answer: all goes that may be one
                     yield found.span()
                     break
-                for candidate in (token[1] + (token[2] or ""), token[1]):
+                longer = token[1] + (token[2] or "")
+                for candidate in (longer + (token[3] or ""), longer, token[1]):
                     if any(signed.read(candidate) for signed in self._signed):
                         yield places[token.start()], places[token.start() + len(candidate) - 1] + 1
                         break

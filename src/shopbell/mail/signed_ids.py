@@ -31,7 +31,7 @@ class SignedIds:
             ids: each from 0 to 2^53 - 1.
 
         Returns:
-            39 lower-case letters and digits for one id, 50 for two, 84 for five; case does not matter.
+            39 lower-case letters and digits for one id, 50 for two, 61 for three, 84 for five; case does not matter.
         """
         content = bytes([kind]) + b"".join(number.to_bytes(_ID_BYTES) for number in ids)
         return base64.b32encode(content + _mac(self._keys[0], content)).decode("ascii").rstrip("=").lower()

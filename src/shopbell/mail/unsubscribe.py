@@ -20,11 +20,17 @@ PURPOSE = "mail unsubscribe link"
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """The mails about one conversation to one side of it."""
+    """The mails about one conversation to one side of it.
+
+    Args:
+        address_digest: of the address that the mail with the link went to (``answer_links.digest``); links of older
+            mails have none.
+    """
 
     organization_id: int
     thread_id: int
     audience: Audience
+    address_digest: int | None = None
 
 
 class Unsubscribes:
@@ -44,7 +50,8 @@ class Unsubscribes:
             base_url: how this server is reached, without a slash at the end.
             subscription: what it ends.
         """
-        token = self._signed.sign(subscription.audience, subscription.organization_id, subscription.thread_id)
+        ids = (subscription.organization_id, subscription.thread_id, subscription.address_digest)
+        token = self._signed.sign(subscription.audience, *(id_ for id_ in ids if id_ is not None))
         return f"{base_url}{PATH}{token}"
 
     def parse(self, token: str) -> Subscription | None:
@@ -54,6 +61,7 @@ class Unsubscribes:
             None when it is not one of ours.
         """
         content = self._signed.read(token)
-        if content is None or len(content) != 3:
+        if content is None or len(content) not in (3, 4):
             return None
-        return Subscription(content[1], content[2], Audience(content[0]))
+        audience, organization_id, thread_id, *digests = content
+        return Subscription(organization_id, thread_id, Audience(audience), *digests)

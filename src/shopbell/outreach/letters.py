@@ -85,6 +85,7 @@ class Office:
         answered = about.mail_header_id if goes_on else None
         of_thread = self.addresses.thread_id(organization_id, row.thread_id)
         answering = Answering(organization_id, row.thread_id, business.id, digest(address))
+        subscription = Subscription(organization_id, row.thread_id, audience, digest(address))
         return Letter(
             purpose=Purpose(row.purpose),
             message_id=self.addresses.message_id(organization_id, row.id),
@@ -109,9 +110,7 @@ class Office:
             button_url=self._answers.link(self.base_url, answering, now_s=row.created_at_ms // 1_000)
             if is_for_store
             else link,
-            unsubscribe_url=None
-            if row.purpose == "link"
-            else self._unsubscribes.link(self.base_url, Subscription(organization_id, row.thread_id, audience)),
+            unsubscribe_url=None if row.purpose == "link" else self._unsubscribes.link(self.base_url, subscription),
             survey=_survey_kind(tx, organization_id, row.survey_id),
             color=corrected(business.brand_color, "#ffffff") if business.brand_color else COLOR,
         )

@@ -1,11 +1,14 @@
 """What the link in a mail ends: all further mails of the organization's to the address that it went to."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from shopbell import customers
 from shopbell.identity import normal_email
 from shopbell.mail.addresses import Audience
+from shopbell.mail.answer_links import digest
 from shopbell.mail.unsubscribe import Subscription
 from shopbell.opt_outs import OptOuts
 from shopbell.storage.customer_schema import dispatches
@@ -56,7 +59,17 @@ def change(tx: Connection, subscription: Subscription, opt_outs: OptOuts, *, get
 
 
 def _way(tx: Connection, subscription: Subscription) -> tuple[str, str] | None:
-    """The address that the mails of a conversation go to: the last one that is known."""
+    """The address that the link's mail went to, as long as anything here knows it."""
+    mailed = _mailed(tx, subscription)
+    if subscription.address_digest is None:
+        return ("EMAIL", mailed[0]) if mailed else None
+    known = (*mailed, *_own(tx, subscription))
+    address = next((each for each in known if digest(each) == subscription.address_digest), None)
+    return None if address is None else ("EMAIL", address)
+
+
+def _mailed(tx: Connection, subscription: Subscription) -> list[str]:
+    """The addresses that mails about a conversation went to, in normal form, the last one first."""
     c = dispatches.c
     query = (
         select(c.address)
@@ -66,8 +79,27 @@ def _way(tx: Connection, subscription: Subscription) -> tuple[str, str] | None:
             c.organization_id + 0 == subscription.organization_id,
             *(c.channel == "EMAIL", c.audience == _AUDIENCES[subscription.audience], c.address.is_not(None)),
         )
-        .order_by(c.id.desc())
-        .limit(1)
+        .group_by(c.address)
+        .order_by(func.max(c.id).desc())
     )
-    address = tx.scalar(query)
-    return ("EMAIL", normal_email(address)) if address else None
+    mailed: list[str] = []
+    for address in tx.scalars(query):
+        with suppress(ValueError):  # nothing was mailed to what is no address
+            mailed.append(normal_email(address))
+    return mailed
+
+
+def _own(tx: Connection, subscription: Subscription) -> list[str]:
+    """The addresses that the conversation's side has now: retention may have deleted the mails."""
+    organization_id, t, b = subscription.organization_id, threads.c, businesses.c
+    of_thread = (t.organization_id == organization_id, t.id == subscription.thread_id)
+    row = tx.execute(select(t.customer_id, t.business_id).where(*of_thread)).first()
+    if row is None:
+        return []
+    if subscription.audience is Audience.STORE:
+        of_business = (b.organization_id == organization_id, b.id == row.business_id)
+        email = tx.scalar(select(b.email).where(*of_business))
+        return [normal_email(email)] if email else []
+    customer = customers.find(tx, organization_id, row.customer_id)
+    known = [each.value for each in customers.identities_of(tx, customer) if each.kind == "email"]
+    return [*known, normal_email(customer.unverified_email)] if customer.unverified_email else known

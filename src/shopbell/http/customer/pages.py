@@ -244,7 +244,9 @@ def _emails(tx: Connection, session: CustomerSession) -> list[Way]:
         # Else whoever names an address could let mails go there again that its owner has ended.
         if customer_links.has_reached(tx, session.organization_id, session.thread_id, said):
             emails.append(said)
-    return [("EMAIL", each) for each in emails]
+    # A family shares a customer: who came by the link in a mail decides about that mail's address.
+    own = [each for each in emails if each == session.email]
+    return [("EMAIL", each) for each in own or emails]
 
 
 def _set_notifications(tx: Connection, session: CustomerSession, opt_outs: OptOuts, now_ms: int, *, on: bool) -> None:
