@@ -203,7 +203,7 @@ def test_a_backup_is_a_tar_that_says_what_it_is(installation: Installation, file
         assert database is not None
         digest = hashlib.sha256(database.read()).hexdigest()
     assert names[:2] == ["manifest.json", "manifest.sha256"]
-    assert (manifest["format"], manifest["engine"], manifest["revision"]) == (1, engine, "0005")
+    assert (manifest["format"], manifest["engine"], manifest["revision"]) == (1, engine, "0006")
     (member,) = manifest["members"]
     assert (member["name"], member["sha256"]) == (names[2], digest)
 
@@ -298,7 +298,7 @@ def test_a_backup_of_the_other_engine_is_refused(
 def test_a_backup_of_a_newer_version_is_refused(installation: Installation, file: Path, tmp_path: Path) -> None:
     installation.database.change("UPDATE alembic_version SET version_num = '9999'")
     installation.cli("backup", file)
-    installation.database.change("UPDATE alembic_version SET version_num = '0004'")
+    installation.database.change("UPDATE alembic_version SET version_num = '0006'")
     before = everything(installation.database)
     assert "newer" in refused(installation, "restore", file)
     assert everything(installation.database) == before

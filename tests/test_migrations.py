@@ -42,12 +42,13 @@ FIRST_MESSAGES = (  # organization, thread, sequence, id, from the customer, tex
     (ACME, CAROLS, 3, 12372, False, "It is on its way.", T_MS + 4_000),
 )
 
+NEWEST = migration._revisions()[-1]
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "9998"
+down_revision = "{newest}"
 
 
 def upgrade() -> None:
@@ -94,7 +95,7 @@ def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def become(then: str = "pass") -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(Path(migration.__file__).parent / "migrations", folder, dirs_exist_ok=True)
-        (folder / "versions" / "v0006_next.py").write_text(NEXT.format(then=then))
+        (folder / "versions" / "v9998_next.py").write_text(NEXT.format(newest=NEWEST, then=then))
         monkeypatch.setattr(migration, "MIGRATIONS", folder)
 
     return become
@@ -301,7 +302,7 @@ def test_what_the_first_version_left_is_numbered_and_filled(first_version: tuple
         table: installation.database.rows(f"SELECT * FROM {table}")
         for table in ("organizations", "businesses", "api_tokens", "customers", "messages", "idempotency_keys")
     }
-    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": "0005"}
+    assert installation.cli("migrate") == {"before": "older", "now": "current", "revision": NEWEST}
     events = installation.database.rows("SELECT * FROM events ORDER BY organization_id, position")
     assert [(row["organization_id"], row["position"], row["message_id"], row["thread_sequence"]) for row in events] == [
         (ACME, 1, 12352, 1),

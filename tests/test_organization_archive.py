@@ -33,6 +33,7 @@ NOT_IN_FILES = {
     "outreach_cursors",
     "text_counts",
     "text_recipients",
+    "upload_usage",
     "customer_links",
     "customer_sessions",
     "private_keys",

@@ -17,6 +17,7 @@ from shopbell import (
     logs,
     organizations,
     private_keys,
+    upload_quota,
     visitors,
     webhooks,
 )
@@ -261,7 +262,7 @@ async def _forget_expired_keys(database: Database) -> None:
 
 
 async def _forget_visitors(database: Database) -> None:
-    for forget in (visitors.forget_silent, customer_links.forget_old, budgets.forget_old):
+    for forget in (visitors.forget_silent, customer_links.forget_old, budgets.forget_old, upload_quota.forget_old):
         while await database.write(forget, time.time_ns() // 1_000_000):
             pass
 

@@ -8,12 +8,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Exists, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Exists, delete, insert, select, tuple_, update
 from sqlalchemy import exists as there_is
 
-from shopbell.errors import Conflict, NotFound
+from shopbell.errors import NotFound
 from shopbell.storage.ids import take_id
-from shopbell.storage.schema import attachments, messages, organizations
+from shopbell.storage.schema import attachments, messages
 
 UNUSED_MS = 24 * 60 * 60 * 1_000
 """How long an upload waits for a message to carry it."""
@@ -97,7 +97,6 @@ def announce(
     content_type: str,
     length_bytes: int,
     sha256: str,
-    quota_bytes: int,
     now_ms: int,
 ) -> Attachment:
     """Note a file whose bytes go into the store next; until ``arrive`` nobody finds it.
@@ -110,36 +109,14 @@ def announce(
         content_type: what its content says.
         length_bytes: 1 or more.
         sha256: of its bytes.
-        quota_bytes: how many the organization's uploads may have together that no message carries.
         now_ms: the time in Unix ms.
-
-    Raises:
-        Conflict: 409, with this one they would have more.
     """
-    # One after the other: of several at once each would count only those before all of them.
-    tx.execute(select(organizations.c.id).where(organizations.c.id == organization_id).with_for_update(key_share=True))
-    if _exceed(tx, organization_id, quota_bytes - length_bytes, since_ms=now_ms - UNUSED_MS):
-        raise Conflict(
-            f"Files of the last 24 hours that no message carries may have {quota_bytes} bytes together. "
-            "Send some of them, or wait: after 24 hours they are deleted."
-        )
     announced = Attachment(
         organization_id, take_id(tx), uuid, name, content_type, length_bytes, sha256, created_at_ms=now_ms
     )
     row = {column.name: getattr(announced, column.name) for column in _COLUMNS}
     tx.execute(insert(attachments).values(**row, absent_since_ms=now_ms))
     return announced
-
-
-def _exceed(tx: Connection, organization_id: int, limit_bytes: int, *, since_ms: int) -> bool:
-    """Whether an organization's uploads since a time have more bytes, without those that messages carry."""
-    c = attachments.c
-    recent = select(func.coalesce(func.sum(c.length_bytes), 0)).where(
-        c.organization_id == organization_id, c.created_at_ms > since_ms
-    )
-    if int(tx.execute(recent).scalar_one()) <= limit_bytes:
-        return False
-    return int(tx.execute(recent.where(~_carried())).scalar_one()) > limit_bytes
 
 
 def _carried() -> Exists:

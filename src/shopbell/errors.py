@@ -295,8 +295,11 @@ class QuotaExceeded(Problem):
     status = 429
     name = "quota-exceeded"
     title = "Too many requests"
-    explanation = "This token has sent more requests than its rate allows. Nothing was stored."
-    remedy = "Wait as long as `Retry-After` says. The operator sets the rate and the burst."
+    explanation = (
+        "This token or visitor has sent more requests, or more bytes of files today, than the limit allows. "
+        "Nothing was stored."
+    )
+    remedy = "Wait as long as `Retry-After` says. The operator sets the limits."
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"Wait {retry_after_s} s before the next request.", "Rate limit 'token' exceeded")

@@ -32,6 +32,7 @@ from shopbell.storage.customer_schema import (
     publishable_keys,
     text_counts,
     text_recipients,
+    upload_usage,
     used_nonces,
 )
 from shopbell.storage.delivery_schema import (
@@ -70,6 +71,7 @@ LEFT_OUT = frozenset(
         outreach_cursors,
         text_counts,
         text_recipients,
+        upload_usage,
         # Secrets, and what lets browsers and websites in: they lead to this installation.
         customer_links,
         customer_sessions,

@@ -190,11 +190,25 @@ class Settings(TextSettings, MailListenerSettings):
         20_971_520, ge=1_024, le=5_368_709_120, description="Largest attachment; above it the answer is 413."
     )
     attachment_quota_bytes: int = Field(
-        1_073_741_824,
+        10_737_418_240,
         ge=1_024,
         le=1_125_899_906_842_624,
-        description="Most bytes of an organization's uploads of 24 hours that no message carries yet; above it the "
-        "answer is 409.",
+        description="Most bytes of all files that an organization and its customers upload in a day (UTC), attached "
+        "files included; customers may use half of it. Above it the answer is 429.",
+    )
+    attachment_quota_per_address_bytes: int = Field(
+        268_435_456,
+        ge=1_024,
+        le=1_125_899_906_842_624,
+        description="Most bytes of files that customers at one network address may upload to an organization in a day; "
+        "above it the answer is 429.",
+    )
+    attachment_quota_per_session_bytes: int = Field(
+        104_857_600,
+        ge=1_024,
+        le=1_125_899_906_842_624,
+        description="Most bytes of files that one customer's browser or app may upload in a day, or that may come by "
+        "mail to one conversation; above it the answer is 429, and a mail is kept without its files.",
     )
     attachment_types: str = Field(
         "image/*, audio/*, video/*, text/plain, text/csv, application/pdf, application/zip, "

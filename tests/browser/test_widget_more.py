@@ -76,6 +76,23 @@ def test_a_file_that_is_refused_says_why(shop: Shop) -> None:
     shop.complaints.forgive("status of 400")
 
 
+def test_a_file_above_the_daily_limit_is_given_up_and_texts_go_on(shop: Shop) -> None:
+    widget = begun(shop)
+    used = "UPDATE upload_usage SET used_bytes = 104857600 WHERE kind = 'session'"
+    for name in ("first.png", "second.png"):
+        widget.panel.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": PICTURE})
+        if name == "first.png":
+            expect(widget.panel.get_by_role("img", name="Picture: first.png")).to_be_visible()
+            assert shop.demo.installation.database.change(used)
+    widget.expect_state("notSent")
+    expect(widget.panel.get_by_role("status")).to_have_text(
+        "This file cannot be sent today. Please try again tomorrow."
+    )
+    widget.write("Then in words")
+    widget.expect_state("sent")
+    shop.complaints.forgive("status of 429")
+
+
 def test_the_visitor_sees_that_the_store_types_and_what_it_has_read(shop: Shop) -> None:
     widget = begun(shop)
     thread = widget.thread

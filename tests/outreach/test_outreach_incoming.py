@@ -143,6 +143,22 @@ def test_a_file_in_a_mail_is_a_message_with_a_file(room: Mailroom) -> None:
     assert said == [("Two pictures.", "one.txt"), ("", "two.txt")]
 
 
+def test_a_mail_above_the_daily_limit_of_files_is_kept_without_them(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+
+    def send(text: str) -> None:
+        mail = letter(carol, text)
+        mail.add_attachment(b"a picture", maintype="text", subtype="plain", filename="picture.txt")
+        room.deliver(mail, address)
+
+    send("The first.")
+    used = "UPDATE upload_usage SET used_bytes = 104857600 - 8 WHERE kind = 'session' AND subject = :mail"
+    assert room.post.shop.database.change(used, mail=f"mail {thread_id}") == 1
+    send("The second.")
+    said = [(message["text"], message["attachment"] is not None) for message in room.post.messages(thread_id)[1:]]
+    assert said == [("The first.", True), ("The second.\n\n[picture.txt]", False)]
+
+
 def test_a_mail_from_another_address_is_a_note_and_not_the_customers_word(room: Mailroom) -> None:
     thread_id, _, address = opened(room)
     room.post.reply(thread_id, "It is ready.")

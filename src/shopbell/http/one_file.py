@@ -11,7 +11,7 @@ from shopbell.errors import Fault, Invalid
 
 PART = "file"
 FRAMING_MAX_BYTES = 16_384
-"""How much of a body may be something else than the file: the boundaries, and the headers of its part."""
+"""How much of a body the boundaries and the headers of its parts may be."""
 
 _HEADER_MAX_BYTES = 4_096
 _HEADERS_MAX = 8
@@ -33,6 +33,9 @@ class OneFile:
     Raises:
         Invalid: 400, they do not announce such a body.
     """
+
+    beside_max_bytes = FRAMING_MAX_BYTES
+    """How much of the body may be something else than the file."""
 
     def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         boundary = _boundary(headers)

@@ -66,7 +66,11 @@ SCHEMAS: Mapping[str, Any] = {
                 "description": "The id of the request, as in `X-Request-Id`.",
             },
             "developerMessage": {"type": "string", "minLength": 1, "description": "The same for a developer's log."},
-            "maxBytes": {"type": "integer", "minimum": 1, "description": "Of 413 and 431: the limit, in bytes."},
+            "maxBytes": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "Of 413 and 431, and 429 of files: the limit.",
+            },
             "errors": {
                 "type": "array",
                 "minItems": 1,

@@ -1,7 +1,7 @@
 """Files that somebody uploads: checked while they arrive, and kept only when they may be."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import uuid4
 
 from fastapi import Request
@@ -9,18 +9,21 @@ from starlette.types import Receive, Scope
 
 from shopbell import attachments, media_types
 from shopbell.attachments import Attachment
-from shopbell.blobs.store import CHUNK_BYTES, Incoming, Store
+from shopbell.blobs.store import CHUNK_BYTES, Store
 from shopbell.errors import Conflict, ContentTooLarge, Fault, Invalid
 from shopbell.http.api.access import Api
 from shopbell.http.body import ClientDisconnect
-from shopbell.http.one_file import FRAMING_MAX_BYTES, PART, OneFile
+from shopbell.http.one_file import PART, OneFile
 from shopbell.http.pace import Pace
+from shopbell.upload_quota import Limit, UploadMeter
 
 LEAST_BYTES_PER_S = 16_384
 """How slow an upload may be, after the time that every body has."""
 
 
-async def keep_file(request: Request, api: Api, organization_id: int, form: OneFile, *, quota_bytes: int) -> Attachment:
+async def keep_file(
+    request: Request, api: Api, organization_id: int, form: OneFile, limits: Sequence[Limit]
+) -> Attachment:
     """Read a file out of a request's body and keep it.
 
     Args:
@@ -28,32 +31,41 @@ async def keep_file(request: Request, api: Api, organization_id: int, form: OneF
         api: what the routes work with.
         organization_id: whose it is.
         form: takes the body apart.
-        quota_bytes: how many bytes may wait together for a message that carries them.
+        limits: the daily limits that the file counts against.
 
     Raises:
         Invalid: 400; it is no such body, or its file is of a type that is not taken.
         RequestTimeout: 408.
-        Conflict: 409; this server keeps no files, or too much of them waits.
+        Conflict: 409; this server keeps no files.
         ContentTooLarge: 413.
+        UploadQuotaExceeded: 429.
         StorageError: 503.
     """
-    store, settings = _store(api), api.settings
-    async with store.incoming() as incoming:
-        pieces = _pieces(request.receive, request.scope, form, limit_bytes=settings.attachment_limit_bytes)
-        content_type = await _take(pieces, store, incoming, settings.attachment_types)
-        announced = await api.database.write(
-            attachments.announce,
-            organization_id,
-            uuid=str(uuid4()),
-            name=attachments.clean_name(form.sent_name or ""),
-            content_type=content_type,
-            length_bytes=incoming.length_bytes,
-            sha256=incoming.sha256,
-            quota_bytes=quota_bytes,
-            now_ms=time.time_ns() // 1_000_000,
-        )
-        await store.keep(incoming, announced.blob)
-    await api.database.write(attachments.arrive, organization_id, announced.id)
+    store, settings, now_ms = _store(api), api.settings, time.time_ns() // 1_000_000
+    body_bytes = _body_bytes(request.scope)
+    least_bytes = None if body_bytes is None else body_bytes - form.beside_max_bytes
+    async with UploadMeter(api.database, organization_id, limits, now_ms=now_ms) as meter:
+        async with store.incoming() as incoming:
+
+            async def add(chunk: bytes) -> None:
+                await meter.take(incoming.length_bytes + len(chunk), least_bytes=least_bytes)
+                await store.add(incoming, chunk)
+
+            pieces = _pieces(request.receive, request.scope, form, limit_bytes=settings.attachment_limit_bytes)
+            content_type = await _take(pieces, add, settings.attachment_types)
+            announced = await api.database.write(
+                attachments.announce,
+                organization_id,
+                uuid=str(uuid4()),
+                name=attachments.clean_name(form.sent_name or ""),
+                content_type=content_type,
+                length_bytes=incoming.length_bytes,
+                sha256=incoming.sha256,
+                now_ms=time.time_ns() // 1_000_000,
+            )
+            await store.keep(incoming, announced.blob)
+        await api.database.write(attachments.arrive, organization_id, announced.id)
+        meter.kept_bytes = announced.length_bytes
     return announced
 
 
@@ -65,9 +77,9 @@ def _store(api: Api) -> Store:
 
 async def _pieces(receive: Receive, scope: Scope, form: OneFile, *, limit_bytes: int) -> AsyncIterator[bytes]:
     """The bytes of the file while they arrive; none above the limit."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > limit_bytes + FRAMING_MAX_BYTES:
-            raise ContentTooLarge(limit_bytes)
+    most_bytes = limit_bytes + form.beside_max_bytes
+    if (_body_bytes(scope) or 0) > most_bytes:
+        raise ContentTooLarge(limit_bytes)
     pace = Pace.of(scope, LEAST_BYTES_PER_S)
     length_bytes, more = 0, True
     while more:
@@ -79,15 +91,25 @@ async def _pieces(receive: Receive, scope: Scope, form: OneFile, *, limit_bytes:
         pace.arrived_bytes += len(body)
         piece = form.feed(body)
         length_bytes += len(piece)
-        if length_bytes > limit_bytes or pace.arrived_bytes > limit_bytes + FRAMING_MAX_BYTES:
+        if length_bytes > limit_bytes or pace.arrived_bytes > most_bytes:
             raise ContentTooLarge(limit_bytes)
         if piece:
             yield piece
     form.end()
 
 
-async def _take(pieces: AsyncIterator[bytes], store: Store, incoming: Incoming, allowed: str) -> str:
+def _body_bytes(scope: Scope) -> int | None:
+    """How long the request says that its body is, if it does."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
+
+
+async def _take(pieces: AsyncIterator[bytes], add: Callable[[bytes], Awaitable[None]], allowed: str) -> str:
     """Write a file while it arrives, and refuse it as soon as it is clear that it is none that may be kept.
+
+    Args:
+        pieces: the bytes of the file.
+        add: counts and writes the next chunk.
+        allowed: the media types that are kept.
 
     Returns:
         Its media type.
@@ -99,11 +121,11 @@ async def _take(pieces: AsyncIterator[bytes], store: Store, incoming: Incoming, 
         if not content_type and len(waiting) >= media_types.SNIFF_BYTES:
             content_type = _allowed_type(waiting, allowed)
         if len(waiting) >= CHUNK_BYTES:
-            await store.add(incoming, bytes(waiting))
+            await add(bytes(waiting))
             waiting.clear()
     if not content_type:
         content_type = _allowed_type(waiting, allowed)
-    await store.add(incoming, bytes(waiting))
+    await add(bytes(waiting))
     return content_type
 
 

@@ -26,6 +26,7 @@ from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
 from shopbell.outreach import dispatches
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
+from shopbell.upload_quota import Limit, UploadMeter, UploadQuotaExceeded, customer_limits, organization_limits
 from shopbell.wakes.hub import Wakes
 
 TEXT_MAX_CHARACTERS = 10_000
@@ -78,7 +79,7 @@ class MailIntake:
         external_id = _external_id(mail, envelope.raw)
         if not await self._database.read(is_new, to, external_id):
             return Accepted()
-        files, unkept = await self._keep_files(to.organization_id, mail.attachments)
+        files, unkept = await self._keep_files(to, mail.attachments)
         body = self._links.cut(_body(mail, unkept))
         full_text = await asyncio.to_thread(self._links.cut, storable(mail.text))
         if not body and not files:
@@ -113,45 +114,53 @@ class MailIntake:
         self._wakes.announce([which.organization_id])
 
     async def _keep_files(
-        self, organization_id: int, files: Sequence[MailAttachment]
+        self, to: ReplyAddress, files: Sequence[MailAttachment]
     ) -> tuple[list[Attachment], list[str]]:
         """Put files into the store. Those that are kept, and the names of those that are not."""
         kept: list[Attachment] = []
         unkept: list[str] = []
         for file in files:
             name = attachments.clean_name(PurePath(file.name).name)
-            one = await self._keep_file(organization_id, name, file.content) if len(kept) < FILES_MAX else None
+            one = await self._keep_file(to, name, file.content) if len(kept) < FILES_MAX else None
             if one is None:
                 unkept.append(name)
             else:
                 kept.append(one)
         return kept, unkept
 
-    async def _keep_file(self, organization_id: int, name: str, content: bytes) -> Attachment | None:
-        settings = self._settings
+    async def _keep_file(self, to: ReplyAddress, name: str, content: bytes) -> Attachment | None:
+        settings, length_bytes = self._settings, len(content)
         content_type = media_types.sniff(content[: media_types.SNIFF_BYTES])
         is_wanted = media_types.is_among(content_type, settings.attachment_types)
-        if self._blobs is None or not is_wanted or not 0 < len(content) <= settings.attachment_limit_bytes:
+        if self._blobs is None or not is_wanted or not 0 < length_bytes <= settings.attachment_limit_bytes:
             return None
-        async with self._blobs.incoming() as arriving:
-            await self._blobs.add(arriving, content)
+        limits, now_ms = self._limits(to), time.time_ns() // 1_000_000
+        async with UploadMeter(self._database, to.organization_id, limits, now_ms=now_ms) as meter:
             try:
+                await meter.take(length_bytes, least_bytes=length_bytes)
+            except UploadQuotaExceeded:
+                return None
+            async with self._blobs.incoming() as arriving:
+                await self._blobs.add(arriving, content)
                 announced = await self._database.write(
                     attachments.announce,
-                    organization_id,
+                    to.organization_id,
                     uuid=str(uuid4()),
                     name=name,
                     content_type=content_type,
-                    length_bytes=len(content),
+                    length_bytes=length_bytes,
                     sha256=arriving.sha256,
-                    quota_bytes=settings.attachment_quota_bytes,
-                    now_ms=time.time_ns() // 1_000_000,
+                    now_ms=now_ms,
                 )
-            except Conflict:  # too much waits already
-                return None
-            await self._blobs.keep(arriving, announced.blob)
-        await self._database.write(attachments.arrive, organization_id, announced.id)
+                await self._blobs.keep(arriving, announced.blob)
+            await self._database.write(attachments.arrive, to.organization_id, announced.id)
+            meter.kept_bytes = length_bytes
         return announced
+
+    def _limits(self, to: ReplyAddress) -> tuple[Limit, ...]:
+        if to.audience is Audience.STORE:
+            return organization_limits(self._settings)
+        return customer_limits(self._settings, f"mail {to.thread_id}")
 
 
 def _external_id(mail: IncomingMail, raw: bytes) -> str:

@@ -23,6 +23,7 @@ DISPATCH_STATES = ("waiting", "sent", "delivered", "read", "failed", "unknown", 
 DELIVERY_STATES = ("queued", "sent", "delivered", "read", "failed")
 DELIVERY_CHANNELS = ("WEB", "EMAIL", "SMS", "WHATSAPP")
 SURVEY_KINDS = ("nps", "csat")
+QUOTA_KINDS = ("organization", "customers", "address", "session")
 
 publishable_keys = table(
     "publishable_keys",
@@ -260,6 +261,21 @@ text_recipients = table(
     Index(None, "last_at_ms"),
 )
 """When a number was last sent a text; of a business, when all mails of an hour may go to it at once again."""
+
+upload_usage = table(
+    "upload_usage",
+    id_("organization_id"),
+    Column("day", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("used_bytes", BigInteger, nullable=False),
+    PrimaryKeyConstraint("organization_id", "day", "kind", "subject"),
+    ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
+    one_of("kind", QUOTA_KINDS),
+    Index(None, "day"),
+)
+"""How many bytes of files arrived on a day (days since 1970, UTC). ``subject``: the session's id, the keyed hash of the
+address, or empty."""
 
 mail_details = table(
     "mail_details",

@@ -14,6 +14,7 @@ from shopbell.http.api.access import ReadsThreads, WritesThreads
 from shopbell.http.api.fields import Fields, PathId
 from shopbell.http.one_file import PART, OneFile
 from shopbell.http.uploads import keep_file
+from shopbell.upload_quota import organization_limits
 
 router = APIRouter(tags=["attachments"])
 
@@ -62,12 +63,13 @@ BODY: dict[str, Any] = {
 async def upload_attachment(caller: WritesThreads, request: Request) -> Uploaded:
     """Upload a file, to be carried by a message (`attachmentId`); `curl -F file=@receipt.pdf` sends such a body.
 
-    What the file is, is found out by its content. A file that no message carries within 24 hours is deleted; those that
-    wait may have 1 GiB together, unless the server's operator chose otherwise.
+    What the file is, is found out by its content. A file that no message carries within 24 hours is deleted. All files
+    of an organization and its customers may have 10 GiB a day (UTC) together, unless the server's operator chose
+    otherwise; above that the answer is 429 with `maxBytes`.
     """
-    quota_bytes = caller.api.settings.attachment_quota_bytes
     form = OneFile(request.scope["headers"])
-    kept = await keep_file(request, caller.api, caller.organization_id, form, quota_bytes=quota_bytes)
+    limits = organization_limits(caller.api.settings)
+    kept = await keep_file(request, caller.api, caller.organization_id, form, limits)
     return Uploaded(**_described(kept))
 
 

@@ -13,6 +13,7 @@ from shopbell.http.customer.limits import address_of
 from shopbell.http.customer.sessions import TAG
 from shopbell.http.one_file import OneFile
 from shopbell.http.uploads import keep_file
+from shopbell.upload_quota import address_limit, customer_limits
 
 SIGNING_PURPOSE = "customer upload"
 _SIGNATURE_DIGITS = 32
@@ -23,7 +24,11 @@ router = APIRouter(tags=[TAG])
 
 @router.post("/api/customer/attachments", summary="Upload a file", openapi_extra=BODY)
 async def upload_customers_attachment(visitor: CustomersBrowser, request: Request) -> Uploaded:
-    """Upload a file, to be carried by the customer's next message. What it is, is found out by its content."""
+    """Upload a file, to be carried by the customer's next message. What it is, is found out by its content.
+
+    The files of a session, of a network address and of all customers have daily limits (UTC), which the server's
+    operator chooses; above one of them the answer is 429 with `maxBytes`.
+    """
     kept = await keep(visitor, request, OneFile(request.scope["headers"]))
     return Uploaded(
         attachment_id=ticket_for(visitor, kept.id),
@@ -39,12 +44,15 @@ async def keep(visitor: Visitor, request: Request, form: OneFile) -> Attachment:
     """Keep a file that a customer sends.
 
     Raises:
-        Problem: as ``uploads.keep_file``, and 429.
+        Problem: as ``uploads.keep_file``.
     """
-    visitor.api.limits.uploads_of_address.take(address_of(request))
-    # What visitors leave lying about must not keep employees from sending files.
-    quota_bytes = visitor.api.settings.attachment_quota_bytes // 2
-    return await keep_file(request, visitor.api, visitor.organization_id, form, quota_bytes=quota_bytes)
+    api, address = visitor.api, address_of(request)
+    api.limits.uploads_of_address.take(address)
+    limits = (
+        *customer_limits(api.settings, str(visitor.session.id)),
+        address_limit(api.settings, api.keys, visitor.organization_id, address),
+    )
+    return await keep_file(request, api, visitor.organization_id, form, limits)
 
 
 def ticket_for(visitor: Visitor, attachment_id: int) -> str:

@@ -15,7 +15,7 @@ from shopbell.http.body import read_body
 from shopbell.http.customer.access import Visitor
 from shopbell.http.customer.attachments import keep
 from shopbell.http.customer.sessions import OriginRefused, own_origins
-from shopbell.http.one_file import PART, OneFile
+from shopbell.http.one_file import FRAMING_MAX_BYTES, PART, OneFile
 
 TEXT_PART = "text"
 ID_PART = "clientMessageId"
@@ -48,6 +48,8 @@ class MessageForm(OneFile):
     Raises:
         Invalid: 400, they do not announce such a body.
     """
+
+    beside_max_bytes = FRAMING_MAX_BYTES + sum(_PARTS_MAX_BYTES.values())
 
     def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         super().__init__(headers)

@@ -28,6 +28,7 @@ from shopbell.identity import normal_email
 from shopbell.opt_outs import OptOuts, Way
 from shopbell.organizations import Business
 from shopbell.texts import Texts
+from shopbell.upload_quota import UploadQuotaExceeded
 
 _SEE_OTHER = 303
 _SENT, _ANSWERED = "sent", "answered"
@@ -295,6 +296,8 @@ def _speaks(visitor: Visitor, business: Business | None = None) -> Texts:
 
 def _name_of(problem: Problem) -> str:
     """Which of the page's texts says what was wrong."""
+    if isinstance(problem, UploadQuotaExceeded):
+        return "fileTomorrow"
     if isinstance(problem, QuotaExceeded):
         return "slowDown"
     if isinstance(problem, ContentTooLarge):

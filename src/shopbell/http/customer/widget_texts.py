@@ -66,6 +66,7 @@ def panel_texts(texts: Texts) -> dict[str, str]:
         "tooLong": _("Your message is too long. At most {count} characters can be sent.", count="{count}"),
         "fileTooLarge": _("This file is too large. At most {size} can be sent.", size="{size}"),
         "fileRefused": _("Files of this kind cannot be sent."),
+        "fileTomorrow": _("This file cannot be sent today. Please try again tomorrow."),
         "uploading": _("Uploading {name}", name="{name}"),
         "file": _("File"),
         "picture": _("Picture: {name}", name="{name}"),

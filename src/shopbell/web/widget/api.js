@@ -11,9 +11,14 @@ class Refused extends Error {
     this.retryAfterS = retryAfterS
   }
 
-  /** Whether the same may succeed later. */
+  /** Whether no file of this size can be sent before tomorrow. */
+  get isForToday() {
+    return this.status === 429 && Boolean(this.problem.maxBytes)
+  }
+
+  /** Whether the same may succeed soon. */
   get isPassing() {
-    return this.status >= 500 || this.status === 408 || this.status === 429
+    return this.status >= 500 || this.status === 408 || (this.status === 429 && !this.isForToday)
   }
 }
 

@@ -275,6 +275,7 @@ class Talk {
       const most = refused.problem.maxBytes || this.config.attachmentLimitBytes
       return filled(this.texts.fileTooLarge, { size: sizeText(most, this.config.locale) })
     }
+    if (file && refused && refused.isForToday) return this.texts.fileTomorrow
     return file && status === 400 ? this.texts.fileRefused : this.texts.notSent
   }
 
