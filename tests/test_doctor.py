@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+import quadratic_cookies
 from harness.installation import Database, Installation
 from harness.nats import Nats
 from harness.ports import free_port
 from harness.postgres import Postgres
 from harness.s3 import S3
+from shopbell.doctor import Level, cookie_parser
 
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
 
@@ -32,7 +34,7 @@ def test_a_healthy_installation_has_no_errors(installation: Installation) -> Non
     code, found = examine(installation)
     assert code == 0
     assert not [each for findings in found.values() for each in findings if each["level"] == "error"]
-    expected = {"versions", "clock", "migrations", "secret key", "durability", "attachments"}
+    expected = {"versions", "cookie parser", "clock", "migrations", "secret key", "durability", "attachments"}
     own = {"journal mode", "disk", "SQLite", "file modes"} if installation.database.is_sqlite else {"PostgreSQL"}
     assert expected | own <= set(found)
 
@@ -45,6 +47,17 @@ def test_durability_is_looked_up_in_the_database(installation: Installation) -> 
         assert found["journal mode"][0]["detail"] == "wal"
     else:
         assert details == ["fsync = on", "full_page_writes = on", "synchronous_commit = on"]
+
+
+def test_a_python_with_a_slow_cookie_parser_is_a_warning() -> None:
+    found = cookie_parser(quadratic_cookies.parse)
+    assert found.level is Level.WARNING
+    assert "CVE-2024-7592" in found.detail
+    assert "update Python" in found.remedy
+
+
+def test_a_python_with_a_fast_cookie_parser_is_none() -> None:
+    assert cookie_parser(lambda cookie: [cookie.split(";") for _ in range(1_000)]).level is Level.OK
 
 
 def test_a_database_of_a_newer_version_is_an_error(installation: Installation) -> None:

@@ -1,5 +1,7 @@
 """A connection by hand, for tests that care about single bytes and about what comes when."""
 
+import ctypes
+import os
 import socket
 import struct
 import time
@@ -138,6 +140,14 @@ def peak_bytes(pid: int, *, reset: bool = False) -> int:
     status = (process / "status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU time that a process, with all its threads, has taken since its start."""
+    clock = ctypes.c_int()
+    error = ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock))
+    assert not error, os.strerror(error)
+    return time.clock_gettime(clock.value)
 
 
 def statuses(answers: Sequence[RawAnswer]) -> list[int]:

@@ -4,11 +4,13 @@ import asyncio
 import platform
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from http.cookies import SimpleCookie
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
@@ -33,6 +35,9 @@ SQLITE_SAFE = (3, 51, 3)
 POSTGRESQL_OLDEST = 14
 _SYNCHRONOUS_FULL = 2
 _CREATE_NOTHING = "until it is back, let no program create an empty database at that path"
+_COOKIE_SIZES = (1_024, 8_192)
+_QUADRATIC_GROWTH = 24
+"""Between 8, which is linear growth from the shorter to the longer cookie, and 64, which is quadratic."""
 _NOT_OURS = "something changed what Shopbell sets on each connection; is this its own code?"
 
 
@@ -69,6 +74,7 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
         What was found, in a fixed order, good things too.
     """
     findings = [_ok("versions", f"Shopbell {__version__}, Python {platform.python_version()}, {platform.platform()}")]
+    findings.append(cookie_parser())
     findings += _clock(now_ms)
     if settings.nats_url is not None:
         findings.append(_nats(settings.nats_url.get_secret_value()))
@@ -93,6 +99,30 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
 
 def _ok(name: str, detail: str) -> Finding:
     return Finding(Level.OK, name, detail)
+
+
+def cookie_parser(parse: Callable[[str], object] = SimpleCookie) -> Finding:
+    """Find out whether Python's cookie parser takes quadratic time (CVE-2024-7592).
+
+    It is measured, because distributions repair old versions without changing their number.
+
+    Args:
+        parse: the parser.
+    """
+    short_s, long_s = (min(_cpu_s_of(parse, size) for _ in range(3)) for size in _COOKIE_SIZES)
+    version = platform.python_version()
+    if long_s < _QUADRATIC_GROWTH * short_s:
+        return _ok("cookie parser", f"the one of Python {version} takes linear time")
+    detail = f"the one of Python {version} takes quadratic time (CVE-2024-7592)"
+    remedy = "update Python to 3.11.10, 3.12.6 or later; Shopbell itself does not use this parser"
+    return Finding(Level.WARNING, "cookie parser", detail, remedy)
+
+
+def _cpu_s_of(parse: Callable[[str], object], size: int) -> float:
+    cookie = 'a="' + "\\" * size + '"'
+    began_s = time.thread_time()
+    parse(cookie)
+    return time.thread_time() - began_s
 
 
 def _clock(now_ms: int) -> Iterator[Finding]:

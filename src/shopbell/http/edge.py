@@ -7,6 +7,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shopbell.errors import InternalError, MethodNotAllowed, Problem, StorageError, TemporarilyUnavailable
+from shopbell.http import cookies
 from shopbell.http.body import ClientDisconnect
 from shopbell.http.metrics import BEGAN_S, RequestMetrics
 from shopbell.http.problems import ANSWER_HEADERS, Answer, render, send_answer
@@ -63,7 +64,7 @@ class Edge:
         if route is None and path.startswith("/api/") and path.endswith("/"):
             scope["path"] = path.rstrip("/")  # a slash at the end is optional on every route of the API
             route = self._hot.get(scope["path"])
-        if route is not None:
+        if route is not None:  # none of these looks at cookies
             name = scope["path"]
             answer = await self._answer(route, scope, receive, request_id)
             if answer is None:
@@ -71,8 +72,10 @@ class Edge:
             status = answer.status
             await send_answer(send, answer)
         elif (name := scope["path"]) in self._streams:
+            cookies.hide(scope)
             status = await self._stream(self._streams[name], scope, receive, send, request_id)
         else:
+            cookies.hide(scope)
             status = await self._pass_on(scope, receive, send, request_id)
             # The template, never the path: that is the client's, and may carry a secret.
             name = getattr(scope.get("route"), "path", UNMATCHED)

@@ -7,9 +7,8 @@ that header, and no foreign site's script may, because nothing here answers a pr
 
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -18,6 +17,7 @@ from sqlalchemy import Connection
 from shopbell import customer_sessions
 from shopbell.customer_sessions import PREFIX, CustomerSession
 from shopbell.errors import Unauthorized
+from shopbell.http import cookies
 from shopbell.http.fresh import Fresh
 from shopbell.keys import Keys
 from shopbell.security import is_well_formed, token_hash
@@ -66,11 +66,11 @@ class CustomerAccess:
         """With which new sessions are hashed, the current one first."""
         return self._keys
 
-    async def session_of(self, headers: Headers) -> CustomerSession:
+    async def session_of(self, scope: Mapping[str, Any]) -> CustomerSession:
         """Find the session that a request carries.
 
         Args:
-            headers: names in lower case.
+            scope: its ASGI scope.
 
         Returns:
             One that is valid now; that it was ended counts within half a second.
@@ -79,10 +79,10 @@ class CustomerAccess:
             NoSession: 401.
             StorageError: 503; it could not be looked up.
         """
-        secret = secret_of(headers)
+        secret = secret_of(scope)
         if secret is None:
             raise NoSession
-        thread_id = _thread_named(headers)
+        thread_id = _thread_named(scope["headers"])
         session = await self.session_by(secret)
         if thread_id is not None and (session.kind != "page" or session.thread_id != thread_id):
             raise NoSession
@@ -156,28 +156,20 @@ class Visitor:
         return result
 
 
-def secret_of(headers: Headers) -> str | None:
+def secret_of(scope: Mapping[str, Any]) -> str | None:
     """The token of a session that a request carries: a bearer's, or the cookie of the conversation that it names."""
+    headers = scope["headers"]
     bearers = [value for name, value in headers if name == b"authorization"]
     if bearers:
         scheme, _, secret = bearers[0].decode("latin-1").partition(" ")
         return secret.strip() if len(bearers) == 1 and scheme.lower() == "bearer" else None
     thread_id = _thread_named(headers)
-    return None if thread_id is None else cookie_of(headers, thread_id)
+    return None if thread_id is None else cookie_of(scope, thread_id)
 
 
-def cookie_of(headers: Headers, thread_id: int) -> str | None:
+def cookie_of(scope: Mapping[str, Any], thread_id: int) -> str | None:
     """The token in the cookie of a conversation's page, whatever it is worth."""
-    wanted = f"{COOKIE_PREFIX}{thread_id}"
-    for name, value in headers:
-        if name == b"cookie":
-            try:
-                morsel = SimpleCookie(value.decode("latin-1")).get(wanted)
-            except CookieError:
-                continue
-            if morsel is not None:
-                return morsel.value
-    return None
+    return cookies.value_of(scope, f"{COOKIE_PREFIX}{thread_id}")
 
 
 def _thread_named(headers: Headers) -> int | None:
@@ -191,7 +183,7 @@ def _thread_named(headers: Headers) -> int | None:
 
 async def _find_visitor(request: Request) -> Visitor:
     api = cast("Api", request.app.state.api)
-    session = await api.sessions.session_of(request.scope["headers"])
+    session = await api.sessions.session_of(request.scope)
     api.limits.requests.take(session.id)
     return Visitor(session, api)
 

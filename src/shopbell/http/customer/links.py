@@ -151,7 +151,7 @@ def _page(html: str, color: str | None, status: int = 200) -> Response:
 
 async def _is_known_here(request: Request, api: Api, thread_id: int) -> bool:
     """Whether this browser has opened the conversation before: then there is nothing left for a link to do."""
-    secret = cookie_of(request.scope["headers"], thread_id)
+    secret = cookie_of(request.scope, thread_id)
     if secret is None:
         return False
     try:

@@ -150,7 +150,7 @@ async def _visitor(request: Request, thread_id: str, *, writes: bool = False) ->
     number = _number(thread_id, _ID_MAX_DIGITS)
     if number is None:
         raise NotFound
-    secret = cookie_of(request.scope["headers"], number)
+    secret = cookie_of(request.scope, number)
     if secret is None:
         return None
     try:

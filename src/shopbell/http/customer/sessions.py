@@ -213,10 +213,10 @@ async def _claims(api: Api, key: PublishableKey, token: str) -> Claims:
 
 async def _former(api: Api, request: Request, key: PublishableKey) -> CustomerSession | None:
     """The session that the browser had so far; one that is over, or somebody else's, is none."""
-    if secret_of(request.scope["headers"]) is None:
+    if secret_of(request.scope) is None:
         return None
     try:
-        found = await api.sessions.session_of(request.scope["headers"])
+        found = await api.sessions.session_of(request.scope)
     except NoSession:
         return None
     return found if found.organization_id == key.organization_id and found.kind == "widget" else None

@@ -55,7 +55,7 @@ class CustomerStream:
             StorageError: 503, likewise.
         """
         parts = self._parts
-        session = await parts.sessions.session_of(scope["headers"])
+        session = await parts.sessions.session_of(scope)
         parts.limits.requests.take(session.id)
         asked = _asked_of(scope, parts.settings)
         async with parts.followers.turns:
@@ -131,9 +131,8 @@ class _Asked(NamedTuple):
 
 
 def _asked_of(scope: Scope, settings: Settings) -> _Asked:
-    headers = scope["headers"]
     wanted = parse_qs(scope["query_string"].decode("latin-1")).get("customerThreadId", [""])[0]
-    after, secret = sse.last_event_id(headers) or 0, secret_of(headers) or ""
+    after, secret = sse.last_event_id(scope["headers"]) or 0, secret_of(scope) or ""
     return _Asked(wanted, after, secret, base_url(Request(scope), settings))
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.errors import Problem, StorageError
+from shopbell.http import cookies
 from shopbell.http.authentication import Authentication
 from shopbell.http.customer.access import CustomerAccess
 from shopbell.http.customer.limits import VisitorLimits
@@ -123,6 +124,7 @@ async def run(
     await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *more_headers]})
     scope[BEGAN_S] = time.perf_counter()
     scope["headers"] = []  # a browser sends kilobytes of them
+    cookies.forget(scope)
     gone = asyncio.ensure_future(receive())
     gone.add_done_callback(lambda _: follower.wake())
     OPEN.inc()
