@@ -20,7 +20,7 @@ install: $(VENV)/.installed ## create .venv with the server and its command .ven
 run: install ## start the server with a demo shop at http://127.0.0.1:8080
 	@$(BIN)/shopbell demo
 
-test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
+test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL and a real cache (Debian: apt-get install varnish)
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-browser: $(VENV)/.installed-dev ## widget and pages in a real Chromium (Debian: apt-get install chromium)

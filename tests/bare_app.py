@@ -51,6 +51,10 @@ def create() -> ASGIApp:
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
                 await send({"type": "http.response.body", "body": b"half", "more_body": True})
                 raise ValueError(CANARY)
+            case "/split":
+                headers = [(b"content-length", b"0"), (b"x-note", b"a\r\nset-cookie: a=b")]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": b""})
             case "/wait":
                 await receive()
                 told.append("waiting")

@@ -75,7 +75,7 @@ def test_errors_of_the_application_are_answered_and_its_bugs_are_logged_without_
         answer = wire.send(get("/problem", f"X-Request-Id: {own}")).answer()
         assert is_refusal(answer, 409, "conflict")
         assert answer.header("x-request-id") == own
-    for path in ("/bug", "/silence"):
+    for path in ("/bug", "/silence", "/split"):
         with Wire(server.port) as wire:
             answer = wire.send(get(path)).answer()
             assert is_refusal(answer, 500, "internal-error")
@@ -183,6 +183,9 @@ def test_a_problem_has_its_members_in_order_and_its_headers(
         b"content-type": b"application/problem+json",
         b"content-length": str(len(answer.body)).encode(),
         b"x-request-id": request_id.encode(),
+        b"cache-control": b"no-store",
+        b"vary": b"token",
+        b"x-content-type-options": b"nosniff",
         b"ratelimit": b"x",
         **headers,
     }

@@ -7,7 +7,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shopbell.errors import InternalError, MethodNotAllowed, Problem, StorageError, TemporarilyUnavailable
-from shopbell.http import cookies
+from shopbell.http import caching, cookies
 from shopbell.http.body import ClientDisconnect
 from shopbell.http.metrics import BEGAN_S, RequestMetrics
 from shopbell.http.problems import ANSWER_HEADERS, Answer, render, send_answer
@@ -99,7 +99,8 @@ class Edge:
             answer = render(MethodNotAllowed("GET"), request_id)
         else:
             try:
-                await route(scope, receive, send, ((b"x-request-id", request_id.encode("ascii")),))
+                own = (b"x-request-id", request_id.encode("ascii")), *caching.vary_of(scope["path"])
+                await route(scope, receive, send, own)
             except Problem as problem:
                 answer = render(problem, request_id, scope.get(ANSWER_HEADERS, ()))
             except StorageError:
@@ -121,6 +122,7 @@ class Edge:
                 status = message["status"]
                 own = (b"x-request-id", request_id.encode("ascii")), *scope["state"].get(ANSWER_HEADERS, ())
                 headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                headers = caching.complete(headers, scope["path"])
                 message = {**message, "headers": [*headers, *own]}
             await send(message)
 

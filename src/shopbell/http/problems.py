@@ -7,6 +7,7 @@ import orjson
 from starlette.types import Send
 
 from shopbell.errors import Problem
+from shopbell.http.caching import API_HEADERS
 
 CONTENT_TYPE = b"application/problem+json"
 REFERENCE = "/problems/"
@@ -58,6 +59,7 @@ def render(problem: Problem, request_id: str, more_headers: Sequence[tuple[bytes
         (b"content-length", str(len(body)).encode("ascii")),
         (b"x-request-id", request_id.encode("ascii")),
     ]
+    headers += API_HEADERS
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in problem.headers().items()]
     headers += more_headers
     return Answer(problem.status, headers, body)

@@ -20,6 +20,7 @@ from shopbell.errors import (
 )
 from shopbell.http.authentication import Authentication, require_scope
 from shopbell.http.body import read_body
+from shopbell.http.caching import API_HEADERS
 from shopbell.http.problems import ANSWER_HEADERS, Answer, render
 from shopbell.http.rate import Header, RateLimit
 from shopbell.http.widget_fields import WidgetMessage
@@ -139,6 +140,7 @@ def _ok(sent: Sent, request_id: str, rate_headers: Sequence[Header]) -> Answer:
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode("ascii")),
+        *API_HEADERS,
         *rate_headers,
     ]
     if sent.replayed:
