@@ -1,6 +1,7 @@
 """A small application behind the real server: each path does one thing that a route might do, right or wrong.
 
-``python -m bare_app '{"port": 0, …}'`` serves it with these settings and prints the port.
+``python -m bare_app FILE '{"port": 0, …}' [parse-all]`` serves it with these settings and writes the port into the
+file. With ``parse-all`` the server parses all that it reads at once: the control of what it holds back.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shopbell.errors import Conflict
 from shopbell.http.body import read_body
+from shopbell.http.protocol import Protocol
 from shopbell.http.server import run
 from shopbell.settings import load
 
@@ -83,4 +85,6 @@ if __name__ == "__main__":
         file.with_suffix(".part").write_text(str(port))
         file.with_suffix(".part").rename(file)
 
+    if sys.argv[3:] == ["parse-all"]:
+        Protocol.data_received = Protocol._feed  # type: ignore[method-assign]
     run(load(**json.loads(sys.argv[2])), "bare_app:create", write)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,20 +19,22 @@ from harness.installation import SECRET_KEY
 from shopbell.errors import Fault, Invalid, MethodNotAllowed, Problem, QuotaExceeded
 from shopbell.http.problems import render
 from shopbell.http.request_id import new_request_id, request_id_of
-from wire import HOST, Wire, is_refusal, request
+from wire import HOST, MIB, Wire, is_refusal, peak_bytes, request
+
+CONNECTIONS = 64
 
 
 class BareServer:
     """The real server with the small application."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *changes: str, **settings: object) -> None:
         port_file = folder / "port"
         own = {"SHOPBELL_DATABASE_URL": f"sqlite:///{folder}/none.db", "SHOPBELL_SECRET_KEY": SECRET_KEY}
         path = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
         self._log_file = folder / "log"
         with self._log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bare_app", str(port_file), json.dumps({"port": 0, **settings})],
+                [sys.executable, "-m", "bare_app", str(port_file), json.dumps({"port": 0, **settings}), *changes],
                 cwd=folder,
                 env=os.environ | own | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
@@ -153,6 +157,45 @@ def test_a_stranger_who_never_reads_does_not_take_the_servers_memory_or_time(ser
             assert wire.send(request(b"hello", path="/echo")).answer().json() == "hello"
         for _ in range(2_000):
             assert stranger.answer().status == 200
+
+
+def _grown_bytes(server: BareServer, first: bytes, each: bytes) -> int:
+    """How much memory a server takes beyond what it had when 64 connections together send 17 MB behind a request."""
+    before = peak_bytes(server.process.pid, reset=True)
+    with ExitStack() as stack, Wire(server.port) as watch:
+        for _ in range(CONNECTIONS):
+            stack.enter_context(Wire(server.port)).send(first, each * (17 * MIB // CONNECTIONS // len(each)))
+        for _ in range(20):  # each answer comes after another look at all connections
+            assert watch.send(get("/told")).answer().status == 200
+        return peak_bytes(server.process.pid) - before
+
+
+@pytest.mark.parametrize(
+    "each", [get("/told"), b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"\r\n"], ids=["usual", "shortest", "empty lines"]
+)
+@pytest.mark.parametrize("first", [get("/forever"), b""], ids=["behind one that waits", "alone"])
+def test_pipelined_requests_take_little_memory(server: BareServer, first: bytes, each: bytes) -> None:
+    assert _grown_bytes(server, first, each) < 64 * MIB
+
+
+def test_pipelined_requests_would_take_much_if_all_were_parsed(tmp_path: Path) -> None:
+    server = BareServer(tmp_path, "parse-all", shutdown_timeout_s=1)
+    try:
+        assert _grown_bytes(server, get("/forever"), get("/told")) > 128 * MIB
+    finally:
+        assert server.end() == 0
+
+
+def test_pipelined_requests_of_all_sizes_are_answered_in_their_order(server: BareServer) -> None:
+    chooser = random.Random(0)
+    bodies = ["x" * chooser.choice((0, 1, 100, 2_000, 2_048, 5_000)) + str(place) for place in range(500)]
+    sent = b"".join(request(body.encode(), path="/echo") for body in bodies)
+    with Wire(server.port) as wire:
+        while sent:
+            size_bytes = chooser.choice((1, 50, 2_048, 10_000, 100_000))
+            wire.send(sent[:size_bytes])
+            sent = sent[size_bytes:]
+        assert [wire.answer().json() for _ in bodies] == bodies
 
 
 def test_headers_of_the_smallest_limit_are_refused_in_small_pieces_too(server: BareServer) -> None:

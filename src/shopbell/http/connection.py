@@ -115,6 +115,7 @@ class Connection(HttpToolsProtocol):
         self._has_client_ended = False
         self._discarded_bytes = 0
         self._host = b""
+        self._held = memoryview(b"")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the parent narrows
         """Take the connection, or refuse it when there are too many."""
@@ -129,6 +130,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application that nobody waits for its answer."""
         self.deadline_s = self.stalled_until_s = NEVER
+        self._held = memoryview(b"")
         running = self._running
         if running is not None and not running.response_complete:
             running.disconnected = True
@@ -157,6 +159,11 @@ class Connection(HttpToolsProtocol):
         """The client reads again."""
         super().resume_writing()
         self.stalled_until_s = NEVER
+
+    def resume_reading(self) -> None:
+        """Let more come in, unless there is still something that came before and is held back."""
+        if not self._held:
+            self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """Finish what was taken, and close; a request that is on its way has a moment to arrive."""
@@ -238,6 +245,7 @@ class Connection(HttpToolsProtocol):
         self._phase = DISCARD
         self._is_lingering = True
         self._discarded_bytes = 0
+        self._held = memoryview(b"")
         self.deadline_s = self.loop.time() + LINGER_S
         self.flow.resume_reading()
         self.transport.write_eof()

@@ -112,7 +112,7 @@ class Exchange(RequestResponseCycle):
             if self.waiting_for_100_continue and not self.transport.is_closing():
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 self.waiting_for_100_continue = False
-            self.flow.resume_reading()
+            self.protocol.resume_reading()
             await self.message_event.wait()
             self.message_event.clear()
         if self.fault is not None:

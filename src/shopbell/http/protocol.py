@@ -6,6 +6,7 @@ What it adds, and uvicorn does not do:
 - what is not proper HTTP (no or two ``Host``, contradicting lengths, unknown bytes) is refused with 400;
 - headers that do not arrive in time are refused with 408, a body by an error from ``receive`` (see ``exchange.py``);
 - an answer that is given before the whole request has arrived reaches the client (see ``connection.py``);
+- requests that a client sends without waiting for answers are parsed a few at a time;
 - more connections than the limit are refused with 503.
 """
 
@@ -19,6 +20,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from shopbell.errors import BadRequest, HeaderFieldsTooLarge, Problem
 from shopbell.http.connection import BODY, BODY_NEW, DISCARD, HEAD, HEAD_NEW, IDLE, NEVER, Connection
 from shopbell.http.exchange import Exchange
+
+SLICE_BYTES = 4_096
+"""How much is parsed at once. A short request takes more than 20 times its bytes when it is parsed: only those in one
+slice are parsed while another is answered, and what was read behind them is kept as bytes."""
 
 _HOST = re.compile(rb"[A-Za-z0-9.\-_~%!$&'()*+,;=:\[\]]*")
 
@@ -38,9 +43,27 @@ class Protocol(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived."""
-        if self._phase == DISCARD:
-            self._discard(len(data))
-            return
+        if len(data) <= SLICE_BYTES and self._phase != DISCARD and self._is_answered():
+            self._feed(data)
+        else:
+            self._feed_slices(data)
+
+    def _feed_slices(self, data: bytes | memoryview) -> None:
+        """Parse what has arrived, and hold back the requests that come behind one that is not answered."""
+        rest = memoryview(b"".join((self._held, data)) if self._held else data)
+        self._held = memoryview(b"")
+        while rest:
+            if self._phase == DISCARD:
+                self._discard(len(rest))
+                return
+            if self._phase not in (BODY_NEW, BODY) and not self._is_answered():
+                self._held = rest
+                self.flow.pause_reading()
+                return
+            self._feed(rest[:SLICE_BYTES])
+            rest = rest[SLICE_BYTES:]
+
+    def _feed(self, data: bytes | memoryview) -> None:
         size_bytes = len(data)
         phase = self._phase
         latest = self.cycle
@@ -143,7 +166,7 @@ class Protocol(Connection):
         elif self.pipeline:
             following = cast("Exchange", self.pipeline.pop()[0])
             if not self.pipeline and self._refusal is None:
-                self.flow.resume_reading()
+                self.resume_reading()
             self._start(following)
         elif self._refusal is not None:
             self._write(self._refusal)
@@ -151,6 +174,9 @@ class Protocol(Connection):
             self.flow.resume_reading()
             if self._phase == IDLE:
                 self.deadline_s = self._in_s(self.limits.keep_alive_timeout_s)
+            if self._held:
+                held, self._held = self._held, memoryview(b"")
+                self._feed_slices(held)
 
     def _start(self, exchange: Exchange) -> None:
         self._running = exchange
