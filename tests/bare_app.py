@@ -57,6 +57,10 @@ def create() -> ASGIApp:
                 headers = [(b"content-length", b"0"), (b"x-note", b"a\r\nset-cookie: a=b")]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": b""})
+            case "/parts":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"one,", "more_body": True})
+                await send({"type": "http.response.body", "body": b"two", "more_body": False})
             case "/wait":
                 await receive()
                 told.append("waiting")

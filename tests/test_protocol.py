@@ -198,6 +198,24 @@ def test_pipelined_requests_of_all_sizes_are_answered_in_their_order(server: Bar
         assert [wire.answer().json() for _ in bodies] == bodies
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_http_1_0_gets_no_chunks(server: BareServer, method: str) -> None:
+    with Wire(server.port) as wire:
+        wire.send(f"{method} /parts HTTP/1.0\r\n\r\n".encode())
+        head, _, body = wire.rest().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"transfer-encoding" not in head
+        assert b"connection: close" in head
+        assert body == (b"one,two" if method == "GET" else b"")
+
+
+def test_http_1_1_gets_chunks(server: BareServer) -> None:
+    with Wire(server.port) as wire:
+        head, _, body = wire.send(get("/parts", "Connection: close")).rest().partition(b"\r\n\r\n")
+        assert b"transfer-encoding: chunked" in head
+        assert body == b"4\r\none,\r\n3\r\ntwo\r\n0\r\n\r\n"
+
+
 def test_headers_of_the_smallest_limit_are_refused_in_small_pieces_too(server: BareServer) -> None:
     with Wire(server.port) as wire:
         head = b"GET /echo HTTP/1.1\r\n" + HOST + b"X-Note: " + b"a" * 2_048

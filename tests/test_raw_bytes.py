@@ -316,6 +316,13 @@ def test_a_client_that_asks_in_vain_is_not_told_to_continue(
     assert wire.end().is_closed()
 
 
+def test_http_1_0_is_not_told_to_continue(shop: Shop, wire: Wire) -> None:
+    whole = request(json.dumps(shop.body()).encode(), "Expect: 100-continue", token=shop.world.token)
+    answer = wire.send(whole.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)).answer()
+    assert answer.status == 200
+    assert wire.is_closed()
+
+
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 def test_an_offer_to_upgrade_is_ignored_and_the_body_is_read(shop: Shop, wire: Wire, protocol: str) -> None:
     body = json.dumps(shop.body()).encode()

@@ -62,6 +62,7 @@ class Exchange(RequestResponseCycle):
         self.lingering = False
         self.body_given = False
         self.client_ended = False
+        self.ends_with_connection = False
         self._own_request_id: str | None = None
         self.start: HTTPResponseStartEvent | None = None
 
@@ -138,12 +139,23 @@ class Exchange(RequestResponseCycle):
             await self._send_whole(start, message.get("body", b""))
         elif self.start is not None:
             start, self.start = self.start, None
-            await super().send(start)
-            await super().send(message)
+            await self._send_part(start)
+            await self._send_part(message)
         elif message["type"] == "http.response.start" and not self.response_started and _tells_length(message):
             self.start = message
         else:
-            await super().send(message)
+            await self._send_part(message)
+
+    async def _send_part(self, message: "ASGISendEvent") -> None:
+        """Send a part as the parent does, but never in chunks to HTTP/1.0 (RFC 9112, section 6.1)."""
+        if self.scope["http_version"] == "1.0":
+            if message["type"] == "http.response.start" and not _tells_length(message):
+                self.ends_with_connection, self.chunked_encoding = True, False
+            elif message["type"] == "http.response.body" and self.ends_with_connection:
+                # The parent counts what is left of a length that was told.
+                length_bytes = len(message.get("body", b""))
+                self.expected_content_length = length_bytes + message.get("more_body", False)
+        await super().send(message)
 
     async def _send_whole(self, start: "HTTPResponseStartEvent", body: bytes) -> None:
         if self.flow.write_paused and not self.disconnected:
@@ -183,7 +195,7 @@ class Exchange(RequestResponseCycle):
             # The head has said `connection: close`; the protocol closes once the client has had time to read.
             self.lingering = self.keep_alive = True
         # Head and body apart: what the head says depends on what had arrived by then.
-        await super().send(message)
+        await self._send_part(message)
 
     def _is_rest_small(self) -> bool:
         # A client that was not told to continue may send the body or not: only a new connection is clear.

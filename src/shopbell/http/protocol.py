@@ -125,7 +125,8 @@ class Protocol(Connection):
         scope["raw_path"] = raw_path
         scope["query_string"] = url.query or b""
         keep_alive = version == "1.1" and parser.should_keep_alive() and not self.server_state.draining
-        self.cycle = Exchange(self, scope, keep_alive, self.expect_100_continue)
+        # HTTP/1.0 knows no 100: the client would take it for the answer (RFC 9110, section 10.1.1).
+        self.cycle = Exchange(self, scope, keep_alive, self.expect_100_continue and version == "1.1")
         self.headers = _TRAILERS
         self._head_bytes = 0
         self._phase = BODY_NEW
