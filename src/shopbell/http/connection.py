@@ -27,7 +27,8 @@ LINGER_BYTES = 16 * 1_048_576
 GRACE_S = 1.0
 """Seconds that a client has after SIGTERM to send what it was about to send."""
 STALL_S = 30.0
-"""Seconds that a client may take to read what waits for it."""
+"""Seconds within which a client must read what waits for it, or ``STALL_BYTES`` of it."""
+STALL_BYTES = 65_536
 
 NEVER: Final = math.inf
 
@@ -103,6 +104,7 @@ class Connection(HttpToolsProtocol):
         self.limits = server_state.limits
         self.deadline_s = NEVER
         self.stalled_until_s = NEVER
+        self._unread_bytes = 0
         self._phase = IDLE
         self._running: Exchange | None = None
         self._head_bytes = 0
@@ -150,11 +152,6 @@ class Connection(HttpToolsProtocol):
                 exchange.message_event.set()
         return True
 
-    def pause_writing(self) -> None:
-        """Begin to count how long the client does not read."""
-        super().pause_writing()
-        self.stalled_until_s = self.loop.time() + STALL_S
-
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
@@ -181,10 +178,23 @@ class Connection(HttpToolsProtocol):
         Args:
             now_s: the loop's time, in seconds.
         """
-        if self.stalled_until_s <= now_s:
+        if self._is_stalled(now_s):
             self.transport.abort()
         elif self.deadline_s <= now_s:
             self._end_of_patience(now_s)
+
+    def _is_stalled(self, now_s: float) -> bool:
+        """Whether the client does not read, however little it is that waits for it; also after the last answer."""
+        unread_bytes = self.transport.get_write_buffer_size()
+        if not unread_bytes:
+            self.stalled_until_s = NEVER
+            return False
+        if self.stalled_until_s == NEVER or (
+            self.stalled_until_s <= now_s and unread_bytes <= self._unread_bytes - STALL_BYTES
+        ):
+            self._unread_bytes = unread_bytes
+            self.stalled_until_s = now_s + STALL_S
+        return self.stalled_until_s <= now_s
 
     def note_refusal(self, request_id: str, method: str, status: int) -> None:
         """Tell the application of an answer that no route made.
