@@ -21,6 +21,7 @@ class Disk:
         self.gate.set()
         self.refused: set[int] = set()
         self.failing = False
+        self.cancelled = False
         self.swallowed: int | None = None
 
     async def write(self, items: Sequence[int]) -> Sequence[int | Exception]:
@@ -29,6 +30,8 @@ class Disk:
         await self.gate.wait()
         if self.failing:
             raise StorageError("the database failed")
+        if self.cancelled:
+            raise asyncio.CancelledError
         if self.refused & set(items):
             raise ValueError("a statement is wrong")
         return [KeyError(item) if item == 13 else item * 2 for item in items if item != self.swallowed]
@@ -181,6 +184,39 @@ def test_a_wrong_number_of_results_is_told_to_all_and_the_next_is_written() -> N
         assert await commit.submit(3) == 6
 
     _run(test)
+
+
+def test_when_the_writing_task_dies_its_senders_are_told_and_the_next_is_written() -> None:
+    async def test(disk: Disk, commit: "GroupCommit[int, int]") -> None:
+        disk.cancelled = True
+        results = await asyncio.gather(*map(commit.submit, (1, 2)), return_exceptions=True)
+        assert [type(result) for result in results] == [StorageError, StorageError]
+        disk.cancelled = False
+        assert await commit.submit(3) == 6
+
+    _run(test)
+
+
+def test_a_batch_that_hangs_is_noted_for_as_long_as_it_does() -> None:
+    noted: list[int] = []
+
+    async def run() -> None:
+        disk = Disk()
+        commit: GroupCommit[int, int] = GroupCommit(
+            disk.write, queue_limit=9, batch_limit=9, timeout_s=0.1, note_hanging=lambda: noted.append(1)
+        )
+        commit.start()
+        assert await commit.submit(1) == 2
+        assert noted == []
+        disk.gate.clear()
+        with pytest.raises(StorageError):
+            await commit.submit(2)
+        while len(noted) < 3:  # noqa: ASYNC110 - what is waited for is inside what is tested
+            await asyncio.sleep(0.01)
+        disk.gate.set()
+        await commit.close()
+
+    asyncio.run(run())
 
 
 def test_closing_writes_what_waits_and_then_takes_nothing_more() -> None:

@@ -35,7 +35,7 @@ from harness.receivers import (
 from shopbell.outbound.addresses import AllowList
 from shopbell.outbound.client import READ_LIMIT_BYTES, OutboundClient
 from shopbell.outbound.connector import dial
-from shopbell.outbound.failures import OutboundFailure
+from shopbell.outbound.failures import NameNotFound, OutboundFailure
 from shopbell.outbound.hosts import Address
 from shopbell.outbound.lookups import SystemResolver
 
@@ -305,6 +305,27 @@ def test_all_who_look_up_one_name_at_once_share_one_thread() -> None:
         found = await asyncio.gather(*lookups)
         assert {ip_address("127.0.0.1")} <= set(found[0])
         assert set(found) == {found[0]}
+
+    run(test)
+
+
+def test_a_look_up_that_fails_in_an_unknown_way_is_a_failure_and_the_next_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    async def test() -> None:
+        resolver = SystemResolver()
+        for target, name, breaks in ((threading.Thread, "start", no_thread), (socket, "getaddrinfo", no_memory)):
+            with monkeypatch.context() as broken:
+                broken.setattr(target, name, breaks)
+                with pytest.raises(NameNotFound):
+                    await resolver("localhost", 80)
+            assert ip_address("127.0.0.1") in await resolver("localhost", 80)
 
     run(test)
 

@@ -23,6 +23,24 @@ SENDERS = 8
 # What is on its way has a second to arrive, and a busy machine may take longer to send it.
 PATIENT = "import shopbell.http.connection as c; c.GRACE_S = 8; from shopbell.cli import main; main()"
 
+# The third process cannot be had, once.
+FORKS_TWICE = """
+import subprocess
+
+class Popen(subprocess.Popen):
+    made = 0
+
+    def __init__(self, *arguments, **named):
+        Popen.made += 1
+        if Popen.made == 3:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        super().__init__(*arguments, **named)
+
+subprocess.Popen = Popen
+from shopbell.cli import main
+main()
+"""
+
 
 def end(server: Server) -> float:
     """Send SIGTERM; the exit code must be 0; returns after how many seconds it came."""
@@ -205,6 +223,18 @@ def test_a_worker_that_dies_is_replaced_and_its_metrics_folder_goes(
         assert end(server) < END_WITHIN_S
         assert not any(_is_alive(pid) for pid in workers)
         assert not list(tmp_path.glob("shopbell-metrics-*"))
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_worker_that_cannot_be_replaced_at_once_ends_no_other(installation: Installation) -> None:
+    installation.server_program = ("-c", FORKS_TWICE)
+    with installation.serving("--workers", "2") as server:
+        first = children(server.pid)
+        os.kill(first[0], signal.SIGKILL)
+        wait_for(lambda: len(children(server.pid)) == 2 and first[0] not in children(server.pid), "it is not replaced")
+        assert first[1] in children(server.pid)
+        assert "a worker could not be started" in server.log
+        assert server.terminate() == 0
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)

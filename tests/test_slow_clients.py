@@ -26,6 +26,23 @@ LONG_S = 60
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
+FAILS_FIRST = """
+from shopbell.http.connection import Connection
+
+check, failed = Connection.check, []
+
+def fail_first(self, now_s):
+    if not failed:
+        failed.append(self)
+        raise RuntimeError("canary")
+    check(self, now_s)
+
+Connection.check = fail_first
+from shopbell.cli import main
+main()
+"""
+
+
 @pytest.fixture
 def shop(installation: Installation, people: World) -> Iterator[Shop]:
     """A server that is soon out of patience."""
@@ -161,3 +178,13 @@ def test_too_many_connections_are_a_503_until_some_have_gone(
             assert wire.send(request(method="GET", path="/healthz")).answer().status == 200
         for wire in held[8:]:
             assert wire.send(request(method="GET", path="/healthz")).answer().status == 200
+
+
+def test_a_bug_with_one_connection_ends_no_other_deadline(installation: Installation) -> None:
+    installation.server_program = ("-c", FAILS_FIRST)
+    with installation.serving(header_timeout_s=HEADER_TIMEOUT_S, log_format="json") as server:
+        with Wire(server.port) as first, Wire(server.port) as second:
+            assert first.is_closed()
+            assert second.is_closed()
+        assert '"job":"keep deadlines"' in server.log
+        assert "canary" not in server.log

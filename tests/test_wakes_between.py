@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 from structlog.testing import capture_logs
@@ -300,6 +301,40 @@ def test_while_the_way_is_lost_local_listeners_wake_and_it_comes_back_by_itself(
     assert heardings.messages.count(None) >= 2
     # Each process: there, lost, back.
     assert [line["log_level"] for line in lines] == ["info"] * 2 + ["warning"] * 2 + ["info"] * 2
+
+
+class _MuteLink:
+    """A link whose first one can send nothing: what that waits for was cancelled."""
+
+    made: ClassVar[list["_MuteLink"]] = []
+
+    def __init__(self) -> None:
+        self.made.append(self)
+        self.sent: list[str] = []
+
+    async def send(self, payload: str) -> None:
+        if self is self.made[0]:
+            raise asyncio.CancelledError
+        self.sent.append(payload)
+
+    async def until_lost(self) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_link_on_which_nothing_is_sent_any_more_is_made_again() -> None:
+    @asynccontextmanager
+    async def connect(heard: Callable[[str], None]) -> AsyncIterator[_MuteLink]:
+        yield _MuteLink()
+
+    async def test() -> None:
+        relay = Relay("nothing", connect)
+        await relay.start(lambda _: None)
+        relay.announce([ACME])
+        await until(lambda: len(_MuteLink.made) > 1 and bool(_MuteLink.made[1].sent))
+        await relay.close()
+
+    run(test)
 
 
 def test_news_of_a_gap_is_told_to_those_who_did_not_notice_it(databases: Databases) -> None:

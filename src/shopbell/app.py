@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -60,6 +61,7 @@ from shopbell.storage.open import open_database
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.rowset import Program
 from shopbell.storage.running import hold
+from shopbell.supervision import supervise
 from shopbell.text_intake import TextIntake
 from shopbell.wakes.hub import Wakes, relay_of
 from shopbell.worker import Worker
@@ -190,8 +192,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
                 (MEASURE_EVERY_S, "measure the queue", lambda: _measure_queues(sends, replies)),
                 *([(SWEEP_EVERY_S, "delete unused attachments", Sweep(database, blobs).run)] if blobs else []),
             ):
-                task = asyncio.create_task(_every(period_s, name, job))
-                stack.callback(task.cancel)
+                stack.callback(supervise(name, partial(_every, period_s, name, job)).cancel)
             yield {"refused": refused, "end_waits": end_waits}
 
     return routes.build(
@@ -242,6 +243,7 @@ def group_commit(
         queue_limit=settings.queue_limit,
         batch_limit=settings.batch_limit,
         timeout_s=settings.write_timeout_s,
+        note_hanging=lambda: readiness.note_write(stored=False),
     )
 
 

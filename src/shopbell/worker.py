@@ -31,6 +31,7 @@ from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, Outcome, Webh
 from shopbell.sealing import Seals
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
+from shopbell.supervision import SupervisedTask, supervise
 from shopbell.wakes.hub import Listener, Wakes
 from shopbell.webhooks import SEALING_PURPOSE, skip_waiting
 
@@ -95,11 +96,11 @@ class Worker:
         self._looks_at_s = 0.0
         self._is_failing = False
         self._is_held_back = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
 
     def start(self) -> None:
         """Begin to deliver; needs a running event loop."""
-        self._task = asyncio.create_task(self._run(), name="deliver")
+        self._task = supervise("deliver", self._run)
 
     def end(self) -> None:
         """Claim nothing more; what is under way goes on for as long as ``shutdown_timeout_s``."""
@@ -115,7 +116,7 @@ class Worker:
     async def ended(self) -> None:
         """Wait until it has ended."""
         if self._task is not None:
-            await self._task
+            await self._task.ended()
 
     async def _run(self) -> None:
         async with AsyncExitStack() as stack:
@@ -131,7 +132,7 @@ class Worker:
                 timeout_s=self._settings.delivery_timeout_s,
                 connect_timeout_s=self._settings.delivery_connect_timeout_s,
             )
-            sweeps = asyncio.create_task(self._sweep_now_and_then(), name="delete what is old")
+            sweeps = supervise("delete what is old", self._sweep_now_and_then)
             stack.callback(sweeps.cancel)
             while not self._ending.is_set():
                 await self._listener.wait(await self._safely_turn())

@@ -10,6 +10,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, cast
 
+import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -20,6 +21,8 @@ from shopbell.http.exchange import CLOSE, Exchange
 from shopbell.http.problems import Answer, render
 from shopbell.http.request_id import request_id_of
 from shopbell.settings import Settings
+
+log = structlog.get_logger()
 
 SWEEP_S = 0.5
 LINGER_S = 2.0
@@ -68,10 +71,14 @@ class Connections(ServerState):
 
     def sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Act on every deadline that has passed, now and every half second from now on."""
+        loop.call_later(SWEEP_S, self.sweep, loop)
         now_s = loop.time()
         for connection in tuple(self.connections):
-            cast("Connection", connection).check(now_s)
-        loop.call_later(SWEEP_S, self.sweep, loop)
+            try:
+                cast("Connection", connection).check(now_s)
+            except Exception as error:  # the deadlines of all others must be kept
+                log.error("bug", job="keep deadlines", exc_info=error)
+                cast("Connection", connection).transport.abort()
 
 
 def is_draining(scope: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 
+from shopbell import supervision
 from shopbell.errors import StorageError
 from shopbell.http.fresh import Fresh
 from shopbell.storage.database import Database
@@ -12,7 +13,7 @@ FAILURE_COUNTS_S = 5.0
 
 
 class Readiness:
-    """What ``/readyz`` tells about storage: it reads, and the last write was not refused a moment ago.
+    """What ``/readyz`` tells: storage reads, the last write was not refused a moment ago, and no task has just died.
 
     A full disk and a standby that only reads let every read pass; only the writes tell.
 
@@ -31,7 +32,9 @@ class Readiness:
         self._failed_at_s = None if stored else time.monotonic()
 
     async def is_ready(self) -> bool:
-        """Whether storage works, as of half a second ago."""
+        """Whether storage works, as of half a second ago, and so does every long-lived task."""
+        if supervision.failing():
+            return False
         if self._failed_at_s is not None and time.monotonic() - self._failed_at_s < FAILURE_COUNTS_S:
             return False
         return await self._known.get(None, self._reads)

@@ -133,7 +133,11 @@ class Supervisor:
                 log.warning("a worker has ended; another is started", exit_code=worker.process.returncode)
                 if not worker.is_ready:
                     time.sleep(_RESTART_DELAY_S)
-                self._workers[place] = Worker(self._listener, self._factory)
+                try:
+                    self._workers[place] = Worker(self._listener, self._factory)
+                except OSError as error:  # the others serve on; the dead one keeps its place until the next look
+                    log.error("a worker could not be started; it is tried again", exc_info=error)
+                    time.sleep(_RESTART_DELAY_S)
             if not self._was_ready and all(worker.is_ready for worker in self._workers):
                 self._was_ready = True
                 self._on_started()
@@ -161,4 +165,5 @@ class Supervisor:
 
     def _bury(self, worker: Worker) -> None:
         worker.close()
-        mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]  # no types
+        with contextlib.suppress(OSError):  # numbers that are wrong are no reason to end the other workers
+            mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]  # no types

@@ -59,15 +59,19 @@ class SystemResolver:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(land, found)
 
+        thread = threading.Thread(target=look_up, name="look-up", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            raise NameNotFound("no thread can be started to look the name up") from None
         self._under_way[host] = lookup
-        threading.Thread(target=look_up, name="look-up", daemon=True).start()
         return lookup
 
 
 def _addresses(host: str, port: int) -> _Found:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except Exception:  # noqa: BLE001 - all who ask for this name wait for an answer, whatever goes wrong
         return NameNotFound("the name has no address")
     # The same address may come once for each protocol; their order is the system's preference.
     return tuple(dict.fromkeys(ip_address(place[0]) for *_, place in found))

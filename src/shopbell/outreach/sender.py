@@ -28,6 +28,7 @@ from shopbell.outreach.plans import Overtaken
 from shopbell.outreach.rules import rules_of
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
+from shopbell.supervision import SupervisedTask, supervise
 from shopbell.wakes.hub import Listener, Wakes
 from shopbell.wakes.signals import Signal
 
@@ -80,11 +81,11 @@ class Outreach:
         self._last_organization_id = 0
         self._is_failing = False
         self._is_held_back = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
 
     def start(self) -> None:
         """Begin to decide and to send; needs a running event loop."""
-        self._task = asyncio.create_task(self._run(), name="reach people")
+        self._task = supervise("reach people", self._run)
 
     def end(self) -> None:
         """Send nothing more; what is under way goes on for as long as ``shutdown_timeout_s``."""
@@ -101,15 +102,20 @@ class Outreach:
     async def ended(self) -> None:
         """Wait until it has ended."""
         if self._task is not None:
-            await self._task
+            await self._task.ended()
 
     async def _run(self) -> None:
         with self._wakes.listen(None) as self._news:
-            sending = (
-                self._again_and_again(partial(self._send_due, channels), listener)
-                for channels, listener in self._due.items()
-            )
-            await asyncio.gather(self._again_and_again(self._decide, self._news), *sending)
+            tasks = [supervise("decide who is reached", partial(self._again_and_again, self._decide, self._news))]
+            for channels, listener in self._due.items():
+                turn = partial(self._send_due, channels)
+                tasks.append(supervise(f"send {'/'.join(channels)}", partial(self._again_and_again, turn, listener)))
+            try:
+                for task in tasks:
+                    await task.ended()
+            finally:
+                for task in tasks:
+                    task.cancel()
         await self._finish()
         await self._mails.close()
         if self._texts is not None:

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from shopbell.errors import StorageError
+from shopbell.supervision import SupervisedTask, supervise
 
 log = structlog.get_logger()
 
@@ -35,20 +36,28 @@ class GroupCommit(Generic[Item, Result]):
         queue_limit: most items that may wait.
         batch_limit: most items of one transaction.
         timeout_s: longest wait of one item, its commit included.
+        note_hanging: called again and again while a batch takes longer than that.
     """
 
     def __init__(
-        self, run_batch: RunBatch[Item, Result], *, queue_limit: int, batch_limit: int, timeout_s: float
+        self,
+        run_batch: RunBatch[Item, Result],
+        *,
+        queue_limit: int,
+        batch_limit: int,
+        timeout_s: float,
+        note_hanging: Callable[[], None] = lambda: None,
     ) -> None:
         self._run_batch = run_batch
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self._timeout_s = timeout_s
+        self._note_hanging = note_hanging
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._writing: list[_Entry[Item, Result]] = []
         self._arrived = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
+        self._watch: SupervisedTask | None = None
 
     @property
     def depth(self) -> int:
@@ -57,8 +66,8 @@ class GroupCommit(Generic[Item, Result]):
 
     def start(self) -> None:
         """Begin to write; needs a running event loop."""
-        self._task = asyncio.create_task(self._write_batches(), name="group commit")
-        self._watch = asyncio.create_task(self._give_up_late(), name="group commit deadlines")
+        self._task = supervise("group commit", self._write_batches)
+        self._watch = supervise("group commit deadlines", self._give_up_late)
 
     async def close(self) -> None:
         """Write what waits, then end."""
@@ -66,7 +75,7 @@ class GroupCommit(Generic[Item, Result]):
             return
         task, self._task = self._task, None
         self._arrived.set()
-        await task
+        await task.ended()
         self._watch.cancel()
 
     async def submit(self, item: Item) -> Result:
@@ -91,6 +100,8 @@ class GroupCommit(Generic[Item, Result]):
         while True:
             await asyncio.sleep(_DEADLINE_CHECK_S)
             now_s = asyncio.get_running_loop().time()
+            if self._writing and self._writing[0][0] <= now_s:
+                self._note_hanging()
             for deadline_s, _, future in (*self._writing, *self._waiting):
                 if deadline_s > now_s:
                     break
@@ -106,17 +117,24 @@ class GroupCommit(Generic[Item, Result]):
             count = min(self._batch_limit, len(self._waiting))
             taken = (self._waiting.popleft() for _ in range(count))
             self._writing = [entry for entry in taken if not entry[-1].done()]
-            if self._writing:
-                await self._write(self._writing)
-            self._writing = []
+            try:
+                if self._writing:
+                    await self._write(self._writing)
+            except BaseException:
+                # This task dies and is started again. Nothing may wait for what it took along.
+                for *_, future in self._writing:
+                    _settle(future, StorageError("the write did not end"))
+                raise
+            finally:
+                self._writing = []
 
     async def _write(self, batch: Sequence[_Entry[Item, Result]]) -> None:
         try:
             results = await self._run_batch([item for _, item, _ in batch])
         except StorageError as error:
-            log.warning("a batch is not confirmed as written", reason=str(error), count=len(batch))
             for *_, future in batch:
                 _settle(future, StorageError(*error.args))
+            log.warning("a batch is not confirmed as written", reason=str(error), count=len(batch))
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the senders, and the queue must go on
             if len(batch) == 1:
                 _settle(batch[0][-1], error)

@@ -4,8 +4,9 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import psycopg
 
@@ -14,6 +15,7 @@ from shopbell.storage.database import Database
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.sqlite import SqliteDatabase
 from shopbell.storage.sqlite_files import open_lock_file, try_to_lock
+from shopbell.supervision import supervise_thread
 
 _LOCK = 7_467_262_356
 _CHECK_EVERY_S = 2.0
@@ -39,8 +41,7 @@ def hold(database: Database) -> Iterator[None]:
         connection = _connect(database)
         _take(connection, "pg_try_advisory_lock_shared", _RESTORE_RUNS)
         ended = Event()
-        keeper = Thread(target=_keep, args=(database, connection, ended), name="running", daemon=True)
-        keeper.start()
+        keeper = supervise_thread("hold the database", partial(_keep, database, connection, ended))
         try:
             yield
         finally:

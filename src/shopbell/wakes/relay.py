@@ -15,6 +15,7 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from shopbell.supervision import SupervisedTask, supervise
 from shopbell.wakes import signals
 from shopbell.wakes.signals import Hear, Signal
 
@@ -71,7 +72,7 @@ class Relay:
         self._told.set()
         self._is_connected = False
         self._lost_s: float | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
 
     def announce(self, organization_ids: Collection[int]) -> None:
         """Tell the other processes, soon; never fails and never waits.
@@ -102,7 +103,7 @@ class Relay:
         """
         self._heard = heard
         self._hear = hear
-        self._task = asyncio.create_task(self._keep_connected(), name=f"wake-ups by {self._way}")
+        self._task = supervise(f"wake-ups by {self._way}", self._keep_connected)
         with suppress(TimeoutError):  # whoever does not answer at all must not hold up the start
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._tried.wait()
@@ -116,7 +117,7 @@ class Relay:
                 async with asyncio.timeout(LAST_TIMEOUT_S):
                     await self._told.wait()
         self._task.cancel()
-        await asyncio.wait([self._task])
+        await self._task.ended()
         self._task = None
 
     async def _keep_connected(self) -> None:
@@ -137,8 +138,11 @@ class Relay:
 
     async def _carry(self, link: Link) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._send(link))
-            await link.until_lost()
+            sending = tasks.create_task(self._send(link))
+            losing = tasks.create_task(link.until_lost())
+            await asyncio.wait((sending, losing), return_when=asyncio.FIRST_COMPLETED)
+            # To a group, a task that was cancelled has ended in order.
+            raise ConnectionError("the link carries nothing any more")
 
     async def _send(self, link: Link) -> None:
         while True:

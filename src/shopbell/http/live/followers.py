@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 
 import structlog
@@ -17,6 +17,7 @@ from shopbell import feed
 from shopbell.errors import StorageError
 from shopbell.feed import Event
 from shopbell.storage.database import Database
+from shopbell.supervision import supervise
 from shopbell.wakes.hub import Listener, Wakes
 from shopbell.wakes.signals import Signal
 
@@ -164,7 +165,7 @@ class _Reader:
         self._position: int | None = None
         self._recent: deque[tuple[float, Event]] = deque(maxlen=RECENT_MAX)  # with when it was read
         self._store_there: dict[int, tuple[float, Signal]] = {}
-        self._task = asyncio.create_task(self._run(), name="follow a feed")
+        self._task = supervise("follow a feed", self._run)
 
     @property
     def is_idle(self) -> bool:
@@ -211,7 +212,6 @@ class _Reader:
         with (
             self._wakes.listen(self._organization_id) as listener,
             self._wakes.hear(self._organization_id, self._hear),
-            suppress(asyncio.CancelledError),
         ):
             is_news = False
             while True:
