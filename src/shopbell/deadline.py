@@ -5,6 +5,8 @@ import threading
 
 import structlog
 
+from shopbell.log_output import output
+
 LAST_WAIT_S = 1.0
 """Seconds, after the last that is under way, that closing the database may take."""
 
@@ -19,8 +21,11 @@ def end_after(seconds: float) -> None:
     """
 
     def end() -> None:
-        log.warning("ended while the database was silent")
-        os._exit(0)
+        try:
+            log.warning("ended while the database was silent")
+            output().drain()
+        finally:
+            os._exit(0)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -58,5 +58,6 @@ async def _run(settings: Settings, on_started: Callable[[], None]) -> None:
         stack.push_async_callback(wakes.close)
         worker.start()
         outreach.start()
-        on_started()
+        with suppress(OSError):  # that it cannot be said is no reason not to deliver
+            on_started()
         await asyncio.gather(worker.ended(), outreach.ended())

@@ -18,7 +18,7 @@ from shopbell.cli.listen import listen_app
 from shopbell.cli.move import move_app
 from shopbell.cli.organization_archives import organization_archive_app
 from shopbell.cli.organizations import business_app, organization_app
-from shopbell.cli.output import visible
+from shopbell.cli.output import open_standard_streams, visible
 from shopbell.cli.private_keys import private_key_app
 from shopbell.cli.publishable_keys import publishable_key_app
 from shopbell.cli.server import server_app
@@ -74,6 +74,7 @@ def _shopbell(
 
 def main() -> None:
     """Run the command line of this process, and end it with its exit code."""
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets its code instead of an error.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream

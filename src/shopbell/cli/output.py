@@ -1,6 +1,7 @@
 """What commands print: tables for people, or with ``--json`` one JSON document for programs; the rest to stderr."""
 
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,21 @@ ID_MAX = 2**53 - 1
 """All ids stay below 2**53."""
 
 _INTERNAL = {"token_hash", "merge_id", "last_reply_author_id", "last_other_reply_sequence"}
+
+
+def open_standard_streams() -> None:
+    """Give a process that was started with closed standard streams ones that lead nowhere.
+
+    Otherwise the next file that it opens, such as its database, becomes its standard error, and libraries write there.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    sys.stdin = sys.stdin or os.fdopen(0, "r", encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def now_ms() -> int:

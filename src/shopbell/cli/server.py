@@ -34,6 +34,7 @@ def serve(
 
     from shopbell import settings
     from shopbell.http.server import run
+    from shopbell.log_output import output
 
     def on_listening(host: str, port: int) -> None:
         url = _url(host, port)
@@ -42,7 +43,7 @@ def serve(
         elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
             structlog.get_logger().info("listening", url=url)
         else:
-            say(f"Shopbell runs at {url}/", error=True)
+            output().write(f"Shopbell runs at {url}/\n")
 
     chosen = settings.load(**_given(host=host, port=port, workers=workers))
     run(chosen, on_listening=on_listening)

@@ -2,7 +2,7 @@
 
 import typer
 
-from shopbell.cli.output import JSON, print_json, say
+from shopbell.cli.output import JSON, print_json
 
 worker_app = typer.Typer()
 
@@ -13,6 +13,7 @@ def worker(json: JSON = False) -> None:
     import structlog
 
     from shopbell import settings
+    from shopbell.log_output import output
     from shopbell.worker_process import run
 
     chosen = settings.load()
@@ -23,6 +24,6 @@ def worker(json: JSON = False) -> None:
         elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
             structlog.get_logger().info("delivering")
         else:
-            say("Shopbell delivers webhooks, mails and texts", error=True)
+            output().write("Shopbell delivers webhooks, mails and texts\n")
 
     run(chosen, on_started)

@@ -5,13 +5,13 @@ together, five times a second; what a ``kill -9`` takes along is at most the las
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import orjson
 
+from shopbell.log_output import output
 from shopbell.settings import Settings
 
 WRITE_EVERY_S = 0.2
@@ -52,8 +52,8 @@ class RequestLog:
     def write(self) -> None:
         """Write down what was noted."""
         lines, self._lines = self._lines, []
-        sys.stderr.write("".join(map(self._render, lines)))
-        sys.stderr.flush()
+        if lines:
+            output().write("".join(map(self._render, lines)))
 
 
 def _timestamp(time_s: float) -> str:

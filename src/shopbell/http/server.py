@@ -27,6 +27,7 @@ from shopbell.errors import CommandError, ShopbellError
 from shopbell.http.connection import Connections, Limits
 from shopbell.http.protocol import Protocol
 from shopbell.http.workers import READY, Supervisor
+from shopbell.log_output import output
 from shopbell.settings import PREFIX, Settings, load
 
 FACTORY = "shopbell.app:create_app"
@@ -152,6 +153,7 @@ class Server(uvicorn.Server):
         """End in order; at once when SIGINT comes again."""
         super().handle_exit(sig, frame)
         if self.force_exit:
+            output().drain()
             os._exit(FORCED)
 
 
@@ -179,7 +181,8 @@ def run(
 
     def on_started() -> None:
         if on_listening is not None:
-            on_listening(settings.host, port)
+            with contextlib.suppress(OSError):  # that it cannot be said is no reason not to serve
+                on_listening(settings.host, port)
 
     with listen(settings.host, settings.port) as listener:
         port: int = listener.getsockname()[1]
