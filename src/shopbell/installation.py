@@ -5,6 +5,7 @@ from enum import Enum
 
 from sqlalchemy import Connection, delete, select, text, update
 
+from shopbell.clock import TOLERANCE_MS
 from shopbell.errors import CommandError
 from shopbell.keys import Keys
 from shopbell.storage.schema import installation
@@ -13,6 +14,7 @@ _SECRET_KEY = "secret_key"  # noqa: S105 - the name of the fact, not a key
 # In both engines' words: SQLAlchemy's are each for one engine.
 _REMEMBER = text("INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING")
 _HELD_BACK = "deliveries_held_back"
+_SET_BACK = "clock_set_back_at_ms"
 HOLD_BACK = (
     "INSERT INTO installation (name, value) VALUES ('deliveries_held_back', :why) "
     "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -66,6 +68,27 @@ def held_back(tx: Connection) -> Held | None:
 def resume(tx: Connection) -> bool:
     """Let workers deliver again; whether anything was held back."""
     return tx.execute(delete(installation).where(installation.c.name == _HELD_BACK)).rowcount == 1
+
+
+def note_set_back(tx: Connection, *, since_ms: int, now_ms: int) -> bool:
+    """Note that a process acts on a clock that was set back, so that others do not.
+
+    Args:
+        tx: the transaction.
+        since_ms: when the clock was set back at the earliest, by the clock as it is now, in Unix ms.
+        now_ms: the time in Unix ms, by the same clock.
+
+    Returns:
+        Whether no other process has acted since then.
+    """
+    c = installation.c
+    # The row must exist to be locked: of two processes, the second one waits for what the first one writes.
+    tx.execute(_REMEMBER, {"name": _SET_BACK, "value": "0"})
+    noted_ms = int(tx.execute(select(c.value).where(c.name == _SET_BACK).with_for_update()).scalar_one())
+    if since_ms - TOLERANCE_MS <= noted_ms <= now_ms + TOLERANCE_MS:
+        return False
+    tx.execute(update(installation).where(c.name == _SET_BACK).values(value=str(now_ms)))
+    return True
 
 
 def _fingerprint(tx: Connection) -> str | None:

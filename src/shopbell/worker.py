@@ -19,10 +19,12 @@ from sqlalchemy import Connection
 
 from shopbell import installation, retention
 from shopbell.channels.webhook import WebhookChannel
+from shopbell.clock import now_ms as _now_ms
 from shopbell.errors import StorageError
 from shopbell.keys import Keys
 from shopbell.outbound.addresses import AllowList
 from shopbell.outbound.client import OutboundClient
+from shopbell.outbox import clock_changes
 from shopbell.outbox import log as delivery_log
 from shopbell.outbox.claims import Claimed, Outlook, Rules, Taken, claim, look
 from shopbell.outbox.runs import QUICK_MS, RUN_S, Run, runs_of
@@ -43,7 +45,6 @@ _NOBODY_S = 0.5
 _LOOKING_SHARE = 5
 """Looking takes at most a sixth of the time: after each look so many times as long is waited."""
 _PAUSE_AFTER_FAILURE_S = 0.5
-_MS = 1_000_000
 
 ATTEMPTS = Count("shopbell_delivery_attempts", "Attempts to deliver to a webhook, by what came of them.", ["outcome"])
 ATTEMPT_SECONDS = Histogram(
@@ -96,6 +97,7 @@ class Worker:
         self._looks_at_s = 0.0
         self._is_failing = False
         self._is_held_back = False
+        self._clock_changes = clock_changes.ClockChanges(database)
         self._task: SupervisedTask | None = None
 
     def start(self) -> None:
@@ -158,6 +160,8 @@ class Worker:
 
     async def _turn(self) -> float:
         """Settle what is done, and claim; gives the seconds after which to look again unless something happens."""
+        set_back_ms = await self._clock_changes.follow()
+        self._finished = [clock_changes.earlier(one, set_back_ms) for one in self._finished]
         if not self._finished:
             outlook = await self._look()
             if not outlook.webhooks:
@@ -392,7 +396,3 @@ def _note(claimed: Claimed, attempt: Attempt, outcome: Outcome) -> None:
 def _measure(outlook: Outlook) -> None:
     oldest_ms = outlook.oldest_due_ms
     WAITING_SECONDS.set(0 if oldest_ms is None else max(0, _now_ms() - oldest_ms) / 1_000)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // _MS

@@ -183,6 +183,20 @@ def test_a_new_link_goes_where_the_old_one_went_and_nobody_learns_whether_there_
     assert [(row["purpose"], row["channel"], row["address"]) for row in sent] == [("link", "EMAIL", email)]
 
 
+def test_a_new_link_is_sent_although_the_clock_was_set_back_since_the_last_one(shop: Shop, carol: Reader) -> None:
+    thread_id, email = _conversation(shop)
+    token = _link(shop, thread_id, email)
+
+    def ask() -> Any:
+        assert carol.client.post("/t/new-link", data={"token": token}, headers=PAGE).status_code == 200
+        return shop.database.value("SELECT count(*) FROM dispatches WHERE thread_id = :id", id=int(thread_id))
+
+    assert [ask(), ask()] == [1, 1]
+    an_hour_ahead = "UPDATE dispatches SET created_at_ms = created_at_ms + 3600000 WHERE thread_id = :id"
+    assert shop.database.change(an_hour_ahead, id=int(thread_id)) == 1
+    assert [ask(), ask()] == [2, 2]
+
+
 def test_a_link_in_a_text_is_short_and_opens_the_same(shop: Shop, carol: Reader) -> None:
     phone = shop.some_number()
     thread_id = shop.send(user={"phoneNumber": phone})

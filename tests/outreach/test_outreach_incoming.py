@@ -213,6 +213,16 @@ def test_two_machines_that_answer_each_other_come_to_an_end(room: Mailroom) -> N
     assert room.post.shop.thread(thread_id)["last_sequence"] == 62
 
 
+def test_mails_from_before_the_clock_was_set_back_keep_no_others_out(room: Mailroom) -> None:
+    thread_id, carol, address = opened(room)
+    for number in range(61):
+        room.deliver(letter(carol, f"I am on holiday, {number}.", Auto_Submitted="auto-replied"), address)
+    later = "UPDATE messages SET created_at_ms = created_at_ms + 7200000 WHERE thread_id = :id"
+    assert room.post.shop.database.change(later, id=int(thread_id)) == 61
+    room.deliver(letter(carol, "I am still on holiday.", Auto_Submitted="auto-replied"), address)
+    assert room.post.shop.thread(thread_id)["last_sequence"] == 62
+
+
 def test_a_persons_mail_that_is_one_of_too_many_stays_with_his_mail_server(room: Mailroom) -> None:
     thread_id, carol, address = opened(room)
     for number in range(60):

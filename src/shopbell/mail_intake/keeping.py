@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from shopbell import customers, events, incoming
 from shopbell.attachments import Attachment
+from shopbell.clock import lately
 from shopbell.customers import Customer
 from shopbell.errors import NotFound
 from shopbell.events import upsert
@@ -295,7 +296,9 @@ def _count_recent(tx: Connection, thread: Thread, now_ms: int, *, is_doubtful: b
         .select_from(mail_details.join(messages, (m.organization_id == d.organization_id) & (m.id == d.message_id)))
         .where(
             d.organization_id + 0 == thread.organization_id,
-            *(d.thread_id == thread.id, m.created_at_ms > now_ms - _HOUR_MS, doubtful if is_doubtful else ~doubtful),
+            d.thread_id == thread.id,
+            lately(m.created_at_ms, _HOUR_MS, now_ms),
+            doubtful if is_doubtful else ~doubtful,
         )
     )
     return tx.execute(query).scalar_one()

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from shopbell.clock import TOLERANCE_MS
 from shopbell.outbox.queues import (
     FINISH,
     LEASE,
@@ -245,7 +246,7 @@ def _take(
     taken: Counter[WebhookKey] = Counter()
     for key, queue in sorted(heads.items()):
         row, webhook = rows.get(key), locked[key[:2]]
-        ripe_at_ms = 0 if row is None or row.attempts else row.created_at_ms + rules.first_pause_ms
+        ripe_at_ms = 0 if row is None or row.attempts else _ripe_at_ms(row.created_at_ms, rules, now_ms)
         if row is None or row.state != "waiting":
             left[queue] = now_ms
         elif not can_be_told(row):
@@ -274,6 +275,13 @@ def _take(
     run(tx, (FINISH, skipped))
     advance(tx, left)
     return claimed, bool(left)
+
+
+def _ripe_at_ms(created_at_ms: int, rules: Rules, now_ms: int) -> int:
+    """When the first attempt may be made: not later because the clock was set back since the event."""
+    if created_at_ms > now_ms + TOLERANCE_MS:
+        return now_ms
+    return created_at_ms + rules.first_pause_ms
 
 
 def _claimed(

@@ -92,7 +92,8 @@ def settle(tx: Connection, rules: Rules, finished: Sequence[Finished], *, now_ms
                 dues.append(of_queue(claimed.queue, due_at_ms=now_ms, leased_until_ms=None))
             case TryAgain(due_at_ms=due_at_ms):
                 steps.append(of_delivery(claimed.delivery, step=claimed.step + 1))
-                others_wait_until_ms = waiting_since[claimed.queue] + rules.order_wait_ms
+                # A first attempt in the future was made before the clock was set back.
+                others_wait_until_ms = min(waiting_since[claimed.queue], now_ms) + rules.order_wait_ms
                 if claimed.queue[3] or due_at_ms < others_wait_until_ms:
                     dues.append(of_queue(claimed.queue, due_at_ms=due_at_ms, leased_until_ms=None))
                 else:  # before it is tried again, the others have waited long enough

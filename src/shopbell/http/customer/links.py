@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection, insert, select
 
 from shopbell import customer_links, customer_sessions, identity, organizations, texts
+from shopbell.clock import lately
 from shopbell.customer_links import CustomerLink, CustomerLinks
 from shopbell.customer_sessions import VALID_MS
 from shopbell.http.addresses import base_url
@@ -196,13 +197,13 @@ def _promise_new_link(tx: Connection, links: CustomerLinks, token: str, *, now_m
         return None
     d = dispatches.c
     # The zero keeps SQLite off the primary key, of which it would read all that the organization has.
-    lately = select(d.id).where(
+    sent = select(d.id).where(
         d.organization_id + 0 == link.organization_id,
         d.thread_id == link.thread_id,
         d.purpose == "link",
-        d.created_at_ms > now_ms - _NEW_LINK_AFTER_MS,
+        lately(d.created_at_ms, _NEW_LINK_AFTER_MS, now_ms),
     )
-    if tx.scalar(lately.limit(1)) is not None:
+    if tx.scalar(sent.limit(1)) is not None:
         return None
     tx.execute(
         insert(dispatches).values(
