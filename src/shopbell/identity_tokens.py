@@ -5,9 +5,9 @@ algorithm, or none, is refused before its signature is looked at. It is good for
 may lose is soon worth nothing; the widget asks the site for another.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from unicodedata import category
 
 from joserfc import jwt
@@ -15,6 +15,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from shopbell import identity
+
+T = TypeVar("T")
 
 ALGORITHM = "HS256"
 VALID_MAX_S = 3_600
@@ -40,6 +42,7 @@ class Claims:
         first_name: his first name.
         last_name: his last name.
         locale: BCP 47 tag in normal form.
+        ignored: names of the optional claims that were not valid and count for nothing.
     """
 
     subject: str
@@ -48,6 +51,7 @@ class Claims:
     first_name: str | None = None
     last_name: str | None = None
     locale: str | None = None
+    ignored: tuple[str, ...] = ()
 
 
 class WrongToken(ValueError):
@@ -59,10 +63,12 @@ class ExpiredToken(WrongToken):
 
 
 def read(token: str, private_key: str, audiences: Collection[str], *, now_s: float) -> Claims:
-    """Take a token at its word, if it is good.
+    """Check a token and read its claims.
+
+    An optional claim that is not valid is left out and named in ``ignored``: it must not lock a signed-in user out.
 
     Args:
-        token: as the browser sent it.
+        token: as the browser sent it; white space around it does not matter.
         private_key: of the organization.
         audiences: whom it may be meant for; one of them must be its ``aud``.
         now_s: the time in Unix s.
@@ -71,6 +77,7 @@ def read(token: str, private_key: str, audiences: Collection[str], *, now_s: flo
         ExpiredToken: it is over.
         WrongToken: it is not good for another reason.
     """
+    token = token.strip()
     if len(token) > TOKEN_MAX_CHARACTERS:
         raise WrongToken(f"must have at most {TOKEN_MAX_CHARACTERS} characters")
     try:
@@ -83,23 +90,51 @@ def read(token: str, private_key: str, audiences: Collection[str], *, now_s: flo
         raise WrongToken("must hold an object of claims")
     _check_audience(claims.get("aud"), audiences)
     _check_times(claims, now_s)
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject.strip() or len(subject) > SUBJECT_MAX_CHARACTERS or "\0" in subject:
-        raise WrongToken(f"must have a claim 'sub', a text of 1 to {SUBJECT_MAX_CHARACTERS} characters")
+    optional = _Optional(claims)
     return Claims(
-        subject=subject,
+        subject=_subject(claims.get("sub")),
         # An address that the site itself calls unconfirmed is nobody's word; some say so as a text, or by a number.
-        email=_email(claims.get("email")) if claims.get("email_verified") in _CONFIRMED else None,
-        phone=_phone(claims.get("phone_number")) if claims.get("phone_number_verified") in _CONFIRMED else None,
-        first_name=_name("given_name", claims.get("given_name")),
-        last_name=_name("family_name", claims.get("family_name")),
-        locale=_locale(claims.get("locale")),
+        email=optional.take("email", _email) if claims.get("email_verified") in _CONFIRMED else None,
+        phone=optional.take("phone_number", _phone) if claims.get("phone_number_verified") in _CONFIRMED else None,
+        first_name=optional.take("given_name", _name),
+        last_name=optional.take("family_name", _name),
+        locale=optional.take("locale", identity.normal_locale),
+        ignored=tuple(optional.ignored),
     )
+
+
+class _Optional:
+    """Takes claims that a token may lack, and notes those that are not valid."""
+
+    def __init__(self, claims: Mapping[str, Any]) -> None:
+        self._claims = claims
+        self.ignored: list[str] = []
+
+    def take(self, name: str, normal: Callable[[str], T]) -> T | None:
+        """Return a claim in its normal form, or None if it is absent, empty or not valid."""
+        given = self._claims.get(name)
+        if given is None:
+            return None
+        try:
+            if isinstance(given, str):
+                return normal(given.strip()) if given.strip() else None
+        except ValueError:
+            pass
+        self.ignored.append(name)
+        return None
+
+
+def _subject(given: object) -> str:
+    # Many sites number their users, and their JWT libraries write the number as it is.
+    subject = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if not isinstance(subject, str) or not subject.strip() or len(subject) > SUBJECT_MAX_CHARACTERS or "\0" in subject:
+        raise WrongToken(f"must have a claim 'sub', a text of 1 to {SUBJECT_MAX_CHARACTERS} characters or an integer")
+    return subject
 
 
 def _check_audience(given: object, audiences: Collection[str]) -> None:
     named = given if isinstance(given, list) else [given]
-    if not any(isinstance(one, str) and one in audiences for one in named):
+    if not any(isinstance(one, str | int) and str(one) in audiences for one in named):
         raise WrongToken("must have a claim 'aud' that is the publishable key or the organization's id")
 
 
@@ -125,47 +160,14 @@ def _time(name: str, given: object) -> float | None:
     return float(given)
 
 
-def _email(given: object) -> tuple[str, str] | None:
-    text = _text("email", given)
-    if text is None:
-        return None
-    try:
-        return text, identity.normal_email(text)
-    except ValueError as error:
-        raise WrongToken(f"has a claim 'email' that {error}") from None
+def _email(text: str) -> tuple[str, str]:
+    return text, identity.normal_email(text)
 
 
-def _phone(given: object) -> str | None:
-    text = _text("phone_number", given)
-    if text is None:
-        return None
-    try:
-        return identity.normal_phone(text, None)
-    except ValueError as error:
-        raise WrongToken(f"has a claim 'phone_number' that {error}") from None
+def _phone(text: str) -> str:
+    return identity.normal_phone(text, None)
 
 
-def _locale(given: object) -> str | None:
-    text = _text("locale", given)
-    if text is None:
-        return None
-    try:
-        return identity.normal_locale(text)
-    except ValueError:
-        return None  # nothing that is worth being refused for
-
-
-def _name(claim: str, given: object) -> str | None:
-    text = _text(claim, given)
-    if text is None:
-        return None
+def _name(text: str) -> str | None:
     seen = "".join(one for one in text if category(one) not in ("Cc", "Cs")).strip()
     return seen[:_NAME_MAX_CHARACTERS] or None
-
-
-def _text(claim: str, given: object) -> str | None:
-    if given is None or given == "":
-        return None
-    if not isinstance(given, str):
-        raise WrongToken(f"must have a text in the claim '{claim}'")
-    return given

@@ -77,6 +77,21 @@ def test_on_a_shared_computer_one_customer_does_not_become_the_next(site: Site) 
     assert dave.say("Dave's")["customerThreadId"] != thread_id
 
 
+def test_an_invalid_optional_claim_locks_nobody_out(site: Site) -> None:
+    token = site.identity_token(sub=5_000_000_000, phone_number="555 0123", email="nobody", given_name="Carol")
+    carol = site.visitor(identityToken=f"{token}\n")
+    assert carol.begun["verified"] is True
+    assert carol.begun["ignoredClaims"] == ["email", "phone_number"]
+    thread_id = carol.say()["customerThreadId"]
+    assert site.shop.identities(site.shop.customer_of(thread_id)) == {"email": [], "phone": []}
+    assert site.visitor().begun["ignoredClaims"] == []
+
+
+def test_a_page_instead_of_a_token_is_a_wrong_token_however_long_it_is(site: Site) -> None:
+    for page in ("<!doctype html><title>Sign in</title>", "<p>" * 5_000, "", "\n"):
+        assert _refused(site, page)[0] == "invalid"
+
+
 def test_a_block_is_not_shaken_off_by_signing_in(site: Site) -> None:
     visitor = site.visitor()
     thread_id = visitor.say("first")["customerThreadId"]

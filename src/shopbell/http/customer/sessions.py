@@ -62,9 +62,7 @@ class BeginSession(Fields):
         description="The website's publishable key.", examples=["pk_live_0123456789abcdefghijABCD"]
     )
     business_id: Id | None = Field(None, description="The business to write to; needed unless the key is for one.")
-    identity_token: Annotated[str, StringConstraints(max_length=identity_tokens.TOKEN_MAX_CHARACTERS)] | None = Field(
-        None, description="A JWT of the website's backend that says who its visitor is."
-    )
+    identity_token: str | None = Field(None, description="A JWT of the website's backend that says who its visitor is.")
     locale: Locale | None = Field(None, description="The visitor's language.", examples=["fr"])
     origin: Annotated[str, StringConstraints(max_length=300)] | None = Field(
         None,
@@ -84,6 +82,9 @@ class SessionBegun(Fields):
     expires_at: int = Field(description="In Unix milliseconds.", examples=[1700000000000])
     verified: bool = Field(description="Whether the website vouches for who it is.", examples=[False])
     customer_thread_id: str | None = Field(description="His conversation, where there is one.", examples=[None])
+    ignored_claims: list[str] = Field(
+        description="Optional claims of the identity token that are not valid and were left out.", examples=[[]]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ async def begin_session(
         expires_at=session.expires_at_ms,
         verified=session.verified,
         customer_thread_id=None if thread_id is None else str(thread_id),
+        ignored_claims=list(claims.ignored) if claims else [],
     )
 
 
