@@ -64,6 +64,23 @@ def test_who_begins_too_many_conversations_is_refused_and_his_neighbours_are_not
     assert site.begin(_at(other)).status_code == 200
 
 
+def test_customers_who_turn_pages_behind_one_address_do_not_shut_each_other_out(site: Site) -> None:
+    at = _at("198.51.100.20")
+    tokens = [site.identity_token(sub=f"user-{uuid.uuid4().hex}") for _ in range(3)]
+    carol = site.visitor(at, identityToken=tokens[0])
+    dave = site.visitor(at, identityToken=tokens[1])
+    for browser, token in ((carol, tokens[0]), (dave, tokens[1])):
+        for _ in range(5):
+            assert site.begin(at | browser.headers, identityToken=token).json()["sessionToken"] == browser.token
+    # A session is no way round the limit of new ones, neither for another customer nor for nobody known.
+    _is_refused(site.begin(at | carol.headers, identityToken=tokens[2]), "visitor")
+    _is_refused(site.begin(at | carol.headers), "visitor")
+    for _ in range(PER_MIN * 10):
+        if site.begin(at | dave.headers, identityToken="a.b.c").status_code == 429:
+            break
+    _is_refused(site.begin(at | dave.headers, identityToken=tokens[1]), "session")
+
+
 def test_an_address_that_a_visitor_makes_up_does_not_help_him(site: Site) -> None:
     last = "203.0.113.77"
     told = [site.begin(_at(f"192.0.2.{number}, {last}")).status_code for number in range(4)]

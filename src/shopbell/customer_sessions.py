@@ -8,7 +8,7 @@ A conversation counts as the customer's whatever customers have been merged sinc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -172,6 +172,27 @@ def rekey(tx: Connection, session: CustomerSession, new_hash: str) -> None:
 def extend(tx: Connection, session: CustomerSession, *, now_ms: int) -> None:
     """Put the end of a session off, because it is used."""
     tx.execute(_one(session.organization_id, session.id).values(expires_at_ms=now_ms + VALID_MS))
+
+
+def renew(
+    tx: Connection, session: CustomerSession, *, email: str | None, phone: str | None, now_ms: int
+) -> CustomerSession | None:
+    """Let a verified widget session last from now on, because its site vouches for the same customer again.
+
+    Args:
+        tx: the transaction.
+        session: the customer's.
+        email: the address that the site names now, in normal form.
+        phone: the number that it names now, in E.164.
+        now_ms: the time in Unix ms.
+
+    Returns:
+        The session with its new end, or None if it has ended.
+    """
+    c = customer_sessions.c
+    live = _one(session.organization_id, session.id).where(c.revoked_at_ms.is_(None), c.expires_at_ms > now_ms)
+    changes: dict[str, Any] = {"email": email, "phone": phone, "expires_at_ms": now_ms + VOUCHED_MS}
+    return replace(session, **changes) if tx.execute(live.values(changes)).rowcount else None
 
 
 def settle_in(tx: Connection, session: CustomerSession, thread_id: int) -> None:

@@ -96,6 +96,14 @@ def own_identities(
     return own.get("email"), own.get("phone")
 
 
+def is_same(tx: Connection, session: CustomerSession, claims: Claims) -> bool:
+    """Whether a verified session speaks for the customer whom a site means now, by what the site calls them."""
+    if not session.verified:
+        return False
+    named = _called(tx, session.organization_id, claims.subject)
+    return named is not None and named == customers.find(tx, session.organization_id, session.customer_id).id
+
+
 def join(tx: Connection, session: CustomerSession, known_id: int) -> bool:
     """Let a visitor become the customer that he turned out to be, with what he wrote before.
 

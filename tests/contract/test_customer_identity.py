@@ -77,6 +77,60 @@ def test_on_a_shared_computer_one_customer_does_not_become_the_next(site: Site) 
     assert dave.say("Dave's")["customerThreadId"] != thread_id
 
 
+def test_a_session_goes_on_for_the_same_customer_and_for_nobody_else(site: Site) -> None:
+    subject = _somebody()
+    carol = site.visitor(identityToken=site.identity_token(sub=subject, email=site.shop.somebody()))
+    carol.say("Carol's canary")
+    again = site.visitor(carol.headers, identityToken=site.identity_token(sub=subject))
+    assert again.token == carol.token
+    assert again.begun["customerId"] == carol.begun["customerId"]
+    assert again.begun["expiresAt"] >= carol.begun["expiresAt"]
+    assert again.texts() == ["Carol's canary"]
+    new_address = site.shop.somebody()
+    site.visitor(carol.headers, identityToken=site.identity_token(sub=subject, email=new_address))
+    assert (
+        site.shop.database.value("SELECT count(*) FROM customer_sessions WHERE email = :email", email=new_address) == 1
+    )
+    sessions = site.shop.count("customer_sessions")
+    dave = site.visitor(carol.headers, identityToken=site.identity_token(sub=_somebody()))
+    assert site.shop.count("customer_sessions") == sessions + 1
+    assert dave.token != carol.token
+    assert dave.begun["customerId"] != carol.begun["customerId"]
+    assert dave.texts() == []
+    carol.wait_until_ended()
+
+
+def test_a_session_goes_on_with_its_own_business_alone_and_not_after_its_end(site: Site) -> None:
+    subject = _somebody()
+    carol = site.visitor(identityToken=site.identity_token(sub=subject))
+    elsewhere = {"businessId": site.shop.world.paris, "identityToken": site.identity_token(sub=subject)}
+    in_paris = site.visitor(carol.headers, **elsewhere)
+    assert in_paris.token != carol.token
+    assert in_paris.begun["customerId"] == carol.begun["customerId"]
+    assert in_paris.post("sign-out").status_code == 200
+    anew = site.visitor(in_paris.headers, **elsewhere)  # the end may not be known to every process yet
+    assert anew.token != in_paris.token
+
+
+def test_a_merged_customers_session_goes_on(site: Site) -> None:
+    subject, email = _somebody(), site.shop.somebody()
+    carol = site.visitor(identityToken=site.identity_token(sub=subject))
+    carol.say("before the merge")
+    kept = site.shop.customer_of(site.shop.send(user={"email": email}))
+    merge = site.shop.post({"otherCustomerId": carol.begun["customerId"]}, path=f"/api/customers/{kept}/merge")
+    assert merge.status_code == 200
+    again = site.visitor(carol.headers, identityToken=site.identity_token(sub=subject))
+    assert (again.token, again.begun["customerId"]) == (carol.token, str(kept))
+
+
+def test_an_anonymous_session_never_goes_on_as_a_verified_one(site: Site) -> None:
+    visitor = site.visitor()
+    assert visitor.begun["customerId"] is None
+    carol = site.visitor(visitor.headers, identityToken=site.identity_token(sub=_somebody()))
+    assert carol.token != visitor.token
+    visitor.wait_until_ended()
+
+
 def test_an_invalid_optional_claim_locks_nobody_out(site: Site) -> None:
     token = site.identity_token(sub=5_000_000_000, phone_number="555 0123", email="nobody", given_name="Carol")
     carol = site.visitor(identityToken=f"{token}\n")

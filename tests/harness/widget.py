@@ -52,6 +52,11 @@ class Store:
         found = self.call("GET", f"/api/threads/{thread}/messages")["messages"]
         return [message["text"] for message in found]
 
+    def customer(self, thread: str) -> dict[str, Any]:
+        """The profile of a conversation's customer."""
+        found = self.call("GET", "/api/get-customer-thread-details", params={"customerThreadId": thread})
+        return self.call("GET", f"/api/customers/{found['customerId']}/profile")
+
 
 @dataclass
 class Widget:

@@ -82,6 +82,10 @@ class SessionBegun(Fields):
     expires_at: int = Field(description="In Unix milliseconds.", examples=[1700000000000])
     verified: bool = Field(description="Whether the website vouches for who it is.", examples=[False])
     customer_thread_id: str | None = Field(description="His conversation, where there is one.", examples=[None])
+    customer_id: str | None = Field(
+        description="The customer, if the website vouches for them: it changes when someone else signs in.",
+        examples=[None],
+    )
     ignored_claims: list[str] = Field(
         description="Optional claims of the identity token that are not valid and were left out.", examples=[[]]
     )
@@ -96,17 +100,37 @@ class _Asked:
     locale: str | None
     claims: Claims | None
     former: CustomerSession | None
+    counted_for_session: bool
+    """Whether the request has counted for the session that it carries, and not for its address."""
 
 
-def _limited_by_address(request: Request) -> Api:
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A session, who it speaks for, and their conversation."""
+
+    session: CustomerSession
+    customer_id: int
+    thread_id: int | None
+
+
+async def _limited(request: Request) -> tuple[Api, CustomerSession | None]:
+    """Count the request: for the session that it carries, else for its address.
+
+    Returns:
+        What the routes work with, and the widget session that the browser has so far.
+    """
     api = cast("Api", request.app.state.api)
-    api.limits.sessions_of_address.take(address_of(request))
-    return api
+    former = await _former(api, request)
+    if former is None:
+        api.limits.sessions_of_address.take(address_of(request))
+    else:
+        api.limits.requests.take(former.id)
+    return api, former
 
 
 @router.post("/api/customer/sessions", summary="Begin a session", openapi_extra=described(BeginSession))
 async def begin_session(
-    api: Annotated[Any, Depends(_limited_by_address)],
+    counted: Annotated[Any, Depends(_limited)],
     body: Annotated[Body[BeginSession], takes(BeginSession)],
     request: Request,
 ) -> SessionBegun:
@@ -114,35 +138,32 @@ async def begin_session(
 
     With an identity token it speaks for the customer whom the token names, and for nobody else; 401 with `reason`
     `expired` asks for a new one. Without one it is somebody new. A browser that sends its session along, in
-    `Authorization`, takes the conversation that it had before with it.
+    `Authorization`, takes the conversation that it had before with it. If that session is of the same customer
+    already, it goes on with the same `sessionToken`; if it is of another one, it ends.
     """
+    api, former = cast("tuple[Api, CustomerSession | None]", counted)
     fields = body.fields
     key: PublishableKey | None = await api.database.read(publishable_keys.find, fields.key)
     if key is None:
         raise OriginRefused("Field 'key' is not a publishable key that is valid")
     check_origin(request, api, key, fields.origin)
-    api.limits.sessions_of_key.take(key.id)
-    api.limits.sessions_of_organization.take(key.organization_id)
     business_id = fields.business_id if key.business_id is None else key.business_id
     if business_id is None:
         raise Invalid([Fault("body", "#/businessId", "required", "is required")])
     if fields.business_id not in (None, business_id):
         raise BusinessNotInOrganization
-    claims = None
-    if fields.identity_token is not None:
-        claims = await _claims(api, key, fields.identity_token)
-    asked = _Asked(key, business_id, fields.locale, claims, await _former(api, request, key))
-    session, secret, thread_id = await api.database.write(
-        _begin, asked, api.sessions.keys, now_ms=time.time_ns() // 1_000_000
-    )
+    claims = None if fields.identity_token is None else await _claims(api, key, fields.identity_token)
+    its = former if former is not None and former.organization_id == key.organization_id else None
+    asked = _Asked(key, business_id, fields.locale, claims, its, counted_for_session=former is not None)
+    begun, secret = await _go_on(api, request, asked) or await _begin_new(api, request, asked)
+    session = begun.session
     api.wakes.announce([session.organization_id])
-    if asked.former is not None and claims is not None:
-        _end_streams(api, asked.former)
     return SessionBegun(
         session_token=secret,
         expires_at=session.expires_at_ms,
         verified=session.verified,
-        customer_thread_id=None if thread_id is None else str(thread_id),
+        customer_thread_id=None if begun.thread_id is None else str(begun.thread_id),
+        customer_id=str(begun.customer_id) if session.verified else None,
         ignored_claims=list(claims.ignored) if claims else [],
     )
 
@@ -213,20 +234,52 @@ async def _claims(api: Api, key: PublishableKey, token: str) -> Claims:
         raise IdentityRefused("invalid", str(error)) from None
 
 
-async def _former(api: Api, request: Request, key: PublishableKey) -> CustomerSession | None:
-    """The session that the browser had so far; one that is over, or somebody else's, is none."""
+async def _former(api: Api, request: Request) -> CustomerSession | None:
+    """The widget session that the browser had so far; one that is over is none."""
     if secret_of(request.scope) is None:
         return None
     try:
         found = await api.sessions.session_of(request.scope)
     except NoSession:
         return None
-    return found if found.organization_id == key.organization_id and found.kind == "widget" else None
+    return found if found.kind == "widget" else None
 
 
-def _begin(
-    tx: Connection, asked: _Asked, keys: tuple[bytes, ...], *, now_ms: int
-) -> tuple[CustomerSession, str, int | None]:
+async def _go_on(api: Api, request: Request, asked: _Asked) -> tuple[_Begun, str] | None:
+    """Go on with the session that the browser has, if it is of the customer whom the site vouches for.
+
+    Returns:
+        The session and its token; None if a new session must begin.
+    """
+    former, claims, secret = asked.former, asked.claims, secret_of(request.scope)
+    if former is None or claims is None or secret is None or former.business_id != asked.business_id:
+        return None
+    begun = await api.database.write(_renew, former, claims, now_ms=time.time_ns() // 1_000_000)
+    return None if begun is None else (begun, secret)
+
+
+def _renew(tx: Connection, former: CustomerSession, claims: Claims, *, now_ms: int) -> _Begun | None:
+    if not visitors.is_same(tx, former, claims):
+        return None
+    customer_id = visitors.recognise(tx, former.organization_id, claims, now_ms=now_ms)
+    email, phone = visitors.own_identities(tx, former.organization_id, customer_id, claims)
+    renewed = customer_sessions.renew(tx, former, email=email, phone=phone, now_ms=now_ms)
+    return None if renewed is None else _Begun(renewed, customer_id, _thread_of(tx, renewed))
+
+
+async def _begin_new(api: Api, request: Request, asked: _Asked) -> tuple[_Begun, str]:
+    """Begin a session; one of another customer, or of nobody known, ends if an identity takes its place."""
+    if asked.counted_for_session:
+        api.limits.sessions_of_address.take(address_of(request))
+    api.limits.sessions_of_key.take(asked.key.id)
+    api.limits.sessions_of_organization.take(asked.key.organization_id)
+    begun = await api.database.write(_begin, asked, api.sessions.keys, now_ms=time.time_ns() // 1_000_000)
+    if asked.former is not None and asked.claims is not None:
+        _end_streams(api, asked.former)
+    return begun
+
+
+def _begin(tx: Connection, asked: _Asked, keys: tuple[bytes, ...], *, now_ms: int) -> tuple[_Begun, str]:
     organization_id, claims, former = asked.key.organization_id, asked.claims, asked.former
     business = organizations.find_business(tx, organization_id, asked.business_id)
     if business is None or not business.active:
@@ -254,6 +307,11 @@ def _begin(
         locale=locale,
         now_ms=now_ms,
     )
+    return _Begun(session, customer_id, _thread_of(tx, session)), secret
+
+
+def _thread_of(tx: Connection, session: CustomerSession) -> int | None:
+    """The conversation of a session, if it has any message."""
     threads = customer_sessions.threads_of(tx, session)
-    seen = conversation.state(tx, organization_id, threads[-1]) if threads else None
-    return session, secret, seen.thread_id if seen and seen.last_sequence else None
+    seen = conversation.state(tx, session.organization_id, threads[-1]) if threads else None
+    return seen.thread_id if seen and seen.last_sequence else None

@@ -119,3 +119,15 @@ function keptUnder(name) {
   }
   return { read, write, forget }
 }
+
+/** The names that begin with a prefix, of what this browser keeps. */
+function keptNames(prefix) {
+  try {
+    return Object.keys(localStorage).filter((name) => name.startsWith(prefix))
+  } catch {
+    return [] // blocked
+  }
+}
+
+/** Keeps nothing: for as long as it is not known who is here. */
+const KEPT_NOWHERE = { read: () => ({}), write() {}, forget() {} }

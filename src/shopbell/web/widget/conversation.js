@@ -23,6 +23,7 @@ function runPage(config) {
     document.querySelector('.plain-file').className = 'unseen'
   }
   byId('print').addEventListener('click', () => print())
+  talk.outgoing.resume()
   talk.log.toEnd()
   talk.start()
 }

@@ -32,7 +32,19 @@ class Outgoing {
 
   /** Take up what a page before this one could not send. Files are lost with their page. */
   resume() {
-    for (const { clientMessageId, text } of this.its.kept.read().outgoing || []) this.add({ clientMessageId, text })
+    const known = new Set(this.items.map(({ clientMessageId }) => clientMessageId))
+    const kept = this.its.kept.read().outgoing || []
+    for (const { clientMessageId, text } of kept) if (!known.has(clientMessageId)) this.add({ clientMessageId, text })
+    this.keep()
+  }
+
+  /** Whether an item is still to be sent; it is not after `clear`, even while its request is under way. */
+  has(item) {
+    return this.items.includes(item)
+  }
+
+  changed(item, error) {
+    if (this.has(item)) this.its.onChange(item, error)
   }
 
   add({ clientMessageId = newId(), text = '', file = null }) {
@@ -54,9 +66,9 @@ class Outgoing {
     this.keep()
   }
 
+  /** Forget all items here; what is kept in the browser stays. */
   clear() {
     this.items = []
-    this.keep()
   }
 
   keep() {
@@ -80,13 +92,14 @@ class Outgoing {
   /** @returns {Promise<boolean>} whether the next one may follow */
   async send(item, isSecond = false) {
     item.state = 'sending'
-    this.its.onChange(item)
+    this.changed(item)
     try {
       const headers = await this.its.headers()
+      if (!this.has(item)) return true // its author has gone: it must not be sent in the name of the next visitor
       if (item.file && !item.attachmentId) {
         const stored = await upload(item.file, headers, (part) => {
           item.progress = part
-          this.its.onChange(item)
+          this.changed(item)
         })
         item.attachmentId = stored.attachmentId
       }
@@ -94,19 +107,20 @@ class Outgoing {
       const body = { clientMessageId, ...(text ? { text } : {}), ...(attachmentId ? { attachmentId } : {}) }
       const answer = await (await ask('messages', { headers, body })).json()
       this.failures = 0
+      if (!this.has(item)) return true
       this.drop(item)
       this.its.onSent(item, answer)
       return true
     } catch (error) {
       if (error instanceof Refused && !error.isPassing) {
-        if (!isSecond && (await this.its.onRefused(item, error))) return this.send(item, true)
+        if (!isSecond && this.has(item) && (await this.its.onRefused(item, error))) return this.send(item, true)
         item.state = 'notSent'
-        this.its.onChange(item)
+        this.changed(item)
         return true
       }
       // The order stays: what follows waits, too.
       item.state = 'waiting'
-      this.its.onChange(item, error)
+      this.changed(item, error)
       const againMs = jitter(Math.min(TRY_AGAIN_MS * 2 ** this.failures++, TRY_AGAIN_MAX_MS))
       this.timer = setTimeout(() => this.flush(), Math.max(againMs, (error.retryAfterS || 0) * 1000))
       return false

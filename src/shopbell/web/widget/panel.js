@@ -1,7 +1,6 @@
 // The panel of the widget: who is here, and what passes between this document and the page that it is shown on.
 
 const ANSWER_MS = 10000
-const EARLY_MS = 60000 // a session that ends this soon is made anew before it is used
 
 /** What the page around is asked and told; it hears nothing before it has shown its own origin. */
 class Host {
@@ -14,7 +13,6 @@ class Host {
       if (event.source !== parent || !event.data || event.data.shopbell !== 1 || !event.ports[0] || this.port) return
       if (origins && event.origin !== location.origin && !origins.some((one) => fits(one, event.origin))) return
       this.origin = event.origin
-      this.hasToken = event.data.hasToken === true
       this.port = event.ports[0]
       this.port.onmessage = ({ data }) => this.hear(data, onMessage)
       this.tell({ type: 'ready' })
@@ -35,11 +33,11 @@ class Host {
     else this.early.push(message)
   }
 
-  /** @returns {Promise<unknown>} null when there is no answer in time */
+  /** @returns {Promise<unknown>} undefined when there is no answer in time */
   ask(message) {
     const id = ++this.number
     this.tell({ ...message, id })
-    return Promise.race([new Promise((resolve) => this.questions.set(id, resolve)), pause(ANSWER_MS).then(() => null)])
+    return Promise.race([new Promise((resolve) => this.questions.set(id, resolve)), pause(ANSWER_MS)])
   }
 }
 
@@ -49,74 +47,14 @@ function fits(allowed, origin) {
   return domain === undefined ? allowed === origin : origin.startsWith(scheme) && origin.endsWith(`.${domain}`)
 }
 
-/** Who is here: a session of the server, made when it is first needed. */
-class Visitor {
-  constructor(config, host, kept) {
-    Object.assign(this, { config, host, kept })
-    this.profile = null
-  }
-
-  get session() {
-    const { session } = this.kept.read()
-    return session && session.expiresAt - EARLY_MS > Date.now() ? session : null
-  }
-
-  headers() {
-    return this.session && { Authorization: `Bearer ${this.session.token}` }
-  }
-
-  /** Whether the page around vouches for somebody whom the session does not name yet. */
-  get isToBeVerified() {
-    return this.host.hasToken && !this.session?.verified
-  }
-
-  async ensure() {
-    if (!this.session) await this.begin()
-    return this.headers()
-  }
-
-  /** What the page around says of who this is, if anything. */
-  async token() {
-    return this.host.hasToken ? this.host.ask({ type: 'token' }) : null
-  }
-
-  /** A new session; what this browser wrote before goes along with it. */
-  begin(token) {
-    if (!this.making) this.making = this.make(token).finally(() => (this.making = null))
-    return this.making
-  }
-
-  async make(given, isSecond = false) {
-    const { key, business, locale } = this.config
-    const token = given || (await this.token())
-    const body = { key, locale, origin: this.host.origin, businessId: business.id, ...(token ? { identityToken: token } : {}) }
-    let answer
-    try {
-      answer = await ask('sessions', { body, headers: this.headers() || {} })
-    } catch (error) {
-      if (token && !isSecond && error.status === 401) return this.make(null, true) // it has expired: the page makes another
-      throw error
-    }
-    const { sessionToken, expiresAt, verified, customerThreadId } = await answer.json()
-    const session = { token: sessionToken, expiresAt, verified, hasThread: Boolean(customerThreadId), name: newId() }
-    this.kept.write({ session })
-    if (this.profile) await this.identify(this.profile)
-  }
-
-  /** Take what the page says of its visitor; the server decides what it is worth. */
-  async identify(profile) {
-    this.profile = profile
-    if (!this.session) return
-    await ask('identify', { headers: this.headers(), body: profile })
-    this.kept.write({ asked: true })
-  }
-}
-
 function runConversation(config) {
-  const kept = keptUnder(`shopbell:${config.key}:${config.business.id}`)
   let isOpen = false
   const host = new Host(config.allowedOrigins, heard)
-  const visitor = new Visitor(config, host, kept)
+  const visitor = new Visitor(config, host, changed)
+  const kept = {
+    read: () => visitor.kept.read(),
+    write: (changes) => visitor.kept.write(changes),
+  }
   const talk = new Talk({
     config,
     kept,
@@ -130,23 +68,35 @@ function runConversation(config) {
     onSent: () => (kept.write({ session: { ...kept.read().session, hasThread: true } }), showMenu(), askOnce()),
   })
 
-  /** After a 401: nobody is signed in any more. With an identity he is again at once; else somebody new begins. */
+  /** Another person is here than `before`: nothing of a verified person's may stay for the next one. */
+  function changed(before) {
+    if (before) talk.clear()
+    else talk.restart()
+    talk.outgoing.resume()
+    showMenu()
+    if (visitor.session?.hasThread) talk.start()
+  }
+
+  /** After a 401: with an identity the visitor is signed in again at once; otherwise an anonymous session begins. */
   async function renew(isSending = false) {
     const { session } = kept.read()
     if (session && session.renewedAt > Date.now() - EARLY_MS) return false
-    kept.write({ session: null })
-    if (!host.hasToken) {
-      talk.stop()
-      talk.log.clear()
-      talk.say(config.texts.expired, true)
-      host.tell({ type: 'event', name: 'session:expired' })
-      if (!isSending) return false
-    }
+    if (visitor.session) kept.write({ session: null })
+    const { person } = visitor
     try {
+      await visitor.attempt()
+      if (!visitor.person) {
+        talk.stop()
+        talk.log.clear()
+        talk.say(config.texts.expired, true)
+        host.tell({ type: 'event', name: 'session:expired' })
+        if (!isSending || person) return false
+      }
       await visitor.ensure()
       kept.write({ session: { ...kept.read().session, renewedAt: Date.now() } })
       return true
     } catch {
+      talk.stop()
       return false
     }
   }
@@ -155,31 +105,17 @@ function runConversation(config) {
   function askOnce() {
     const { asked, session } = kept.read()
     if (asked || !session || session.verified || byId('cards').firstChild) return
-    askForContact(config.texts, (profile) => visitor.identify(profile), () => kept.write({ asked: true }))
+    askForContact(config.texts, (contact) => visitor.saveContact(contact), () => kept.write({ asked: true }))
   }
 
   function showMenu() {
     byId('menu').hidden = !visitor.session
   }
 
-  async function begin() {
-    const token = visitor.isToBeVerified ? await visitor.token() : null
-    if (token) await visitor.begin(token).catch(() => {}) // who could not be verified is who he was
-    showMenu()
-    if (visitor.session?.hasThread) talk.start()
-  }
-
-  function forget() {
+  function signOut() {
     talk.clear()
-    visitor.profile = null
-    kept.forget()
+    visitor.signOut()
     showMenu()
-  }
-
-  async function signOut() {
-    const headers = visitor.headers()
-    forget()
-    if (headers) await ask('sign-out', { headers, body: {} }).catch(() => {}) // here it is over in any case
   }
 
   async function download() {
@@ -196,7 +132,7 @@ function runConversation(config) {
   function heard(message) {
     switch (message.type) {
       case 'met':
-        return begin()
+        return visitor.check()
       case 'opened':
         isOpen = true
         if (message.focus) focusFirst(talk.text)
@@ -208,8 +144,10 @@ function runConversation(config) {
         suggest(talk.text, message.text)
         talk.grow()
         return talk.text.focus()
+      case 'profile':
+        return visitor.introduce(message.profile)
       case 'identify':
-        return visitor.identify(message.profile).catch(() => talk.its.tell('error', { code: 'identify' }))
+        return visitor.identify(message.profile)
       case 'reset':
         return signOut()
       case 'theme':
@@ -217,10 +155,12 @@ function runConversation(config) {
     }
   }
 
+  // A page that the browser has kept is shown again as it was left, whoever is signed in by now.
+  addEventListener('pageshow', ({ persisted }) => persisted && visitor.check(true))
   byId('transcript').addEventListener('click', () => (closeMenu(), download()))
-  byId('sign-out').addEventListener('click', async () => {
+  byId('sign-out').addEventListener('click', () => {
     closeMenu()
-    await signOut()
+    signOut()
     talk.say(config.texts.signedOut, true)
     talk.text.focus()
   })
@@ -235,13 +175,6 @@ function closeMenu() {
 function focusFirst(field) {
   if (matchMedia('(pointer: coarse)').matches) byId('title').focus()
   else field.focus()
-}
-
-/** Put a text there that the page proposes; what somebody has begun to write stays. */
-function suggest(field, text) {
-  if (field.value && field.value !== field.dataset.suggested) return
-  field.value = text
-  field.dataset.suggested = field.value
 }
 
 function listenForClose(host) {
@@ -267,13 +200,15 @@ function runForm(config) {
     if (message.type === 'opened' && message.focus) focusFirst(fields[0])
     if (message.type === 'compose') suggest(fields[0], message.text)
     if (message.type === 'theme') document.documentElement.dataset.theme = message.theme || 'auto'
-    if (message.type === 'identify') {
-      fields[1].value = fields[1].value || message.profile.email || ''
-      fields[2].value = fields[2].value || message.profile.phoneNumber || ''
+    if (message.profile) {
+      suggest(fields[1], message.profile.email || '')
+      suggest(fields[2], message.profile.phoneNumber || '')
     }
     if (message.type === 'reset') {
       clientMessageId = newId()
       form.reset()
+      form.hidden = false
+      byId('done').textContent = ''
     }
   })
   listenForClose(host)

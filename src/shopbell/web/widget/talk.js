@@ -39,7 +39,6 @@ class Talk {
     })
     this.showPresence()
     this.listen()
-    this.outgoing.resume()
   }
 
   listen() {
@@ -109,16 +108,26 @@ class Talk {
     this.stream = null
   }
 
-  /** Forget what is shown. */
+  /** Forget all that is shown, and what has not been sent: another person may sit here now. */
   clear() {
-    this.stop()
     this.outgoing.clear()
     for (const shown of this.pending.values()) shown.remove()
     this.pending.clear()
+    suggest(this.text, '', true)
+    this.grow()
+    this.say('')
+    this.restart()
+  }
+
+  /** Forget what the server has told; what is not sent yet stays. */
+  restart() {
+    this.stop()
+    clearTimeout(this.seeing)
     this.log.clear()
     this.threadId = null
     byId('cards').replaceChildren()
-    byId('state').hidden = true
+    this.showStatus()
+    this.showTyping(false)
     this.read = 0
     this.setUnread(0)
   }
@@ -355,6 +364,13 @@ class Talk {
       status.classList.add('unseen')
     }, 8000)
   }
+}
+
+/** Put a text there that the page proposes; what somebody has begun to write stays, unless it `isForced`. */
+function suggest(field, text, isForced = false) {
+  if (!isForced && field.value && field.value !== field.dataset.suggested) return
+  field.value = text
+  field.dataset.suggested = field.value
 }
 
 /** Whether a message of the stream is what the queue is just sending. */

@@ -196,7 +196,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       port = null
       clearTimeout(deadline)
       deadline = setTimeout(unreachable, SHORT_MS)
-      iframe.contentWindow.postMessage({ shopbell: 1, hasToken: !!options.getToken }, ORIGIN, [port2])
+      iframe.contentWindow.postMessage({ shopbell: 1 }, ORIGIN, [port2])
     }
 
     /** The mark says so, and the next opening tries again. */
@@ -218,8 +218,8 @@ iframe{display:block;width:100%;height:100%;border:0}
       if (type === 'ready') {
         clearTimeout(deadline)
         port = from
-        if (options.profile) calls.identify(options.profile)
         early.splice(0).forEach(tell)
+        tell({ type: 'profile', profile: options.profile })
         fire(type)
       } else if (type === 'close') close()
       else if (type === 'event') fire(event, detail)
@@ -229,12 +229,13 @@ iframe{display:block;width:100%;height:100%;border:0}
         if (more) status.textContent = unreadLabel()
         draw()
         fire(type, { count })
-      } else if (type === 'token') answer(from, id, options.getToken || (() => null))
+      } else if (type === 'token') answer(from, id, options.getToken || (() => {}))
       else if (type === 'send') answer(from, id, () => post(body))
     }
 
+    /** What could not be found out stays undefined: null says that nobody is signed in. */
     async function answer(to, id, act) {
-      let value = null
+      let value
       try {
         value = await act()
       } catch (error) {
@@ -262,7 +263,10 @@ iframe{display:block;width:100%;height:100%;border:0}
         unload()
         unread = 0
         if (wasOpen) open(opener)
-      } else tell({ type: 'theme', theme: options.theme })
+      } else {
+        tell({ type: 'theme', theme: options.theme })
+        if (changes.getToken) tell({ type: 'identify' })
+      }
       draw()
     }
 
@@ -288,6 +292,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       },
       /** Forget who is here. What is kept, is kept where only the panel reaches. */
       reset: () => {
+        options.profile = null
         if (!frame) load()
         frame.hidden = !isOpen
         tell({ type: 'reset' })
