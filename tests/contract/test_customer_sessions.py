@@ -113,6 +113,19 @@ def test_a_website_that_the_key_does_not_name_is_refused_and_told_why(
     assert (site.shop.count("customer_sessions"), site.shop.count("customers")) == before
 
 
+def test_a_name_that_leads_here_is_no_origin_of_our_own_where_the_public_url_is_set(
+    engine: str, shops: Callable[..., Shop]
+) -> None:
+    rebound = {"host": "rebound.example", "origin": "http://rebound.example"}
+    unset = acmes_site(shops(engine, run_worker="false"))
+    assert unset.begin(rebound).status_code == 200  # the control: nothing else says what this server is called
+    public = acmes_site(shops(engine, run_worker="false", public_url="https://chat.example.org/"))
+    answer = public.begin(rebound)
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
+    assert public.begin({"origin": public.shop.server.url}).status_code == 403
+    assert public.begin({"origin": "https://chat.example.org"}).status_code == 200
+
+
 def test_the_website_itself_may_ask_without_the_panel(site: Site) -> None:
     assert site.begin({"origin": ORIGIN}, origin=None).status_code == 200
 

@@ -213,9 +213,13 @@ def check_origin(request: Request, api: Api, key: PublishableKey, shown_on: str 
 
 
 def own_origins(request: Request, api: Api) -> set[str]:
-    """The origins of this server's own pages, as far as this request can come from them."""
+    """The origins of this server's own pages, as far as this request can come from them.
+
+    Where the operator names the public URL, the request's own ``Host`` counts for nothing: whoever makes a foreign name
+    lead to this server chooses it.
+    """
     addresses = [urlsplit(base_url(request, api.settings))]
-    if host := request.headers.get("host"):
+    if api.settings.public_url is None and (host := request.headers.get("host")):
         # No site can make a browser send another host than the one that it asks.
         addresses.append(urlsplit(f"{request.url.scheme}://{host}"))
     return {f"{address.scheme}://{address.netloc}".lower() for address in addresses}
