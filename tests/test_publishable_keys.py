@@ -58,6 +58,21 @@ def test_what_is_no_origin_is_refused(wrong: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "domain", ["co.uk", "github.io", "kawasaki.jp", "foo.ck", "CO.UK", "公司.cn", "s3.amazonaws.com", "co.uk:8443"]
+)
+def test_all_sites_below_a_public_suffix_are_refused_and_one_of_them_is_not(domain: str) -> None:
+    with pytest.raises(ValueError, match="public suffix"):
+        normal_origin(f"https://*.{domain}")
+    assert normal_origin(f"https://shop.{domain}").startswith("https://shop.")
+    assert normal_origin(f"https://*.my.shop.{domain}").startswith("https://*.my.shop.")
+
+
+@pytest.mark.parametrize("domain", ["shop.example", "shop.co.uk", "alice.github.io", "chat.corp.internal", "www.ck"])
+def test_all_sites_below_a_domain_of_ones_own_are_allowed(domain: str) -> None:
+    assert normal_origin(f"https://*.{domain}") == f"https://*.{domain}"
+
+
+@pytest.mark.parametrize(
     ("allowed", "origin", "fits"),
     [
         ("https://shop.example", "https://shop.example", True),
@@ -74,6 +89,13 @@ def test_what_is_no_origin_is_refused(wrong: str) -> None:
         ("https://*.shop.example", "http://a.shop.example", False),
         ("https://*.shop.example:8443", "https://a.shop.example:8443", True),
         ("https://*.shop.example:8443", "https://a.shop.example", False),
+        ("https://*.shop.co.uk", "https://a.b.shop.co.uk", True),
+        ("https://*.shop.internal", "https://a.shop.internal", True),
+        # Kept by an earlier release, or above a public suffix.
+        ("https://*.github.io", "https://mallory.github.io", False),
+        ("https://*.amazonaws.com", "https://mallory.s3.amazonaws.com", False),
+        ("https://*.amazonaws.com", "https://s3.amazonaws.com", False),
+        ("https://*.amazonaws.com", "https://docs.amazonaws.com", True),
     ],
 )
 def test_an_origin_fits_as_a_whole_or_below_a_domain(allowed: str, origin: str, fits: bool) -> None:
@@ -97,6 +119,7 @@ def test_an_operator_makes_lists_and_revokes_keys(installation: Installation, pe
     assert installation.cli("publishable-key", "revoke", made["id"])["revokedAt"] is not None
     for wrong in (
         ("create", *of_acme, "--origin", "nonsense"),
+        ("create", *of_acme, "--origin", "https://*.co.uk"),
         ("create", *of_acme, "--origin", "https://a.example", "--business", people.london),
         ("create", *of_acme, "--origin", "https://a.example", "--business", people.closed),
         ("revoke", "1"),
@@ -117,6 +140,7 @@ def test_a_key_needs_between_one_and_twenty_right_origins(shop: Shop) -> None:
         (None, ("body", "#/allowedOrigins", "required")),
         ([], ("body", "#/allowedOrigins", "blank")),
         (["https://a.example", "*"], ("body", "#/allowedOrigins/1", "invalid_format")),
+        (["https://a.example", "https://*.github.io"], ("body", "#/allowedOrigins/1", "invalid_format")),
         (["https://a.example"] * 21, ("body", "#/allowedOrigins", "too_long")),
     ):
         answer = shop.post({"allowedOrigins": origins}, path="/api/publishable-keys")

@@ -7,10 +7,12 @@ can be read with it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import idna
+from publicsuffixlist import PublicSuffixList
 from sqlalchemy import Connection, Row, insert, select, update
 
 from shopbell.errors import NotFound
@@ -28,6 +30,10 @@ _ANY = "*."
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:.]+\]")
 _BELOW = re.compile(r"[a-z0-9.-]+")
 _NO_ORIGIN = "must be an origin such as https://shop.example or https://*.shop.example, without a path"
+_SHARED = (
+    "must not be all sites below a public suffix such as co.uk or github.io, where anybody may have one; "
+    "name your own sites"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ def normal_origin(text: str) -> str:
     """The origin of a site as browsers write it: in lower case, the domain in ASCII, no port where it is the usual one.
 
     Args:
-        text: as a person wrote it; ``*.`` before a domain allows all below it.
+        text: as a person wrote it; ``*.`` before a domain allows all below it. The domain must not be a public suffix.
 
     Raises:
         ValueError: it is none; the text says what must be, as the end of a sentence.
@@ -84,6 +90,8 @@ def normal_origin(text: str) -> str:
     host = _ascii(name.removeprefix(_ANY))
     if not _HOST.fullmatch(host) or (any_below and "." not in host):
         raise ValueError(_NO_ORIGIN)
+    if any_below and _public_suffixes().is_public(host):
+        raise ValueError(_SHARED)
     shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return f"{parts.scheme}://{_ANY if any_below else ''}{host}{shown_port}"
 
@@ -168,7 +176,18 @@ def _fits(allowed: str, origin: str) -> bool:
         return allowed == origin
     end = f".{domain}"
     below = origin.removeprefix(scheme).removesuffix(end)
-    return origin.startswith(scheme) and origin.endswith(end) and _BELOW.fullmatch(below) is not None
+    if not (origin.startswith(scheme) and origin.endswith(end) and _BELOW.fullmatch(below)):
+        return False
+    # Below amazonaws.com, which is no public suffix, there are some: their sites belong to others.
+    allowed_host = domain.partition(":")[0]
+    owner = _public_suffixes().privatesuffix(f"{below}.{allowed_host}")
+    return owner is not None and len(owner) <= len(allowed_host)
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    """The list as the installed package has it; nothing is downloaded. It takes 0.1 s to read."""
+    return PublicSuffixList()
 
 
 def _ascii(host: str) -> str:
