@@ -4,11 +4,13 @@ import asyncio
 import html
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
+from http.client import HTTPResponse
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urljoin
@@ -132,6 +134,7 @@ def test_the_command_on_the_page_sends_a_message(demo: tuple[httpx2.Client, str]
         ("Forwarded", "for=203.0.113.9"),
         ("X-Real-IP", "203.0.113.9"),
         ("Via", "1.1 proxy"),
+        ("Connection", "close"),
     ],
     ids=": ".join,
 )
@@ -142,6 +145,22 @@ def test_the_demo_keeps_its_token_from_whoever_may_be_elsewhere(
     page = client.get("/", headers=[header])
     assert token_in(command_on(page)) == PLACEHOLDER
     assert token_in(printed) not in page.text
+
+
+@pytest.mark.parametrize(("version", "is_shown"), [("1.1", True), ("1.0", False)])
+def test_a_proxy_that_speaks_http_1_0_is_not_shown_the_token(
+    demo: tuple[httpx2.Client, str], version: str, is_shown: bool
+) -> None:
+    client, printed = demo
+    host = client.base_url.netloc.decode()
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 80), timeout=60) as connection:
+        connection.sendall(f"GET / HTTP/{version}\r\nHost: {host}\r\n\r\n".encode())
+        answer = HTTPResponse(connection)
+        answer.begin()
+        page = answer.read().decode()
+    assert answer.status == 200
+    assert (token_in(printed) in page) is is_shown
+    assert (PLACEHOLDER in page) is not is_shown
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "[::1]:8080"])

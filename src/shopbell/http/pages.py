@@ -1,7 +1,6 @@
 """Pages for people: what runs here, what each error means, and the API reference. No page needs the internet."""
 
 import ipaddress
-from collections.abc import Iterable
 from pathlib import Path
 
 import fastapi_offline
@@ -132,7 +131,7 @@ def is_at_the_machine_itself(request: Request) -> bool:
     The peer must be a loopback address, with no proxy between that could speak for others; and the page must have been
     asked for by a loopback name, or a foreign site whose name was made to lead here could read it.
     """
-    if request.client is None or not _is_loopback(request.client.host) or _has_come_through_a_proxy(request.headers):
+    if request.client is None or not _is_loopback(request.client.host) or _has_come_through_a_proxy(request):
         return False
     host = PLAIN_HOST.fullmatch(request.headers.get("host", ""))
     return host is not None and host["name"].lower() in _LOOPBACK_NAMES
@@ -146,5 +145,12 @@ def _is_loopback(address: str) -> bool:
     return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
-def _has_come_through_a_proxy(names: Iterable[str]) -> bool:
-    return any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-") for name in names)
+def _has_come_through_a_proxy(request: Request) -> bool:
+    """Whether a proxy may have sent a request.
+
+    Not every proxy names itself: nginx, as it is installed, adds no header and asks for its upstream's own name, but
+    by HTTP/1.0, or with ``Connection: close``. Browsers and curl do neither.
+    """
+    if request.scope["http_version"] == "1.0" or "close" in request.headers.get("connection", "").lower():
+        return True
+    return any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-") for name in request.headers)
