@@ -116,17 +116,18 @@ def parse(raw: bytes, *, authserv_id: str | None = None) -> IncomingMail:
         body.note("the sender is missing or not one alone")
     to = [value for name in ("to", "cc", "delivered-to", "x-original-to") for value in mail.all(name)]
     in_reply_to = _message_ids(mail.first("in-reply-to"))
+    subject = words.header(mail.first("subject"))
     return IncomingMail(
         sender=sender,
         sender_name=sender_name,
         recipients=tuple(dict.fromkeys(address for _, address in words.addresses(to))),
-        subject=words.header(mail.first("subject")),
+        subject=subject,
         message_id=next(iter(_message_ids(mail.first("message-id"))), None),
         in_reply_to=next(iter(in_reply_to), None),
         references=_message_ids(mail.first("references")),
         date_ms=_date_ms(mail.first("date")),
         text=text,
-        reply_text=quotes.cut(text),
+        reply_text=quotes.cut(text, subject),
         html=shown,
         attachments=tuple(body.attachments),
         automatic=why_automatic(mail, sender=sender),

@@ -1,20 +1,16 @@
-"""What somebody answered, cut from what his mail program quoted below, above or between. Pure, and one pass: no pattern
-is tried on more than a line or four, so that no text takes longer than its length deserves."""
+"""Cut the answer from what a mail program quoted below, above or between its lines.
+
+Pure, and one pass: no pattern is tried on more than six lines, so the time grows with the length of the text only.
+"""
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
+from shopbell.mail import quote_headings as headings
 from shopbell.mail.marker import CLOSING, MARKER, OPENING
-from shopbell.mail.quote_words import (
-    FORWARDED,
-    ORIGINAL,
-    OTHER_LABELS,
-    PHONE_SIGNATURE,
-    SENDER,
-    UNSEEN,
-    WROTE,
-    WROTE_BEGIN,
-)
+from shopbell.mail.quote_signatures import is_signature
+from shopbell.mail.quote_words import FORWARD_SUBJECT, ORIGINAL, SUBJECT_MARK, UNSEEN
 
 LINE_CHARACTERS = 500
 """How much of a line is looked at."""
@@ -22,19 +18,21 @@ LINE_CHARACTERS = 500
 LINES_MAX = 5_000
 """How many lines are looked at; an answer that is longer is kept whole."""
 
-_SENTENCES_MAX = 100
-_SENTENCE_LINES = 4
-"""Over how many lines programs break "On … wrote:"."""
-
-_BLOCK_LINES = 6
+_SENTENCES_MAX = 300
+_BLOCKS_MAX = 500
 _CONTEXT_LINES = 5
 _LAST_LINES = 3
-_RULE = re.compile(r"[ \t]*[_\-–—*=]{5,}[ \t]*")
+_BARE_SIGNATURE_LINES = 12
+_WRAPPED_CHARACTERS = 50
 _MANY_EMPTY = re.compile(r"\n{3,}")
 _SIGNATURE = re.compile(r"--[ \t\u00a0]?")
+_OPEN_ADDRESS = re.compile(r"(?:^|\s)<(?:mailto:)?(?:[^\s<>@]+@[^\s<>]*)?$")
+_LINK_ALONE = re.compile(r"[(<]?https?://\S+(?: ?[>)])?")
+_OPEN_LINK = re.compile(r"[(<]https?://[^\s()<>]*$")
+_ENDED = (".", "!", "?", ":", "…", "。", "？", "！", "؟", "：")
 
 
-def cut(text: str) -> str:
+def cut(text: str, subject: str = "") -> str:
     """The answer in a mail.
 
     What was written between the lines of the quote stays, each with the paragraph that it answers; what was forwarded
@@ -43,16 +41,20 @@ def cut(text: str) -> str:
 
     Args:
         text: of the whole mail, with line breaks of one character.
+        subject: of the mail; it tells a forwarded mail from a quoted one, and both name it.
     """
-    lines = text.split("\n")
+    lines = [piece for line in text.split("\n") for piece in headings.parted(line)]
     if len(lines) > LINES_MAX:
         lines[LINES_MAX:] = ["\n".join(lines[LINES_MAX:])]
     seen = [UNSEEN.sub("", line[:LINE_CHARACTERS]).replace("\xa0", " ") for line in lines[:LINES_MAX]]
-    begin, end = _quote(seen)
+    quoted = _quoted(seen)
     marker = _marker(seen)
+    begin, end = _quote(seen, quoted, subject)
     if marker is not None and (begin is None or marker < begin):
-        begin, end = marker, len(seen)
-    return _answer(lines, seen, begin, end) or text.strip()
+        begin, end = _above_marker(quoted, marker), len(seen)
+    elif begin is None and end:
+        return text.strip()
+    return _answer(lines, seen, quoted, begin, end) or text.strip()
 
 
 def _marker(seen: Sequence[str]) -> int | None:
@@ -66,103 +68,172 @@ def _marker(seen: Sequence[str]) -> int | None:
     return None
 
 
-def _answer(lines: Sequence[str], seen: Sequence[str], begin: int | None, end: int) -> str:
+def _answer(lines: Sequence[str], seen: Sequence[str], quoted: Sequence[bool], begin: int | None, end: int) -> str:
     if begin is None:
         return _tidy(lines, seen, len(lines))
     head = _tidy(lines, seen, begin)
     first = next((at for at in range(end, len(seen)) if seen[at].strip()), None)
-    if first is None or not _is_quoted(seen[first]):
+    if first is None or not quoted[first]:
         return head  # a program that marks no lines: all that follows is the quote
-    return "\n\n".join(filter(None, (head, _between(lines[first:], seen[first:], has_head=bool(head)))))
+    return "\n\n".join(filter(None, (head, _between(lines[first:], seen[first:], quoted[first:], has_head=bool(head)))))
 
 
-def _quote(seen: Sequence[str]) -> tuple[int | None, int]:
-    """Where the quote begins, its heading included, and where that heading ends."""
-    sentences = 0
+def _quote(seen: Sequence[str], quoted: Sequence[bool], subject: str) -> tuple[int | None, int]:
+    """Find where the quote begins, its heading included, and where that heading ends.
+
+    Returns:
+        None and 0 when there is no quote; None and the last line when a mail was forwarded.
+    """
+    bare = SUBJECT_MARK.sub("", subject, count=1).strip()
+    is_forward = FORWARD_SUBJECT.match(subject) is not None
+    sentences = blocks = 0
     for at, line in enumerate(seen):
-        if FORWARDED.match(line):
-            return None, 0
-        if ORIGINAL.match(line) or _is_block(seen, at):
-            return at, len(seen)  # these programs mark no lines
-        if sentences < _SENTENCES_MAX and line.rstrip(" *_").endswith((":", "：")):
-            sentences += 1
-            if (begin := _sentence(seen, at)) is not None:
-                return begin, at + 1
-    trailing = len(seen)
-    while trailing and (not seen[trailing - 1].strip() or _is_quoted(seen[trailing - 1])):
-        trailing -= 1
-    return (trailing, trailing) if any(map(_is_quoted, seen[trailing:])) else (None, 0)
-
-
-def _is_block(seen: Sequence[str], at: int) -> bool:
-    """Whether "From: … Sent: … Subject: …" begins here."""
-    if not SENDER.match(seen[at]):
-        return False
-    others = seen[at + 1 : at + _BLOCK_LINES]
-    return sum(any(label.match(line) for line in others) for label in OTHER_LABELS) >= 2
-
-
-def _sentence(seen: Sequence[str], at: int) -> int | None:
-    """Where "On … wrote:" begins when it ends in this line."""
-    following = next((line for line in seen[at + 1 : at + _SENTENCE_LINES] if line.strip()), "")
-    is_sure = _is_quoted(following) and not _is_quoted(seen[at])
-    sentence = ""
-    nearest = None
-    for begin in range(at, max(-1, at - _SENTENCE_LINES), -1):
-        if not seen[begin].strip():
-            break
-        sentence = seen[begin].strip(" \t>*_") + " " + sentence
-        if not WROTE.search(sentence) or not (is_sure or any(character.isdigit() for character in sentence)):
+        if not line.strip() or (quoted[at] and at and quoted[at - 1]):
             continue
-        if WROTE_BEGIN.match(sentence):
-            return begin
-        if nearest is None and "@" in sentence and "<" in sentence:
-            nearest = begin  # "Alice <alice@example.com> wrote on 3 May:"
-    return nearest
+        if headings.forwarded(seen, at):
+            return None, len(seen)
+        if quoted[at]:
+            continue
+        is_block = False
+        if blocks < _BLOCKS_MAX and headings.may_begin_block(line):
+            blocks += 1
+            is_block = headings.block(seen, quoted, at, bare)
+        if is_block or ORIGINAL.match(line):
+            return (None, len(seen)) if is_forward else (_with_rules(seen, at, is_block=True), len(seen))
+        if sentences < _SENTENCES_MAX and headings.may_end(line):
+            sentences += 1
+            if (begin := headings.sentence(seen, quoted, at)) is not None:
+                return _with_rules(seen, begin, is_block=False), at + 1
+    trailing = len(seen)
+    while trailing and (not seen[trailing - 1].strip() or quoted[trailing - 1]):
+        trailing -= 1
+    return (trailing, trailing) if any(quoted[trailing:]) else (None, 0)
 
 
-def _between(lines: Sequence[str], seen: Sequence[str], *, has_head: bool) -> str:
+def _with_rules(seen: Sequence[str], at: int, *, is_block: bool) -> int:
+    """Where the lines between dashes begin that stand above a heading: "-----Original Message-----"."""
+    begin = at
+    while begin and at - begin < _LAST_LINES:
+        line = seen[begin - 1]
+        is_separator = ORIGINAL.match(line) or (is_block and (headings.is_rule(line) or headings.is_separator(line)))
+        if line.strip() and not is_separator:
+            break
+        begin -= 1
+    return begin
+
+
+def _above_marker(quoted: Sequence[bool], marker: int) -> int:
+    """Where the quoted lines above our own line begin: a heading within them is not the answer's."""
+    begin = marker
+    while begin and quoted[marker] and quoted[begin - 1]:
+        begin -= 1
+    return begin
+
+
+def _quoted(seen: Sequence[str]) -> list[bool]:
+    """Which lines are marked as quoted. One that only ends an address broken in two is not."""
+    opened = list(accumulate(seen, _is_open, initial=False))
+    marked = [
+        line.lstrip(" \t").startswith(">") and not opened[at] and not headings.is_arrowed(line)
+        for at, line in enumerate(seen)
+    ]
+    for at in range(1, len(seen)):
+        if not marked[at] and marked[at - 1] and seen[at].strip():
+            below = at + 1 == len(seen) or not seen[at + 1].strip() or marked[at + 1]
+            marked[at] = below and _is_rest(seen[at - 1], seen[at], is_between=at + 1 < len(seen) and marked[at + 1])
+    return marked
+
+
+def _is_open(was_open: bool, line: str) -> bool:
+    """Whether the address that a line begins goes on in the next one."""
+    said = line.strip()
+    if said.startswith(">"):
+        return False
+    return _OPEN_ADDRESS.search(said[-200:]) is not None or (was_open and "@" in said)
+
+
+def _is_rest(above: str, line: str, *, is_between: bool) -> bool:
+    """Whether a line is the end of the marked line above, which a mail server has broken."""
+    said, first = line.strip(), line.split()[0]
+    if is_between and _LINK_ALONE.fullmatch(said):
+        return said.startswith(("(", "<")) or len(said) >= _WRAPPED_CHARACTERS
+    if is_between and len(said) == len(first) and first.endswith((")", ">")) and _OPEN_LINK.search(above[-300:]):
+        return True
+    is_ended = above.rstrip().endswith(_ENDED)
+    room = _WRAPPED_CHARACTERS if is_between else 70
+    return (
+        not is_ended
+        and not first[0].isupper()
+        and len(above) >= _WRAPPED_CHARACTERS
+        and len(above) + len(first) >= room
+        and len(said) < len(above)
+        and not said.startswith(("-", "*", "#", "="))
+    )
+
+
+def _between(lines: Sequence[str], seen: Sequence[str], quoted: Sequence[bool], *, has_head: bool) -> str:
     """What was written below the first lines of a quote, or between them."""
-    said: list[str] = []
+    said: list[tuple[str, bool]] = []
     context: list[str] = []
     answers = 0
     for at, line in enumerate(seen):
-        if _is_quoted(line):
+        if quoted[at]:
             context = [*context, lines[at]][-_CONTEXT_LINES:] if line.strip(" >") else []
+        elif _SIGNATURE.fullmatch(line):
+            break
         elif line.strip():
-            if _SIGNATURE.fullmatch(line):
-                break
             if context:
-                said += ["", *context]
+                said += [("", False), *((each, True) for each in context)]
                 context = []
                 answers += 1
-            said.append(lines[at])
+            said.append((lines[at], False))
         elif said:
-            said.append("")
-    if answers == 1 and not has_head:
-        said = [line for line in said if not _is_quoted(line)]
-    return _MANY_EMPTY.sub("\n\n", _tidy(said, said, len(said)))
+            said.append(("", False))
+    if all(is_quote or not each.strip() or is_signature(each.strip()) for each, is_quote in said):
+        return ""
+    is_below = answers == 1 and not context  # and not between two questions
+    kept = [each for each, is_quote in said if not is_quote or (answers > 1 or (has_head and not is_below))]
+    return _MANY_EMPTY.sub("\n\n", _tidy(kept, kept, len(kept)))
 
 
 def _tidy(lines: Sequence[str], seen: Sequence[str], end: int) -> str:
     """Lines without what stands at their end and says nothing: rules, marked signatures, those of telephones."""
-    signature = next((at for at in range(end) if at < len(seen) and _SIGNATURE.fullmatch(seen[at])), None)
+    signature = next((at for at in range(end) if at < len(seen) and _is_signature_mark(seen, at, end)), None)
     if signature is not None and any(line.strip() for line in lines[:signature]):
         end = signature
     end = _without_rules(lines, end)
     filled = [at for at in range(end) if lines[at].strip()][-_LAST_LINES:]
     for at in filled:
-        if PHONE_SIGNATURE.match(lines[at].strip()[:LINE_CHARACTERS]):
+        if is_signature(lines[at].strip()[:LINE_CHARACTERS]) and _is_last(lines, at, end):
             end = _without_rules(lines, at)
             break
     return "\n".join(lines[:end]).strip()
 
 
+def _is_signature_mark(seen: Sequence[str], at: int, end: int) -> bool:
+    """Whether a signature begins below a line of two dashes. People draw such lines, too: above a list, for one."""
+    if not _SIGNATURE.fullmatch(seen[at]):
+        return False
+    above = next((seen[place].rstrip() for place in range(at - 1, -1, -1) if seen[place].strip()), "")
+    if above.endswith((":", "：")):
+        return False
+    is_bare = seen[at].rstrip() == seen[at]
+    below = [bool(line.strip()) for line in seen[at + 1 : min(end, at + 100)]]
+    return not is_bare or (not seen[at - 1].strip() and any(below[:1]) and sum(below) <= _BARE_SIGNATURE_LINES)
+
+
+def _is_last(lines: Sequence[str], at: int, end: int) -> bool:
+    """Whether nothing of the customer's follows: a link, a rule, another such line at most."""
+    return all(
+        not line.strip()
+        or headings.is_rule(line)
+        or is_signature(line.strip())
+        or line.strip().startswith(("<http", "http"))
+        for line in (each[:LINE_CHARACTERS] for each in lines[at + 1 : end])
+    )
+
+
 def _without_rules(lines: Sequence[str], end: int) -> int:
-    while end and (not lines[end - 1].strip() or _RULE.fullmatch(lines[end - 1][:LINE_CHARACTERS])):
+    while end and (not lines[end - 1].strip() or headings.is_rule(lines[end - 1][:LINE_CHARACTERS])):
         end -= 1
     return end
-
-
-def _is_quoted(line: str) -> bool:
-    return line.lstrip(" \t").startswith(">")
