@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopbell.mail.parse import ATTACHMENTS_MAX, TEXT_MAX_CHARACTERS, IncomingMail, parse
+from shopbell.mail.bodies import ATTACHMENTS_MAX, TEXT_MAX_CHARACTERS
+from shopbell.mail.parse import IncomingMail, parse
 
 LONGEST_S = 3
 """Each takes about half a second; on a machine that others use, too, more is granted."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shopbell.mail import words
+from shopbell.mail.address_lists import addresses
 from shopbell.mail.structure import Part, fields_of, split
 
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
@@ -105,7 +106,7 @@ def _from_report(part: Part, message_id: str | None) -> Bounce | None:
 
 def _recipient(value: bytes) -> str | None:
     address = words.header(value).rpartition(";")[2].strip(" <>")
-    pairs = words.addresses([address.encode()])
+    pairs = addresses([address.encode()])
     return pairs[0][1] if pairs else None
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 
+from shopbell.mail import uuencode, words
+
 HEADER_MAX_BYTES = 262_144
 """Of one part's headers; a header that goes on after that is cut."""
 
@@ -23,6 +25,7 @@ PARTS_MAX = 500
 _LINES_MAX = 50_000
 """Of all lines that begin like a boundary, in the whole mail."""
 
+_ENCODING = re.compile(rb"[\s\"']*([a-z0-9_-]{1,40})")
 _FIELD_NAME = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
 _FIELD_END = re.compile(rb"\r?\n(?![ \t])")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -73,12 +76,16 @@ class Part:
 
     def content(self) -> bytes:
         """The body without its transfer encoding; what does not follow its encoding is decoded as far as it does."""
-        encoding = (self.first("content-transfer-encoding") or b"").strip().lower()
-        if encoding == b"base64":
-            return _from_base64(self.body)
-        if encoding == b"quoted-printable":
-            return binascii.a2b_qp(self.body)
-        return self.body
+        encoding = _ENCODING.match((self.first("content-transfer-encoding") or b"").lower())
+        match encoding[1].replace(b"_", b"-") if encoding else b"":
+            case b"base64" | b"base-64" | b"b":
+                return _from_base64(self.body)
+            case b"quoted-printable" | b"quotedprintable" | b"q":
+                return binascii.a2b_qp(self.body)
+            case b"x-uuencode" | b"uuencode" | b"x-uue" | b"uue" | b"x-uu":
+                return uuencode.decode(self.body)
+            case _:
+                return self.body
 
     def walk(self) -> Iterator["Part"]:
         """This part and all below it, in their order."""
@@ -114,18 +121,23 @@ def split(raw: bytes) -> tuple[Part, tuple[str, ...]]:
     return whole, tuple(budget.faults)
 
 
-def parameters_of(value: bytes | None, header: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+def parameters_of(
+    value: bytes | None, header: str, charset: str | None = None
+) -> tuple[str, tuple[tuple[str, str], ...]]:
     """The value and the parameters of a field such as Content-Type (RFC 2231).
 
     Args:
         value: of the field; None when there is none.
         header: its name.
+        charset: that it is in when it is neither encoded nor UTF-8.
 
     Returns:
         The value in lower case, "" when there is none, and the parameters by their names in lower case.
     """
     message = Message()
-    message[header] = (value or b"")[:FIELD_MAX_BYTES].decode("utf-8", "replace").replace("\n", " ").replace("\r", " ")
+    field_bytes = (value or b"")[:FIELD_MAX_BYTES]
+    text = words.decode(field_bytes, None, charset) if charset else field_bytes.decode("utf-8", "replace")
+    message[header] = text.replace("\n", " ").replace("\r", " ")
     try:
         found = message.get_params(failobj=[], header=header)
         named = tuple((name.lower(), collapse_rfc2231_value(text)) for name, text in found[1:])

@@ -1,21 +1,16 @@
-"""The words of a mail in Unicode: charsets, encoded words in headers (RFC 2047), addresses; pure, and never raises."""
+"""The words of a mail in Unicode: charsets, and encoded words in headers (RFC 2047); pure, and never raises."""
 
 import binascii
 import codecs
 import re
-from email.errors import MessageError
-from email.utils import getaddresses
 
-from shopbell.identity import normal_email
 from shopbell.mail.headers import clean
 
-ADDRESSES_MAX = 100
 HEADER_MAX_CHARACTERS = 998
-_ADDRESSES_MAX_BYTES = 8_192
 
 # Those that mail is written in. Python knows others that take quadratic time (idna, punycode) or are no charsets.
 _CHARSETS = re.compile(
-    r"utf_?(?:8|16|16_le|16_be|32)(?:_sig)?|ascii|iso8859_\d+|latin_?1|cp\d+|koi8_[rtu]|mac_\w+|tis_620|"
+    r"utf_?(?:7|8|16|16_le|16_be|32)(?:_sig)?|ascii|iso8859_\d+|latin_?1|cp\d+|koi8_[rtu]|mac_\w+|tis_620|"
     r"iso2022_(?:jp|kr)\w*|shift_jis\w*|euc_(?:jp|kr|jis)\w*|gb2312|gbk|gb18030|big5\w*|hz|johab|ptcp154"
 )
 # Names that mean more in practice than in their standards.
@@ -37,23 +32,56 @@ _ALIASES = {
     "x-gbk": "gb18030",
     "iso-8859-8-i": "iso8859_8",
     "cp-850": "cp850",
+    "unicode-1-1-utf-7": "utf-7",
+    "unicode-2-0-utf-7": "utf-7",
+    "x-unicode-2-0-utf-7": "utf-7",
+    "x-big5": "big5",
+    "x-euc-jp": "euc_jp",
+    "x-euc-kr": "euc_kr",
+    "x-windows-949": "cp949",
+    "x-cp1250": "cp1250",
+    "x-cp1251": "cp1251",
+    "x-cp1252": "cp1252",
+    "x-mac-roman": "mac_roman",
+    "x-mac-cyrillic": "mac_cyrillic",
+    "macintosh": "mac_roman",
+    "iso-8859-8-e": "iso8859_8",
+    "iso-10646-ucs-2": "utf-16",
+    "ucs-2": "utf-16",
+    "unicode": "utf-16",
+    "utf8mb4": "utf-8",
+    "x-utf-8": "utf-8",
+    "ansi": "cp1252",
+    "gb_2312-80": "gb2312",
+    "csgb2312": "gb2312",
 }
+_PUNCTUATED = re.compile(r"(?:x-)?(windows|win|cp|iso|koi8|utf|us)[-_ ]?(.*)")
+_PLAIN = ("us-ascii", "ascii", "ansi_x3.4-1968")
+_ESCAPE = b"\x1b"
+# Of the charsets of one byte for each character, those that are named where UTF-8 is written.
+_ONE_BYTE = frozenset(
+    (
+        *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+        *("iso8859-2", "iso8859-5", "iso8859-7", "iso8859-15", "koi8-r", "koi8-u"),
+    )
+)
 _ENCODED_WORD = re.compile(rb"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([bBqQ])\?([^?\r\n]*)\?=")
 _BETWEEN_WORDS = re.compile(rb"\s+")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def decode(content: bytes, charset: str | None) -> str:
+def decode(content: bytes, charset: str | None, hint: str | None = None) -> str:
     """Bytes as a text.
 
     Args:
         content: any bytes.
         charset: as the mail names it; None, unknown and wrong ones are guessed.
+        hint: another one that the mail names, tried when that one is wrong.
 
     Returns:
         The text with line breaks of one character and without control characters.
     """
-    return tidy(_decode(content, charset))
+    return tidy(_decode(content, charset, hint))
 
 
 def tidy(text: str) -> str:
@@ -62,9 +90,14 @@ def tidy(text: str) -> str:
     return _CONTROLS.sub("", text.replace("\x0b", "\n").replace("\x0c", "\n"))
 
 
-def header(value: bytes | None) -> str:
-    """The words of a header field, in one line and without anything that cannot be seen; 998 characters at most."""
-    return clean(_decode_words(value or b""), HEADER_MAX_CHARACTERS)
+def header(value: bytes | None, charset: str | None = None) -> str:
+    """The words of a header field, in one line and without anything that cannot be seen; 998 characters at most.
+
+    Args:
+        value: of the field.
+        charset: of the mail's text: the field may be written in it without saying so.
+    """
+    return clean(_decode_words(value or b"", charset), HEADER_MAX_CHARACTERS)
 
 
 def one_line(text: str) -> str:
@@ -72,39 +105,44 @@ def one_line(text: str) -> str:
     return header(text.encode("utf-8", "replace"))
 
 
-def addresses(values: list[bytes]) -> list[tuple[str, str]]:
-    """The addresses of fields such as To.
+def is_known(charset: str | None) -> bool:
+    """Whether a charset is one that mail is written in."""
+    return _known(charset) is not None
 
-    Args:
-        values: of the fields.
 
-    Returns:
-        Pairs of name ("" without one) and address in normal form, 100 at most; what is no address is left out.
-    """
-    try:
-        # Split before the words are decoded: an encoded comma separates nothing.
-        found = getaddresses([value[:_ADDRESSES_MAX_BYTES].decode("utf-8", "replace") for value in values[:10]])
-    except (ValueError, IndexError, AttributeError, RecursionError, MessageError):
-        return []
-    pairs = []
-    for name, address in found[:ADDRESSES_MAX]:
+def is_telling(charset: str | None) -> bool:
+    """Whether a charset is known and says more than that a text is in English, or in any language."""
+    known = _known(charset)
+    return known is not None and known != "utf_8_sig" and (charset or "").strip(" '\"").lower() not in _PLAIN
+
+
+def _decode(content: bytes, charset: str | None, hint: str | None = None) -> str:
+    if content.isascii():
+        named = _known(charset) or ("cp1252" if _ESCAPE not in content else None)
+        if named is None or (named in ("cp1252", "utf_8_sig") and _ESCAPE in content):
+            named = "iso2022_jp_ext"
+        return _or_replaced(content, named)
+    known = _known(charset)
+    if known is None or known in _ONE_BYTE:
+        # Much is UTF-8 that says otherwise; hardly anything else happens to be.
         try:
-            pairs.append((one_line(name), normal_email(address.strip())))
-        except ValueError:
-            continue
-    return pairs
-
-
-def _decode(content: bytes, charset: str | None) -> str:
-    for each in (_known(charset), "utf_8_sig"):
+            return content.decode("utf_8_sig")
+        except UnicodeError:
+            pass
+    for each in (known, "utf_8_sig", _known(hint)):
         if each:
             try:
                 return content.decode(each)
             except (UnicodeError, ValueError):
                 pass
     # A few wrong bytes in what says that it is UTF-8 must not turn all of its letters into others.
-    known = _known(charset)
     return content.decode(known if known and known not in ("cp1252", "utf_8_sig") else _likelier(content), "replace")
+
+
+def _or_replaced(content: bytes, charset: str) -> str:
+    text = content.decode(charset, "replace")
+    # UTF-7 alone can write halves of characters.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if charset == "utf-7" else text
 
 
 def _likelier(content: bytes) -> str:
@@ -117,15 +155,22 @@ def _known(charset: str | None) -> str | None:
     if not charset or len(charset) > 40 or not charset.isascii() or "\0" in charset:
         return None
     try:
-        name = charset.strip(" '\"").lower()
+        name = charset.strip(" '\";,=").lower()
         name = codecs.lookup(_ALIASES.get(name, name)).name
     except (LookupError, ValueError):
-        return None
+        punctuated = _PUNCTUATED.fullmatch(name)
+        if punctuated is None:
+            return None
+        family = {"win": "cp", "windows": "cp"}.get(punctuated[1], punctuated[1])
+        try:
+            name = codecs.lookup(f"{family}{'' if family == 'cp' else '-'}{punctuated[2]}").name
+        except (LookupError, ValueError):
+            return None
     name = _WIDER.get(name, name)
     return name if _CHARSETS.fullmatch(name.replace("-", "_")) else None
 
 
-def _decode_words(value: bytes) -> str:
+def _decode_words(value: bytes, hint: str | None) -> str:
     """A field's value with its encoded words decoded: once, so that no word makes another."""
     said: list[str] = []
     charset: str | None = None
@@ -138,15 +183,15 @@ def _decode_words(value: bytes) -> str:
             said.append(_decode(pending, charset))
             pending = b""
             if between and not _BETWEEN_WORDS.fullmatch(between):
-                said.append(_decode(between, None))
+                said.append(_decode(between, None, hint))
         elif not pending:
-            said.append(_decode(between, None))
+            said.append(_decode(between, None, hint))
         charset = named
         pending += _word(word[2], word[3])
         at = word.end()
     if pending:
         said.append(_decode(pending, charset))
-    said.append(_decode(value[at:], None))
+    said.append(_decode(value[at:], None, hint))
     return "".join(said)
 
 

@@ -20,8 +20,9 @@ from shopbell.errors import Conflict, NotFound
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, BounceAddress, MailAddresses, ReplyAddress
 from shopbell.mail.answer_links import LinkCutter
+from shopbell.mail.bodies import MailAttachment
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
-from shopbell.mail.parse import IncomingMail, MailAttachment
+from shopbell.mail.parse import IncomingMail
 from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
 from shopbell.outreach import dispatches
 from shopbell.settings import Settings
