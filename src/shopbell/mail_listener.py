@@ -143,7 +143,9 @@ class MailListener:
         """Keep a mail for each of its recipients, and return what came of it for each."""
         try:
             async with self._reading:
-                mail = await asyncio.to_thread(parse, raw, authserv_id=self.settings.mail_authserv_id)
+                mail = await asyncio.to_thread(
+                parse, raw, authserv_id=self.settings.mail_authserv_id, envelope_sender=sender
+            )
         except Exception as error:  # a bug must not be the end of a mail: the sender keeps it, and it is mended
             log.error("bug", job="read a mail", exc_info=error)
             return [NotNow() for _ in recipients]

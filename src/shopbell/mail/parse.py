@@ -65,12 +65,13 @@ class IncomingMail:
         return self.automatic is not None
 
 
-def parse(raw: bytes, *, authserv_id: str | None = None) -> IncomingMail:
+def parse(raw: bytes, *, authserv_id: str | None = None, envelope_sender: str | None = None) -> IncomingMail:
     """Read a mail. It takes up to some hundred milliseconds for mails made to take long: not for the event loop.
 
     Args:
         raw: any bytes.
         authserv_id: the name of the receiving server in ``Authentication-Results``; without one nobody's word counts.
+        envelope_sender: as the sending server said: "" in reports and automatic answers; None when it is not known.
     """
     mail, faults = split(raw)
     charset = _charset_of(mail)
@@ -83,6 +84,8 @@ def parse(raw: bytes, *, authserv_id: str | None = None) -> IncomingMail:
     if sender is None:
         body.note("the sender is missing or not one alone")
     to = [value for name in ("to", "cc", "delivered-to", "x-original-to") for value in mail.all(name)]
+    bounce = bounce_of(mail, text, sender=sender, envelope_sender=envelope_sender)
+    automatic = why_automatic(mail, sender=sender, envelope_sender=envelope_sender)
     in_reply_to = _message_ids(mail.first("in-reply-to"))
     subject = words.header(mail.first("subject"), charset)
     return IncomingMail(
@@ -98,8 +101,8 @@ def parse(raw: bytes, *, authserv_id: str | None = None) -> IncomingMail:
         reply_text=quotes.cut(text, subject),
         html=shown,
         attachments=tuple(body.attachments),
-        automatic=why_automatic(mail, sender=sender),
-        bounce=bounce_of(mail, text, sender=sender),
+        automatic=automatic or (Reason.BOUNCE if bounce else None),
+        bounce=bounce,
         authentication=authentication_of(mail, authserv_id),
         faults=tuple(body.faults),
     )
