@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, cast
@@ -59,7 +59,8 @@ class MailListener:
 
     Args:
         settings: those of this process; ``mail_listen`` says where.
-        accepts: whether a recipient's address is one of ours; every other one is refused.
+        accepts: whether a recipient's address is one of ours; every other one is refused. A ``StorageError`` means that
+            nobody knows for now.
         receive: keeps one mail for one recipient.
         shares_port: whether other processes of the same server listen there, too: then the system shares connections
             out among them. Otherwise a port that is in use is an error.
@@ -68,13 +69,13 @@ class MailListener:
     def __init__(
         self,
         settings: MailListenerSettings,
-        accepts: Callable[[str], bool],
+        accepts: Callable[[str], Awaitable[bool]],
         receive: Receive,
         *,
         shares_port: bool = False,
     ) -> None:
         self.settings = settings
-        self.accepts = accepts
+        self._accepts = accepts
         self._receive = receive
         self._shares_port = shares_port
         self._server: asyncio.Server | None = None
@@ -134,6 +135,17 @@ class MailListener:
         self._connections.add(connection)
         return None
 
+    async def refusal(self, recipient: str) -> str | None:
+        """What the sending server is told when a mail to an address is not taken, or None."""
+        try:
+            async with asyncio.timeout(RECEIVE_TIMEOUT_S):
+                return None if await self._accepts(recipient) else _UNKNOWN
+        except (StorageError, TimeoutError):
+            log.warning("put off", job="look for a recipient")
+        except Exception as error:
+            log.error("bug", job="look for a recipient", exc_info=error)
+        return _LATER
+
     def release(self, connection: "_Connection") -> None:
         """Count a connection out."""
         self._connections.discard(connection)
@@ -144,8 +156,8 @@ class MailListener:
         try:
             async with self._reading:
                 mail = await asyncio.to_thread(
-                parse, raw, authserv_id=self.settings.mail_authserv_id, envelope_sender=sender
-            )
+                    parse, raw, authserv_id=self.settings.mail_authserv_id, envelope_sender=sender
+                )
         except Exception as error:  # a bug must not be the end of a mail: the sender keeps it, and it is mended
             log.error("bug", job="read a mail", exc_info=error)
             return [NotNow() for _ in recipients]
@@ -247,8 +259,10 @@ class _Connection(SMTP):
         """Take addresses of ours and no others: whoever gets in here can reach nobody else."""
         if len(envelope.rcpt_tos) >= RECIPIENTS_MAX:
             return _MANY_RECIPIENTS
-        if not self._listener.accepts(address):
-            return _UNKNOWN
+        refusal = await self._listener.refusal(address)
+        if refusal is not None:
+            MAILS.labels(_KINDS[refusal[:3]]).inc()
+            return refusal
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 OK"

@@ -27,9 +27,28 @@ def test_the_receiving_server_says_who_sent_a_mail() -> None:
         '\tspf=softfail (mx.example.org: "a@example.com" may (not)) smtp.mailfrom=carol@bounce.example.com;'
         "\r\n\tdmarc=pass (p=reject) header.from=example.com"
     )
-    assert found == Authentication("softfail", "bounce.example.com", "pass", "example.com", "pass")
+    assert found == Authentication("softfail", "bounce.example.com", "pass", "example.com", "pass", "example.com")
     assert found is not None
     assert found.is_aligned
+
+
+@pytest.mark.parametrize(
+    ("results", "is_proved"),
+    [
+        ("dmarc=pass header.from=acme.example", True),
+        ("dmarc=pass", True),
+        ("dmarc=pass header.from=example", True),
+        ("dmarc=pass header.from=evil.example", False),
+        ("dmarc=pass header.from=notacme.example", False),
+        ("dmarc=fail header.from=acme.example", False),
+        ("dmarc=fail; spf=pass smtp.mailfrom=bob@acme.example", True),
+        ("spf=pass smtp.mailfrom=bob@mail.acme.example", False),
+    ],
+)
+def test_only_the_sender_whom_the_server_saw_is_proved(results: str, is_proved: bool) -> None:
+    found = authenticated(f"mx.example.org; {results}")
+    assert found is not None
+    assert found.proves("alice@acme.example") == is_proved
 
 
 def test_one_good_signature_is_enough() -> None:

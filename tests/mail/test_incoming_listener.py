@@ -14,6 +14,7 @@ import pytest
 
 from harness.ports import free_port
 from shopbell.errors import CommandError, StorageError
+from shopbell.mail.automatic import Reason
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail
 from shopbell.mail_listener import CONNECTIONS_MAX, RECIPIENTS_MAX, MailListener
@@ -38,6 +39,13 @@ class Listening:
     verdict: Callable[[Envelope], Verdict] = lambda _: Accepted()
     arrived: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event | None = None
+    is_broken: bool = False
+
+    async def accepts(self, address: str) -> bool:
+        """Knows the addresses that the tests use."""
+        if self.is_broken:
+            raise StorageError("away")
+        return "+ours@" in address
 
     async def receive(self, envelope: Envelope, mail: IncomingMail) -> Verdict:
         """Keeps a mail as the test says."""
@@ -71,7 +79,7 @@ def listening(protocol: str, **settings: Any) -> Iterator[Listening]:
     thread.start()
 
     async def make() -> MailListener:
-        listener = MailListener(there.settings, lambda address: "+ours@" in address, there.receive)
+        listener = MailListener(there.settings, there.accepts, there.receive)
         await listener.start()
         return listener
 
@@ -191,6 +199,22 @@ def test_nothing_goes_through_to_others(smtp: Listening, address: str) -> None:
     assert smtp.kept == []
 
 
+def test_while_nobody_knows_whether_an_address_exists_its_mail_stays_with_its_sender(smtp: Listening) -> None:
+    smtp.is_broken = True
+    with smtp.smtp() as client:
+        client.ehlo()
+        client.mail(CAROL)
+        assert client.rcpt(OURS)[0] == 451
+    assert smtp.kept == []
+
+
+def test_a_mail_with_an_empty_envelope_sender_is_a_programs(smtp: Listening) -> None:
+    with smtp.smtp() as client:
+        assert client.sendmail("", [OURS], MAIL) == {}
+        assert client.sendmail(CAROL, [OURS], MAIL) == {}
+    assert [mail.automatic for _, mail in smtp.kept] == [Reason.EMPTY_SENDER, None]
+
+
 def test_reports_come_in_with_an_empty_sender(smtp: Listening) -> None:
     with smtp.smtp() as client:
         assert client.sendmail("", [OTHER], MAIL) == {}
@@ -262,7 +286,7 @@ def test_a_machine_that_is_not_named_is_sent_away() -> None:
 
 def test_a_port_that_is_taken_is_said_and_processes_of_one_server_share_theirs() -> None:
     async def try_twice(settings: MailListenerSettings, *, shares_port: bool) -> None:
-        listeners = [MailListener(settings, bool, nobody, shares_port=shares_port) for _ in range(2)]
+        listeners = [MailListener(settings, any_address, nobody, shares_port=shares_port) for _ in range(2)]
         try:
             for listener in listeners:
                 await listener.start()
@@ -272,6 +296,9 @@ def test_a_port_that_is_taken_is_said_and_processes_of_one_server_share_theirs()
 
     async def nobody(_: Envelope, __: IncomingMail) -> Verdict:
         return NotNow()
+
+    async def any_address(_: str) -> bool:
+        return True
 
     port = free_port()
     settings = MailListenerSettings(mail_listen=f"lmtp://127.0.0.1:{port}", mail_reply_domain="mail.shop.example.com")

@@ -40,13 +40,20 @@ class Mailbox:
         assert address is not None
         return address
 
-    def deliver(self, raw: bytes, address: str) -> int:
+    def deliver(self, raw: bytes, address: str, sender: str = "carol@example.com") -> int:
         """Hand a mail over; the code of the answer."""
         with smtplib.LMTP("127.0.0.1", self.port, timeout=60) as client:
             client.ehlo()
-            client.mail("carol@example.com")
+            client.mail(sender)
             code, _ = client.rcpt(address)
             return client.data(raw)[0] if code == 250 else code
+
+    def asks(self, address: str) -> int:
+        """Ask whether an address exists, as mail servers do before they take a mail; the code of the answer."""
+        with smtplib.LMTP("127.0.0.1", self.port, timeout=60) as client:
+            client.ehlo()
+            client.mail("")
+            return client.rcpt(address)[0]
 
     def texts(self, thread_id: int) -> list[str]:
         """What the customer has said in a conversation, after the first message."""
@@ -84,6 +91,50 @@ def test_the_answers_of_all_mail_programs_come_into_the_conversation(installatio
             assert mailbox.deliver(samples[name], mailbox.address(other_id)) == 250, name
         assert mailbox.texts(other_id) == []  # neither Dave's word nor a program's is this customer's
         assert "bug" not in mailbox.server.log
+
+
+def test_only_addresses_of_conversations_that_exist_are_taken(installation: Installation, people: World) -> None:
+    with opened(installation) as mailbox:
+        thread_id = int(Shop(mailbox.server, people).send(user={"email": "carol@example.com"}))
+        owner = installation.database.value("SELECT organization_id FROM threads WHERE id = :id", id=thread_id)
+        address = mailbox.address(thread_id)
+        nobodys = [
+            ADDRESSES.reply(
+                owner, thread_id + 1_000_000, Audience.CUSTOMER
+            ),  # ours by its form, and of no conversation
+            ADDRESSES.reply(owner + 1_000_000, thread_id, Audience.STORE),
+            address.replace("reply+a", "reply+b"),
+            address.replace("reply+", "bounce+"),
+            f"reply@{DOMAIN}",
+            "postmaster@example.com",
+        ]
+        assert [mailbox.asks(each) for each in nobodys if each] == [550] * len(nobodys)
+        # A report is taken even if nobody knows what it is about: there is no one to send it back to.
+        assert [mailbox.asks(each) for each in (address, ADDRESSES.bounce(owner, 1_000_000))] == [250, 250]
+
+
+def test_what_a_program_sends_with_an_empty_envelope_is_no_answer(installation: Installation, people: World) -> None:
+    raw = b"From: carol@example.com\r\nSubject: Away\r\nMessage-ID: <%d@example.com>\r\n\r\nI am away."
+    with opened(installation) as mailbox:
+        thread_id = int(Shop(mailbox.server, people).send(user={"email": "carol@example.com"}))
+        address = mailbox.address(thread_id)
+        assert mailbox.deliver(raw % 1, address, sender="") == 250
+        assert mailbox.texts(thread_id) == []
+        assert mailbox.deliver(raw % 2, address) == 250
+        assert mailbox.texts(thread_id) == ["I am away."]
+
+
+def test_a_report_about_somebody_elses_mail_is_kept_as_a_note(installation: Installation, people: World) -> None:
+    raw = (SAMPLES / "bounce-postfix.eml").read_bytes()
+    assert parse(raw).bounce is not None
+    with opened(installation) as mailbox:
+        thread_id = int(Shop(mailbox.server, people).send(user={"email": "carol@example.com"}))
+        assert mailbox.deliver(raw, mailbox.address(thread_id), sender="") == 250
+        assert mailbox.texts(thread_id) == []
+        notes = installation.database.rows(
+            "SELECT body FROM messages WHERE thread_id = :id AND internal ORDER BY sequence", id=thread_id
+        )
+        assert len(notes) == 1
 
 
 def test_a_worker_beside_the_server_leaves_the_port_of_mails_to_it(installation: Installation) -> None:

@@ -9,6 +9,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)
 _RESULT = re.compile(r"\s*(spf|dkim|dmarc)(?:/1)?\s*=\s*([a-z]{1,20})\b(.*)", re.IGNORECASE | re.DOTALL)
 _DKIM_DOMAIN = re.compile(r"\bheader\.(?:d|i)\s*=\s*\"?@?([A-Za-z0-9.-]{1,253})", re.IGNORECASE)
 _SPF_DOMAIN = re.compile(r"\bsmtp\.(?:mailfrom|helo)\s*=\s*\"?(?:[^@\s;\"]*@)?([A-Za-z0-9.-]{1,253})", re.IGNORECASE)
+_DMARC_DOMAIN = re.compile(r"\bheader\.from\s*=\s*\"?(?:[^@\s;\"]*@)?([A-Za-z0-9.-]{1,253})", re.IGNORECASE)
 _RESULTS = frozenset(
     ("pass", "fail", "softfail", "neutral", "none", "temperror", "permerror", "policy", "bestguesspass")
 )
@@ -24,11 +25,25 @@ class Authentication:
     dkim: str | None = None
     dkim_domain: str | None = None
     dmarc: str | None = None
+    dmarc_domain: str | None = None
 
     @property
     def is_aligned(self) -> bool:
-        """Whether the address in From is proved: DMARC passed."""
+        """Whether the domain in From is proved: DMARC passed."""
         return self.dmarc == "pass"
+
+    def proves(self, sender: str) -> bool:
+        """Whether an address in From is proved: by DMARC, or by SPF for its very domain.
+
+        The server may have read another address in a field that is written wrongly: what it names counts.
+
+        Args:
+            sender: the address in normal form.
+        """
+        domain = sender.rpartition("@")[2]
+        if self.is_aligned and (self.dmarc_domain is None or f".{domain}".endswith(f".{self.dmarc_domain}")):
+            return True
+        return self.spf == "pass" and self.spf_domain == domain
 
 
 def authentication_of(mail: Part, authserv_id: str | None) -> Authentication | None:
@@ -74,6 +89,7 @@ def _read(results: str) -> Authentication:
         dkim=found["dkim"][0] if "dkim" in found else None,
         dkim_domain=_domain(_DKIM_DOMAIN, found.get("dkim")),
         dmarc=found["dmarc"][0] if "dmarc" in found else None,
+        dmarc_domain=_domain(_DMARC_DOMAIN, found.get("dmarc")),
     )
 
 

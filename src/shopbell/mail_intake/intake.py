@@ -23,7 +23,7 @@ from shopbell.mail.answer_links import LinkCutter
 from shopbell.mail.bodies import MailAttachment
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.mail.parse import IncomingMail
-from shopbell.mail_intake.keeping import Mail, is_new, keep, storable
+from shopbell.mail_intake.keeping import Mail, is_new, is_open, keep, storable
 from shopbell.outreach import dispatches
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
@@ -56,9 +56,16 @@ class MailIntake:
         self._addresses = MailAddresses(keys, sender=settings.mail_sender, reply_domain=settings.mail_reply_domain)
         self._links = LinkCutter(keys)
 
-    def accepts(self, address: str) -> bool:
-        """Whether an address is one of ours."""
-        return self._addresses.parse(address) is not None
+    async def accepts(self, address: str) -> bool:
+        """Whether mail to an address is taken: it was made here, and the conversation that it answers is still there.
+
+        Raises:
+            StorageError: the database does not say.
+        """
+        to = self._addresses.parse(address)
+        if isinstance(to, ReplyAddress):
+            return await self._database.read(is_open, to)
+        return to is not None
 
     async def receive(self, envelope: Envelope, mail: IncomingMail) -> Verdict:
         """Keep a mail, once.
@@ -69,7 +76,7 @@ class MailIntake:
         to = self._addresses.parse(envelope.recipient)
         if to is None:
             return _NOBODY
-        if isinstance(to, BounceAddress) or mail.bounce is not None:
+        if isinstance(to, BounceAddress) or self._is_about_ours(mail):
             await self._note_bounce(to, mail)
             return Accepted()
         if mail.is_automatic and to.audience is Audience.STORE:
@@ -96,6 +103,11 @@ class MailIntake:
             return Accepted() if mail.is_automatic else NotNow()
         self._wakes.announce([to.organization_id])
         return Accepted()
+
+    def _is_about_ours(self, mail: IncomingMail) -> bool:
+        """Whether a mail reports on one of ours. Any other report to a reply address is kept, as a note."""
+        message_id = mail.bounce.message_id if mail.bounce else None
+        return message_id is not None and self._addresses.parse_message_id(message_id) is not None
 
     async def _note_bounce(self, to: ReplyAddress | BounceAddress, mail: IncomingMail) -> None:
         bounce = mail.bounce

@@ -260,10 +260,7 @@ def _note_details(tx: Connection, mail: Mail, thread: Thread, message_id: int, *
 def _author_of(tx: Connection, thread: Thread, mail: IncomingMail) -> int | None:
     """Who of the store wrote a mail, as far as that is proved: an employee's id, or the business's own."""
     proofs = mail.authentication
-    if mail.sender is None or proofs is None:
-        return None
-    domain = mail.sender.rpartition("@")[2]
-    if not proofs.is_aligned and not (proofs.spf == "pass" and (proofs.spf_domain or "").lower() == domain):
+    if mail.sender is None or proofs is None or not proofs.proves(mail.sender):
         return None
     e, b = employees.c, businesses.c
     employee_id: int | None = tx.scalar(
@@ -275,6 +272,14 @@ def _author_of(tx: Connection, thread: Thread, mail: IncomingMail) -> int | None
         return employee_id
     own = tx.scalar(select(b.email).where(b.organization_id == thread.organization_id, b.id == thread.business_id))
     return thread.business_id if own and normal_email(own) == mail.sender else None
+
+
+def is_open(tx: Connection, to: ReplyAddress) -> bool:
+    """Whether the conversation that an address answers exists, and its customer was not erased."""
+    t = threads.c
+    query = select(t.customer_id).where(t.organization_id == to.organization_id, t.id == to.thread_id)
+    customer_id = tx.scalar(query)
+    return customer_id is not None and customers.find(tx, to.organization_id, customer_id).erased_at_ms is None
 
 
 def is_new(tx: Connection, to: ReplyAddress, external_id: str) -> bool:
