@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser test-long crash soak bench check format lock docs catalogs
+.PHONY: help install run test test-system test-browser test-long crash soak bench check format lock docs catalogs
 
 help: ## list all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -20,8 +20,11 @@ install: $(VENV)/.installed ## create .venv with the server and its command .ven
 run: install ## start the server with a demo shop at http://127.0.0.1:8080
 	@$(BIN)/shopbell demo
 
-test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL and a real cache (Debian: apt-get install varnish)
+test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test-system: $(VENV)/.installed-dev ## tests against programs of the system (Debian: apt-get install varnish)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
 
 test-browser: $(VENV)/.installed-dev ## widget and pages in a real Chromium (Debian: apt-get install chromium)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/browser
