@@ -66,6 +66,9 @@ FAILED = [
         "Message you sent blocked by our bulk email filter",
         "tom@mail.example: 554",
     ),
+    ("post_master@sms.example", "Re:Order\nIn-Reply-To: <1@x>", "550 - no such user here\nRCPT TO: tom@mail.example"),
+    ("no-reply@x.example", "メールエラー通知", f"Could not be delivered to: <tom@mail.example>{RETURNED}"),
+    ("no-reply@x.example", "Your mail", f"Could not be delivered to: <tom@mail.example>{RETURNED}"),
     ("noreply@gateway.example", "Undelivered Mail", f"550 5.1.1 user unknown <tom@mail.example>{RETURNED}"),
 ]
 

@@ -39,6 +39,7 @@ SUBJECT = re.compile(
     r"nie (?:można|udało się) dostarczyć|niedostarczon|nelze doručit|nedoručiteln|nedoručen|kézbesíthetetlen|"
     r"sikertelen kézbesítés|teslim edilemedi|iletilemedi|nu (?:a fost|poate fi) livrat|не доставлен|недоставлен|"
     r"невозможно доставить|не удалось доставить|не доставлено|неможливо доставити|не е доставен|"
+    r"メールエラー|配信エラー|"
     r"αδυναμία παράδοσης|δεν παραδόθηκε|لم يتم تسليم|تعذر التسليم|לא ניתן למסור|未送達|配信不能|送信できません|"
     r"邮件传输失败|退信|无法投递|未送达|無法傳遞|반송|전송 실패|배달되지 않음",
     re.IGNORECASE,

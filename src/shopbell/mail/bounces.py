@@ -29,6 +29,7 @@ NO_RETURN = re.compile(r"<?(?:mailer-daemon(?:@[^>]*)?)?>?", re.IGNORECASE)
 _NAMED_DAEMON = re.compile(
     r"mailer[-_. ]?daemon|mail[-_. ]deliver(?:y|s)?[-_. ](?:sub)?(?:system|service)", re.IGNORECASE
 )
+_NOBODY = re.compile(r"no[-_.]?reply\b", re.IGNORECASE)
 _ANSWER = re.compile(r"\s*(?:re|aw|sv|antw|fwd?|wg|tr|rv)\s*:", re.IGNORECASE)
 
 
@@ -118,8 +119,11 @@ def _is_worded(mail: Part, parts: list[Part], text: str, sender: str | None, *, 
         if is_titled:
             return says or returned or is_daemons or is_server(sender)
         is_certain = returned or _is_unnamed(mail) or GIVEN_UP.search(text) is not None
-        return (is_daemons or (is_certain and says)) and not _is_answer(mail)
+        if (is_daemons or (is_certain and says)) and not _is_answer(mail):
+            return True
+        return is_server(sender) and is_failed and has_code  # some answer as people do: "Re: Order"
     # Anybody may write of a delivery that failed: a report brings the mail back, and the words of two servers.
+    is_titled = is_titled or (sender is not None and _NOBODY.match(sender) is not None)
     return is_titled and not _ANSWER.match(subject) and returned and (is_failed or has_code)
 
 
