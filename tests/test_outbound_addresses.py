@@ -133,6 +133,63 @@ def test_an_allowed_gateway_leads_no_further_than_what_is_allowed_behind_it() ->
     assert both.allows("a.example", ip_address("64:ff9b::127.0.0.1"), 443)
 
 
+@pytest.mark.parametrize("network", ["::1", "::1/128", "0:0:0:0:0:0:0:1", "::/127", "::/96"])
+def test_an_allowed_network_with_the_loopback_of_ipv6_lets_it_through(network: str) -> None:
+    check_url("http://[::1]:9000/", AllowList.parse(network))
+    check_url("http://localhost:9000/", AllowList.parse(f"127.0.0.1, {network}"))
+
+
+@pytest.mark.parametrize(
+    ("network", "address"),
+    [
+        ("10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.0/255.0.0.0", "::ffff:10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("::FFFF:0a00:0/104", "::ffff:10.0.0.1"),
+        ("::ffff:0:0/96", "10.0.0.1"),
+        ("::10.0.0.1", "::10.0.0.1"),
+        ("::10.0.0.0/104", "::10.0.0.1"),
+        ("64:ff9b::10.0.0.1", "64:ff9b::10.0.0.1"),
+        ("64:ff9b::10.0.0.0/104", "64:ff9b::10.0.0.1"),
+        ("64:ff9b:1::10.0.0.0/104", "64:ff9b:1::10.0.0.1"),
+        ("2002:a00:1::/48", "2002:a00:1::1"),
+        ("2002:a00::/24", "2002:a00:1::1"),
+        ("2001:0:102:304:0:ffff:f5ff:fffe", "2001:0:102:304:0:ffff:f5ff:fffe"),
+        ("fd00::5efe:10.0.0.1", "fd00::5efe:10.0.0.1"),
+        ("fd00::200:5efe:10.0.0.0/104", "fd00::200:5efe:10.0.0.1"),
+        ("fd00::/8", "fd00::1"),
+        ("fe80::/10", "fe80::1%eth0"),
+    ],
+)
+def test_an_allowed_network_has_an_effect_in_every_spelling(network: str, address: str) -> None:
+    assert not NOTHING.allows("bot.example", ip_address(address), 443)
+    assert AllowList.parse(network).allows("bot.example", ip_address(address), 443)
+
+
+def test_an_allowed_place_is_found_whatever_network_card_the_resolver_names() -> None:
+    assert AllowList.parse("[fe80::1]:9000").allows("bot.example", ip_address("fe80::1%eth0"), 9000)
+
+
+@pytest.mark.parametrize(
+    ("network", "address"),
+    [
+        ("64:ff9b::/96", "64:ff9b::10.0.0.1"),
+        ("64:ff9b::/32", "64:ff9b::10.0.0.1"),
+        ("64:ff9b:1::/48", "64:ff9b:1::10.0.0.1"),
+        ("2002::/16", "2002:a00:1::1"),
+        ("2001::/32", "2001:0:102:304:0:ffff:f5ff:fffe"),
+        ("fd00::/8", "fd00::5efe:10.0.0.1"),
+        ("::/96", "::10.0.0.1"),
+        ("::/0", "::10.0.0.1"),
+        ("::/0", "::ffff:10.0.0.1"),
+        ("64:ff9b::11.0.0.0/104", "64:ff9b::10.0.0.1"),
+        ("2002:a00:1::/48", "10.0.0.1"),
+    ],
+)
+def test_an_allowed_network_that_names_no_ipv4_address_opens_none_behind_it(network: str, address: str) -> None:
+    assert not AllowList.parse(network).allows("bot.example", ip_address(address), 443)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -176,8 +233,11 @@ def test_an_ipv4_address_within_another_is_found(address: str, carried: str) -> 
     assert is_denied(found)
 
 
-def test_an_ordinary_address_carries_no_other() -> None:
-    found = ip_address("2a00:1450:4001::200e")
+@pytest.mark.parametrize(
+    ("address", "denied"), [("2a00:1450:4001::200e", False), ("::1", True), ("::", True), ("fd00::1", True)]
+)
+def test_an_ordinary_address_carries_no_other(address: str, denied: bool) -> None:
+    found = ip_address(address)
     assert found.version == 6
     assert embedded_ipv4(found) is None
-    assert not is_denied(found)
+    assert is_denied(found) is denied

@@ -190,9 +190,11 @@ def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch, tmp
     assert load().secret_key is None
 
 
-def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOPBELL_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7 ,2001:db8::/32,")
-    assert load().trusted_proxies == tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32")))
+@pytest.mark.parametrize("name", ["trusted_proxies", "mail_peers"])
+def test_proxies_and_mail_servers_are_addresses_or_networks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"SHOPBELL_{name.upper()}", "10.0.0.0/8, 192.0.2.7 ,2001:db8::/32, ::ffff:10.0.0.0/104,")
+    networks = ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "10.0.0.0/8")
+    assert getattr(load(), name) == tuple(map(ip_network, networks))
 
 
 def test_every_setting_says_in_one_sentence_what_it_is() -> None:

@@ -23,7 +23,8 @@ from prometheus_client import Counter
 from shopbell.errors import CommandError, StorageError
 from shopbell.mail.envelope import Accepted, Envelope, NotNow, NotWanted, Receive, Verdict
 from shopbell.mail.parse import IncomingMail, parse
-from shopbell.mail_listener_settings import MailListenerSettings, Network
+from shopbell.mail_listener_settings import MailListenerSettings
+from shopbell.networks import Network
 
 CONNECTIONS_MAX = 20
 """Each may hold a mail of the largest size in memory."""

@@ -1,15 +1,14 @@
 """The settings of mail that comes in: a part of ``settings.py``, which reads them."""
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Literal, NamedTuple, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from shopbell.mail_settings import MailSettings
-
-Network = IPv4Network | IPv6Network
+from shopbell.networks import Network, parse_networks
 
 _LISTEN = re.compile(
     r"(?P<protocol>lmtp|smtp)://(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?P<host>[A-Za-z0-9.-]{1,253})):(?P<port>[0-9]{1,5})/?"
@@ -82,13 +81,7 @@ class MailListenerSettings(MailSettings):
     @field_validator("mail_peers", mode="before")
     @classmethod
     def _peers(cls, value: object) -> object:
-        names = value.split(",") if isinstance(value, str) else value
-        if not isinstance(names, (list, tuple)):
-            raise TypeError("must be addresses or networks, separated by commas")
-        try:
-            return tuple(ip_network(str(name).strip()) for name in names if str(name).strip())
-        except ValueError:
-            raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
+        return parse_networks(value)
 
     @field_validator("mail_authserv_id")
     @classmethod

@@ -9,7 +9,6 @@ import os
 import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -26,6 +25,7 @@ from sqlalchemy.exc import ArgumentError
 
 from shopbell.errors import SettingsError
 from shopbell.mail_listener_settings import MailListenerSettings
+from shopbell.networks import Network, parse_networks
 from shopbell.text_settings import TextSettings
 
 PREFIX = "SHOPBELL_"
@@ -58,7 +58,7 @@ class Settings(TextSettings, MailListenerSettings):
     public_url: AnyHttpUrl | None = Field(
         None, description="Address under which people reach this server; without it the request's own is used."
     )
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
         description="Comma-separated addresses or networks (CIDR) of proxies whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` headers count.",
@@ -263,13 +263,7 @@ class Settings(TextSettings, MailListenerSettings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        names = value.split(",") if isinstance(value, str) else value
-        if not isinstance(names, (list, tuple)):
-            raise TypeError("must be addresses or networks, separated by commas")
-        try:
-            return tuple(ip_network(str(name).strip()) for name in names if str(name).strip())
-        except ValueError:
-            raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
+        return parse_networks(value)
 
     @field_validator("delivery_schedule_s", mode="before")
     @classmethod

@@ -5,13 +5,12 @@ The table is our own. ``ipaddress.is_global`` answers another question: it is tr
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Self
 
 from shopbell.errors import SettingsError
+from shopbell.networks import Network, parse_network
 from shopbell.outbound.hosts import Address, parse_host
-
-Network = IPv4Network | IPv6Network
 
 PORT_HIGHEST = 65_535
 _WRONG = "SHOPBELL_OUTBOUND_ALLOW: must be host:port, [IPv6]:port or networks such as 10.0.0.0/8, separated by commas"
@@ -56,6 +55,9 @@ _DENIED_IPV6 = tuple(
 )
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _IPV4_COMPATIBLE = IPv6Network("::/96")
+# Within it, but they carry nothing (RFC 4291, 2.5.2 and 2.5.3).
+_UNSPECIFIED_AND_LOOPBACK = IPv6Network("::/127")
+_6TO4 = IPv6Network("2002::/16")
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
@@ -93,6 +95,8 @@ def embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     Returns:
         That address; None where there is none.
     """
+    if address in _UNSPECIFIED_AND_LOOPBACK:
+        return None
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address.sixtofour is not None:
@@ -132,7 +136,7 @@ class AllowList:
         networks: list[Network] = []
         for part in filter(None, map(str.strip, text.split(","))):
             try:
-                networks.append(ip_network(part))
+                networks.append(parse_network(part))
             except ValueError:
                 places.add(_place(part))
         return cls(frozenset(places), tuple(networks))
@@ -146,13 +150,20 @@ class AllowList:
             port: the port to reach, 1 to 65535.
         """
         address = unmapped(address)
-        if (host, port) in self.places or (str(address), port) in self.places:
+        # What a resolver finds may name a network card (``fe80::1%eth0``); a setting never does.
+        spelling = str(address).partition("%")[0]
+        if (host, port) in self.places or (spelling, port) in self.places:
             return True
-        if not any(address in network for network in self.networks):
+        containing = [network for network in self.networks if address in network]
+        if not containing:
             return False
         carried = embedded_ipv4(address) if isinstance(address, IPv6Address) else None
-        # Who allows the network of a gateway does not mean to allow all that lies behind it.
-        return carried is None or not is_denied(carried) or self.allows(host, carried, port)
+        if carried is None or not is_denied(carried):
+            return True
+        # Allowing the network of a gateway does not allow everything behind it. Only a network that names a part of
+        # the IPv4 address, too, does.
+        begins_at_bit = _6TO4.prefixlen if address in _6TO4 else _IPV4_COMPATIBLE.prefixlen
+        return any(network.prefixlen > begins_at_bit for network in containing) or self.allows(host, carried, port)
 
     def may_allow(self, host: str, port: int) -> bool:
         """Whether a name could turn out to be allowed once its address is known.
