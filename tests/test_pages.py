@@ -244,6 +244,17 @@ def test_of_a_trusted_proxy_the_headers_count_that_the_settings_name(tmp_path: P
         assert f"https://127.0.0.1:{server.port}/api/" in command
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"], ids=["IPv4 socket", "IPv6 socket"])
+@pytest.mark.parametrize("proxies", ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:127.0.0.0/104"])
+def test_a_proxy_is_trusted_on_every_kind_of_socket_and_in_every_spelling(
+    host: str, proxies: str, tmp_path: Path
+) -> None:
+    installation = on_sqlite(tmp_path)
+    with installation.serving("--host", host, trusted_proxies=proxies) as server:
+        page = server.client.get("/", headers={"X-Forwarded-Proto": "https"})
+        assert f"https://127.0.0.1:{server.port}/api/" in command_on(page)
+
+
 class Named(HTMLParser):
     """What a page names: its links, its files, and scripts that stand in it."""
 

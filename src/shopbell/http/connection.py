@@ -129,6 +129,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the parent narrows
         """Take the connection, or refuse it when there are too many."""
         super().connection_made(transport)
+        if self.client is not None and self.client[0].startswith("::ffff:"):
+            # An IPv6 socket shows IPv4 clients as mapped addresses; settings and limits name them as IPv4.
+            self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         self.deadline_s = self.loop.time() + self.limits.header_timeout_s
         count = len(self.connections)
         if count > 2 * self.limits.connection_limit:
