@@ -23,7 +23,7 @@ run: install ## start the server with a demo shop at http://127.0.0.1:8080
 test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-system: $(VENV)/.installed-dev ## tests against programs of the system (Debian: apt-get install varnish)
+test-system: $(VENV)/.installed-dev ## tests against programs of the system (Debian: apt-get install varnish pgbouncer)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
 
 test-browser: $(VENV)/.installed-dev ## widget and pages in a real Chromium (Debian: apt-get install chromium)

@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, make_url, text
 from harness import preloaded, world
 from harness.installation import Database, Installation, Server, copy_sqlite
 from harness.nats import Nats
+from harness.pgbouncer import Pgbouncer
 from harness.post_office import open_post as open_post
 from harness.post_office import post as post
 from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
@@ -246,6 +247,22 @@ def own_postgres() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def pgbouncer(databases: Databases) -> Iterator[Callable[..., Pgbouncer]]:
+    """Starts a pgbouncer in front of the session's PostgreSQL, in transaction mode unless told otherwise."""
+    with ExitStack() as stack:
+
+        def start(server_url: str | None = None, **settings: Any) -> Pgbouncer:
+            folder = new_folder()
+            stack.callback(shutil.rmtree, folder)
+            pooler = Pgbouncer(folder, server_url or databases.postgres().url("postgres"), **settings)
+            stack.callback(pooler.stop)
+            pooler.start()
+            return pooler
+
+        yield start
 
 
 @pytest.fixture

@@ -197,6 +197,26 @@ def test_proxies_and_mail_servers_are_addresses_or_networks(name: str, monkeypat
     assert getattr(load(), name) == tuple(map(ip_network, networks))
 
 
+@pytest.mark.parametrize(
+    ("url", "direct_url", "why"),
+    [
+        ("sqlite:///a.db", "postgresql://u@h/d", "SHOPBELL_DATABASE_DIRECT_URL: only a PostgreSQL database has one"),
+        ("postgresql://u@h/d", "sqlite:///a.db", "SHOPBELL_DATABASE_DIRECT_URL: only a PostgreSQL database has one"),
+        ("postgresql://u@h/d", "mysql://u@h/d", "SHOPBELL_DATABASE_DIRECT_URL: must begin with sqlite: or postgresql:"),
+        (
+            "postgresql://u@h/d?options=-c%20search_path%3Dshop",
+            "postgresql://u@h/d",
+            "SHOPBELL_DATABASE_URL: 'options' do not pass a connection pooler; set them in PostgreSQL with "
+            "ALTER ROLE … SET",
+        ),
+    ],
+)
+def test_a_direct_address_must_fit_the_database(url: str, direct_url: str, why: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(database_url=url, database_direct_url=direct_url, secret_key="k" * 32)
+    assert str(refused.value) == why
+
+
 def test_every_setting_says_in_one_sentence_what_it_is() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name

@@ -24,6 +24,7 @@ from shopbell.storage import migrations, sqlite
 from shopbell.storage.database import Database
 from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
+from shopbell.storage.pooler import check_session
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import alone
 from shopbell.storage.sqlite import SqliteDatabase
@@ -377,4 +378,5 @@ def _major(version: str) -> int:
 
 def _conninfo(database: Database) -> str:
     assert isinstance(database, PostgresDatabase)  # noqa: S101 - there are two engines, and this one is asked of one
+    check_session(database)
     return database.conninfo

@@ -17,12 +17,14 @@ from sqlalchemy import Connection, func, select, text
 
 from shopbell import __version__, demo, installation, keys, pg_tools
 from shopbell.blobs.open import open_store
-from shopbell.errors import CommandError, SettingsError, StorageError
+from shopbell.errors import CommandError, PoolerError, SettingsError, StorageError
 from shopbell.installation import Held
 from shopbell.settings import Settings
 from shopbell.storage import sqlite
 from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
+from shopbell.storage.pooler import check_session, leads_through_pooler
+from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.schema import audit_entries
 from shopbell.storage.sqlite_files import files_of, missing_reason
 
@@ -88,7 +90,12 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
             return [*findings, Finding(Level.WARNING, "database", "there is none yet", remedy)]
     database = connect_database(settings)
     try:
+        if isinstance(database, PostgresDatabase):
+            findings.append(_pooler(database))
         findings += database.read_now(_database, settings, now_ms)
+    except (CommandError, PoolerError) as error:
+        detail, _, remedy = str(error).partition("; ")
+        findings.append(Finding(Level.ERROR, "connection pooler", detail, remedy))
     except StorageError as error:
         remedy = "is it running, and is SHOPBELL_DATABASE_URL right?"
         findings.append(Finding(Level.ERROR, "database", str(error), remedy))
@@ -209,6 +216,16 @@ def _pg_tools(server_version: int) -> Finding:
         return _ok("pg_dump", f"version {version}")
     remedy = f"install PostgreSQL's client programs of version {server_version} or later, and put them first in PATH"
     return Finding(Level.WARNING, "pg_dump", f"version {version} cannot back up a server of {server_version}", remedy)
+
+
+def _pooler(database: PostgresDatabase) -> Finding:
+    check_session(database)
+    is_there = database.read_now(leads_through_pooler)
+    if is_there:
+        detail = "SHOPBELL_DATABASE_URL leads through one, SHOPBELL_DATABASE_DIRECT_URL past it to the same database"
+    else:
+        detail = "there is none" + (", although SHOPBELL_DATABASE_DIRECT_URL is set" if database.is_pooled else "")
+    return _ok("connection pooler", detail)
 
 
 def _database(tx: Connection, settings: Settings, now_ms: int) -> list[Finding]:

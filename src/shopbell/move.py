@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from shopbell import installation, keys
-from shopbell.errors import CommandError, StorageError
+from shopbell.errors import CommandError, PoolerError, StorageError
 from shopbell.installation import Held
 from shopbell.keys import Keys
 from shopbell.settings import Settings
@@ -87,7 +87,8 @@ def move(settings: Settings, target_url: str, on_progress: Progress) -> Moved:
 
     Raises:
         CommandError: there is nothing to move, or it is of another version or another secret key; the target is not
-            empty; a server runs on one of them; a row is not what PostgreSQL can keep. The target is as it was.
+            empty, or behind a connection pooler; a server runs on one of them; a row is not what PostgreSQL can keep.
+            The target is as it was.
         StorageError: a database failed; run it again.
     """
     if not settings.is_sqlite:
@@ -106,6 +107,8 @@ def move(settings: Settings, target_url: str, on_progress: Progress) -> Moved:
             moved = source.read_now(lambda reading: _move(reading, target, settings, secrets, on_progress))
             source.write_now(installation.hold_back, Held.MOVED)
             return moved
+    except PoolerError:
+        raise CommandError("--to leads through a connection pooler; name the address of PostgreSQL itself") from None
     finally:
         source.engine.dispose()
         target.engine.dispose()

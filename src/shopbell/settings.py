@@ -42,6 +42,11 @@ class Settings(TextSettings, MailListenerSettings):
         description="Where everything is kept, in SQLAlchemy's form: `sqlite:////absolute/path` or "
         "`postgresql://user:password@host/name`.",
     )
+    database_direct_url: str | None = Field(
+        None,
+        description="Address of the same database past a connection pooler, needed when SHOPBELL_DATABASE_URL leads "
+        "through one such as pgbouncer; wake-ups, locks and backups use it.",
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="Any string of at least 32 bytes from which all keys are derived; with SQLite it is made and kept "
@@ -227,8 +232,12 @@ class Settings(TextSettings, MailListenerSettings):
     @property
     def url(self) -> URL:
         """The database's address, with the driver that Shopbell uses."""
-        url = make_url(self.database_url)
-        return url.set(drivername="postgresql+psycopg") if url.drivername.startswith("postgresql") else url
+        return _with_driver(self.database_url)
+
+    @property
+    def direct_url(self) -> URL | None:
+        """The database's address past a connection pooler; None where there is no pooler."""
+        return None if self.database_direct_url is None else _with_driver(self.database_direct_url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -240,9 +249,11 @@ class Settings(TextSettings, MailListenerSettings):
         """The absolute path of the SQLite file."""
         return Path(self.url.database or "").absolute()
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
-    def _a_known_engine(cls, value: str) -> str:
+    def _a_known_engine(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         try:
             url = make_url(value)
         except (ArgumentError, ValueError):  # what it says may quote a piece of the password
@@ -282,6 +293,19 @@ class Settings(TextSettings, MailListenerSettings):
             raise ValueError("SHOPBELL_WORKERS: more than one worker needs PostgreSQL")
         if not self.is_sqlite and self.secret_key is None:
             raise ValueError("SHOPBELL_SECRET_KEY is required with PostgreSQL; `openssl rand -hex 32` makes one")
+        return self
+
+    @model_validator(mode="after")
+    def _what_a_pooler_needs(self) -> Self:
+        if self.direct_url is None:
+            return self
+        if self.is_sqlite or self.direct_url.get_backend_name() == "sqlite":
+            raise ValueError("SHOPBELL_DATABASE_DIRECT_URL: only a PostgreSQL database has one")
+        if "options" in self.url.query:
+            raise ValueError(
+                "SHOPBELL_DATABASE_URL: 'options' do not pass a connection pooler; set them in PostgreSQL with "
+                "ALTER ROLE … SET"
+            )
         return self
 
     @model_validator(mode="after")
@@ -333,6 +357,11 @@ def load(**given: object) -> Settings:
     if lines:
         raise SettingsError("\n".join(lines))
     return settings
+
+
+def _with_driver(address: str) -> URL:
+    url = make_url(address)
+    return url.set(drivername="postgresql+psycopg") if url.drivername.startswith("postgresql") else url
 
 
 def _file() -> Path:

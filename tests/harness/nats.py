@@ -51,7 +51,7 @@ class Nats:
         command += ["--user", self.user, "--pass", self.password, *self._options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_end_with_the_session
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_the_session
             )
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._greets():
@@ -80,7 +80,7 @@ def _binary() -> Path:
     return binary
 
 
-def _end_with_the_session() -> None:
+def end_with_the_session() -> None:
     """Even when the session is killed: asked of the system, before the server's program is loaded."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

@@ -10,7 +10,9 @@ from shopbell.storage.sqlite import SqliteDatabase
 
 def connect_database(settings: Settings) -> Database:
     """The database as it is, whatever its state; nothing is opened yet."""
-    return SqliteDatabase(settings.sqlite_path) if settings.is_sqlite else PostgresDatabase(settings.url)
+    if settings.is_sqlite:
+        return SqliteDatabase(settings.sqlite_path)
+    return PostgresDatabase(settings.url, settings.direct_url)
 
 
 def open_database(settings: Settings) -> Database:

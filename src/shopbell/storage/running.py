@@ -12,6 +12,7 @@ import psycopg
 
 from shopbell.errors import CommandError, StorageError
 from shopbell.storage.database import Database
+from shopbell.storage.pooler import Session, check_session, connect_session
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.sqlite import SqliteDatabase
 from shopbell.storage.sqlite_files import open_lock_file, try_to_lock
@@ -38,7 +39,8 @@ def hold(database: Database) -> Iterator[None]:
         with _file_lock(database.path, fcntl.LOCK_SH, _RESTORE_RUNS):
             yield
     elif isinstance(database, PostgresDatabase):
-        connection = _connect(database)
+        check_session(database)
+        connection = connect_session(database)
         _take(connection, "pg_try_advisory_lock_shared", _RESTORE_RUNS)
         ended = Event()
         keeper = supervise_thread("hold the database", partial(_keep, database, connection, ended))
@@ -61,7 +63,8 @@ def alone(database: Database) -> Iterator[None]:
         with _file_lock(database.path, fcntl.LOCK_EX, _SERVER_RUNS):
             yield
     elif isinstance(database, PostgresDatabase):
-        with _connect(database) as connection:
+        check_session(database)
+        with connect_session(database) as connection:
             _take(connection, "pg_try_advisory_lock", _SERVER_RUNS)
             try:
                 yield
@@ -81,34 +84,25 @@ def _file_lock(database: Path, kind: int, otherwise: str) -> Iterator[None]:
         os.close(lock)
 
 
-def _connect(database: PostgresDatabase) -> "psycopg.Connection[tuple[object, ...]]":
-    try:
-        return psycopg.connect(database.conninfo, autocommit=True)
-    except psycopg.OperationalError as error:
-        raise StorageError(f"the database failed ({type(error).__name__})") from None
-
-
-def _take(connection: "psycopg.Connection[tuple[object, ...]]", function: str, otherwise: str) -> None:
+def _take(connection: Session, function: str, otherwise: str) -> None:
     row = connection.execute(f"SELECT {function}(%s)", (_LOCK,)).fetchone()
     if row != (True,):
         connection.close()
         raise CommandError(otherwise)
 
 
-def _give_back(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+def _give_back(connection: Session) -> None:
     # That a connection was closed, PostgreSQL notices a moment later. Who comes next has nobody in the way by now.
     with suppress(psycopg.Error):
         connection.execute("SELECT pg_advisory_unlock_all()")
 
 
-def _keep(
-    database: PostgresDatabase, connection: "psycopg.Connection[tuple[object, ...]] | None", ended: Event
-) -> None:
+def _keep(database: PostgresDatabase, connection: Session | None, ended: Event) -> None:
     """Keep the lock: look at its connection now and then, and take it again when that was lost."""
     while not ended.wait(_CHECK_EVERY_S):
         try:
             if connection is None:
-                connection = _connect(database)
+                connection = connect_session(database)
                 _take(connection, "pg_try_advisory_lock_shared", _RESTORE_RUNS)
             connection.execute("SELECT 1")
         except (psycopg.Error, StorageError, CommandError):
