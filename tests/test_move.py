@@ -120,6 +120,12 @@ def moved(installation: Installation, target: Database) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.parametrize("name", ["postgresql", "postgres"])
+def test_the_target_may_begin_with_each_name_of_postgresql(name: str, source: Installation, target: Database) -> None:
+    told = moved(source, Database(target.url.replace("postgresql:", f"{name}:", 1)))
+    assert told["already"] is False
+
+
 def test_everything_arrives_and_the_source_stays(source: Installation, target: Database) -> None:
     before = content(source.database)
     told = moved(source, target)

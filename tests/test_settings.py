@@ -121,6 +121,14 @@ def test_postgresql_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.workers == 4
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "PostgreSQL"])
+def test_an_address_of_postgresql_may_begin_with_each_of_its_names(scheme: str) -> None:
+    url = f"{scheme}://shop@db.example/shop"
+    settings = load(database_url=url, database_direct_url=url, secret_key=KEY)
+    assert settings.url.render_as_string() == "postgresql+psycopg://shop@db.example/shop"
+    assert settings.direct_url == settings.url
+
+
 def test_smtp_needs_a_sender_and_sends_no_password_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPBELL_SMTP_URL", "smtp://shop:pass-canary@mail.example")
     assert _refusal() == "SHOPBELL_MAIL_FROM is required with SHOPBELL_SMTP_URL"

@@ -15,10 +15,9 @@ from urllib.parse import quote
 import orjson
 import psycopg
 from sqlalchemy import Connection, Table, delete, func, select, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from shopbell import installation, keys
+from shopbell.database_urls import parse_database_url
 from shopbell.errors import CommandError, PoolerError, StorageError
 from shopbell.installation import Held
 from shopbell.keys import Keys
@@ -116,12 +115,12 @@ def move(settings: Settings, target_url: str, on_progress: Progress) -> Moved:
 
 def _target(url: str) -> PostgresDatabase:
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # what it says may quote a piece of the password
-        raise CommandError("the target must look like postgresql://user@host/name") from None
-    if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
-        raise CommandError("the target must begin with postgresql:")
-    return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"))
+        parsed = parse_database_url(url)
+    except ValueError:
+        raise CommandError("--to must look like postgresql://user@host/name") from None
+    if parsed.get_backend_name() != "postgresql":
+        raise CommandError("--to must begin with postgresql:")
+    return PostgresDatabase(parsed)
 
 
 def _secret_keys(settings: Settings) -> Keys:

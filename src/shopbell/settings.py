@@ -20,9 +20,9 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
+from shopbell.database_urls import parse_database_url
 from shopbell.errors import SettingsError
 from shopbell.mail_listener_settings import MailListenerSettings
 from shopbell.networks import Network, parse_networks
@@ -232,12 +232,12 @@ class Settings(TextSettings, MailListenerSettings):
     @property
     def url(self) -> URL:
         """The database's address, with the driver that Shopbell uses."""
-        return _with_driver(self.database_url)
+        return parse_database_url(self.database_url)
 
     @property
     def direct_url(self) -> URL | None:
         """The database's address past a connection pooler; None where there is no pooler."""
-        return None if self.database_direct_url is None else _with_driver(self.database_direct_url)
+        return None if self.database_direct_url is None else parse_database_url(self.database_direct_url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -252,16 +252,8 @@ class Settings(TextSettings, MailListenerSettings):
     @field_validator("database_url", "database_direct_url")
     @classmethod
     def _a_known_engine(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = make_url(value)
-        except (ArgumentError, ValueError):  # what it says may quote a piece of the password
-            raise ValueError("must look like sqlite:////absolute/path or postgresql://user@host/name") from None
-        if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
-            raise ValueError("must begin with sqlite: or postgresql:")
-        if url.drivername == "sqlite" and (url.database or ":memory:") == ":memory:":
-            raise ValueError("must name a file: what is kept in memory is lost")
+        if value is not None:
+            parse_database_url(value)
         return value
 
     @field_validator("secret_key", "secret_key_old")
@@ -357,11 +349,6 @@ def load(**given: object) -> Settings:
     if lines:
         raise SettingsError("\n".join(lines))
     return settings
-
-
-def _with_driver(address: str) -> URL:
-    url = make_url(address)
-    return url.set(drivername="postgresql+psycopg") if url.drivername.startswith("postgresql") else url
 
 
 def _file() -> Path:
