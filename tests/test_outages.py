@@ -102,7 +102,9 @@ def test_postgresql_goes_away_and_comes_back(how: signal.Signals, own_postgres: 
         assert _check_refusals(record) >= 50
         # Whoever looks for the reason of a 503 finds it in the log.
         assert "a batch is not confirmed as written" in server.log
-        assert re.search(r"storage failed .*reason=.?the database failed \(OperationalError\)", server.log)
+        assert re.search(
+            r"storage failed .*reason=.?the database failed \(OperationalError: connection .*refused", server.log
+        )
         record.repeat_unanswered(server.port)
         examine(record, installation.database.rows).check()
 

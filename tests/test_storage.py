@@ -99,7 +99,7 @@ def test_when_no_connection_becomes_free_the_database_failed(fresh_installation:
             for _ in range(CONNECTIONS_MAX):
                 stack.enter_context(database.engine.connect())
             for work in (database.read_now, database.write_now):
-                with pytest.raises(StorageError, match=r"the database failed \(TimeoutError\)"):
+                with pytest.raises(StorageError, match=r"the database failed \(TimeoutError: QueuePool limit[^)]*\)$"):
                     work(_one)
         assert database.read_now(_one) == 1
 

@@ -16,12 +16,13 @@ from shopbell import __version__, archive, attachment_archive, attachments, inst
 from shopbell.archive import Manifest
 from shopbell.blobs.disk import DiskStore
 from shopbell.blobs.open import open_store
-from shopbell.errors import CommandError, SettingsError, StorageError
+from shopbell.errors import CommandError, SettingsError
 from shopbell.installation import Held
 from shopbell.private_files import make_private_folder, sync_folder
 from shopbell.settings import Settings
 from shopbell.storage import migrations, sqlite
 from shopbell.storage.database import Database
+from shopbell.storage.failures import storage_failure
 from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
 from shopbell.storage.pooler import check_session
@@ -213,7 +214,7 @@ def _copy_sqlite(source: SqliteDatabase, target: Path) -> None:
         is_whole = writing.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except sqlite.driver.DatabaseError as error:
         if isinstance(error, sqlite.driver.OperationalError):  # locked, full, gone: the data itself is not in question
-            raise StorageError(f"the database failed ({type(error).__name__})") from None
+            raise storage_failure(error) from None
         is_whole = False
     finally:
         writing.close()

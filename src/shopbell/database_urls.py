@@ -25,6 +25,9 @@ def parse_database_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         raise ValueError("must look like sqlite:////absolute/path or postgresql://user@host/name") from None
     kind = url.drivername.lower()
+    if kind != "sqlite" and "@" in f"{url.host}{url.database}":
+        # Else a piece of the password would be taken for a host, and be shown in errors.
+        raise ValueError("must have '@', ':' and '/' of a password written as %40, %3A and %2F")
     if kind in _POSTGRESQL:
         return url.set(drivername=_DRIVER)
     if kind != "sqlite":

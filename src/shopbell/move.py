@@ -18,11 +18,12 @@ from sqlalchemy import Connection, Table, delete, func, select, text
 
 from shopbell import installation, keys
 from shopbell.database_urls import parse_database_url
-from shopbell.errors import CommandError, PoolerError, StorageError
+from shopbell.errors import CommandError, PoolerError
 from shopbell.installation import Held
 from shopbell.keys import Keys
 from shopbell.settings import Settings
 from shopbell.storage.database import Database
+from shopbell.storage.failures import storage_failure
 from shopbell.storage.migrate import State, migrate, state
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import alone
@@ -221,5 +222,5 @@ def _copy_table(reading: Connection, writing: Connection, table: Table, on_progr
             f"a row of {table.name} is not what PostgreSQL can keep ({type(error).__name__}); nothing was changed"
         ) from None
     except psycopg.Error as error:
-        raise StorageError(f"the database failed ({type(error).__name__})") from None
+        raise storage_failure(error) from None
     return content

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shopbell.errors import StorageError
+from shopbell.storage.failures import storage_failure
 from shopbell.storage.rowset import Program
 
 P = ParamSpec("P")
@@ -125,14 +126,11 @@ class Database(ABC):
     def _as_storage_error(self, error: Exception) -> Exception:
         if not isinstance(error, _FAILURES_AROUND) and not self.is_failure(_cause(error)):
             return error
-        # The driver's text may hold values of the statement: it is not passed on. The system's names a file at most.
-        return StorageError(
-            f"the database failed ({error if isinstance(error, OSError) else type(_cause(error)).__name__})"
-        )
+        return storage_failure(_cause(error))
 
 
-def _cause(error: Exception) -> BaseException | None:
-    return error.orig if isinstance(error, DBAPIError) else error
+def _cause(error: Exception) -> BaseException:
+    return error.orig or error if isinstance(error, DBAPIError) else error
 
 
 async def _in_time(answer: Awaitable[T]) -> T:

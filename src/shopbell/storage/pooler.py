@@ -16,6 +16,7 @@ import psycopg
 from sqlalchemy import Connection, Dialect, text
 
 from shopbell.errors import CommandError, PoolerError, StorageError
+from shopbell.storage.failures import storage_failure
 
 if TYPE_CHECKING:
     from shopbell.storage.postgres import PostgresDatabase
@@ -101,7 +102,7 @@ def connect_session(database: "PostgresDatabase") -> Session:
     except psycopg.OperationalError as error:
         if database.is_pooled or not _refuses_settings(error):
             whose = "SHOPBELL_DATABASE_DIRECT_URL: " if database.is_pooled else ""
-            raise StorageError(f"{whose}the database failed ({type(error).__name__})") from None
+            raise StorageError(f"{whose}{storage_failure(error)}") from None
     raise PoolerError
 
 
@@ -128,7 +129,7 @@ def check_session(database: "PostgresDatabase") -> None:
             is_free = database.read_now(_is_free, key)
             session.execute("SELECT pg_advisory_unlock(%s)", (key,))
     except psycopg.OperationalError as error:
-        raise StorageError(f"the database failed ({type(error).__name__})") from None
+        raise storage_failure(error) from None
     if is_free:
         raise CommandError(
             "SHOPBELL_DATABASE_URL and SHOPBELL_DATABASE_DIRECT_URL lead to different databases; let both name one"

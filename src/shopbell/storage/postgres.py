@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 
 from shopbell.errors import StorageError
 from shopbell.storage.database import ANSWER_TIMEOUT_S, Database
+from shopbell.storage.failures import storage_failure
 from shopbell.storage.pooler import as_options, as_statements, connect_async, connect_without
 from shopbell.storage.rowset import Program, Row
 from shopbell.storage.turns import RIGHT_OF_WAY
@@ -114,7 +115,7 @@ class PostgresDatabase(Database):
             except BaseException as error:
                 await self._disconnect()  # it may be broken, or an answer may still be on its way
                 if self.is_failure(error):
-                    raise StorageError(f"the database failed ({type(error).__name__})") from error
+                    raise storage_failure(error) from error
                 raise
 
     async def _run_until_won(self, program: Callable[[], Program[T]]) -> T:

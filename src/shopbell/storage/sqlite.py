@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from shopbell.errors import StorageError
 from shopbell.storage.database import Database
+from shopbell.storage.failures import storage_failure
 from shopbell.storage.rowset import Program, Row
 from shopbell.storage.sqlite_files import OpenFiles, create_if_absent
 
@@ -123,7 +124,7 @@ class SqliteDatabase(Database):
             except BaseException as error:
                 self._roll_back()
                 if self.is_failure(error):
-                    raise StorageError(f"the database failed ({type(error).__name__})") from error
+                    raise storage_failure(error) from error
                 raise
 
     async def _run(self, program: Program[T]) -> T:
