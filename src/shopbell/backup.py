@@ -24,7 +24,7 @@ from shopbell.storage import migrations, sqlite
 from shopbell.storage.database import Database
 from shopbell.storage.failures import storage_failure
 from shopbell.storage.migrate import State, revision_of, state
-from shopbell.storage.open import connect_database
+from shopbell.storage.open import connect_database, require_file
 from shopbell.storage.pooler import check_session
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import alone
@@ -90,8 +90,7 @@ def create(settings: Settings, file: Path, *, with_secret_key: bool, now_ms: int
         raise CommandError(f"{file} exists already; nothing is overwritten")
     if not file.parent.is_dir():
         raise CommandError(f"there is no folder {file.parent}")
-    if settings.is_sqlite and not settings.sqlite_path.exists():
-        raise CommandError(f"there is no database {settings.sqlite_path}")
+    require_file(settings)
     database = connect_database(settings)
     try:
         with _work_folder(file.parent) as folder:

@@ -25,6 +25,7 @@ from shopbell.settings import Settings
 from shopbell.storage.database import Database
 from shopbell.storage.failures import storage_failure
 from shopbell.storage.migrate import State, migrate, state
+from shopbell.storage.open import require_file
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import alone
 from shopbell.storage.schema import installation as facts
@@ -93,8 +94,7 @@ def move(settings: Settings, target_url: str, on_progress: Progress) -> Moved:
     """
     if not settings.is_sqlite:
         raise CommandError("SHOPBELL_DATABASE_URL names PostgreSQL already; a move begins at SQLite")
-    if not settings.sqlite_path.exists():
-        raise CommandError(f"there is no database {settings.sqlite_path}")
+    require_file(settings)
     source, target = SqliteDatabase(settings.sqlite_path), _target(target_url)
     try:
         if source.read_now(state) is not State.CURRENT:

@@ -14,26 +14,29 @@ T = TypeVar("T")
 
 
 @contextmanager
-def opened() -> Iterator[Database]:
-    """The database that the settings name, ready for use.
+def opened(*, create: bool = False) -> Iterator[Database]:
+    """Open the database that the settings name, ready for use.
+
+    Args:
+        create: whether an absent database is created: for a command that may be an installation's first.
 
     Raises:
         SettingsError: a setting is wrong.
-        CommandError: the database is older or newer than this version.
+        CommandError: the database is older or newer than this version, or there is none.
         StorageError: the database is not to be reached.
     """
     from shopbell.storage.open import open_database  # here, so that `--help` does not wait for it
 
-    database = open_database(settings.load())
+    database = open_database(settings.load(), create=create)
     try:
         yield database
     finally:
         database.engine.dispose()
 
 
-def write(fn: Callable[[Connection], T]) -> T:
-    """Run a command's one transaction."""
-    with opened() as database:
+def write(fn: Callable[[Connection], T], *, create: bool = False) -> T:
+    """Run a command's one transaction; ``create`` is that of ``opened``."""
+    with opened(create=create) as database:
         return database.write_now(fn)
 
 
@@ -43,6 +46,16 @@ def read(fn: Callable[[Connection], T]) -> T:
         return database.read_now(fn)
 
 
-def secret_keys() -> Keys:
-    """The installation's secret keys."""
-    return keys.load(settings.load())
+def secret_keys(*, create: bool = False) -> Keys:
+    """Load the installation's secret keys; ``create`` is that of ``opened``.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        CommandError: there is no database beside which they could be.
+    """
+    from shopbell.storage.open import require_file
+
+    found = settings.load()
+    if not create:
+        require_file(found)
+    return keys.load(found)

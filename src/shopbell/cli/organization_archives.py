@@ -66,8 +66,8 @@ def import_organization(
 
     if not file.is_file():
         raise CommandError(f"there is no file {file}")
-    keys = secret_keys()
-    write(lambda tx: installation.adopt(tx, keys))
+    keys = secret_keys(create=True)
+    write(lambda tx: installation.adopt(tx, keys), create=True)
     store = open_store(settings.load())
     try:
         with opened() as database, progress() as on_progress:

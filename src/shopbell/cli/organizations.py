@@ -69,7 +69,7 @@ def create_organization(
         audit.record(tx, made.id, audit.COMMAND_LINE, action, subject, now_ms=at_ms)
         return made
 
-    organization = write(work)
+    organization = write(work, create=True)
     if json:
         print_json(as_json(organization))
     else:

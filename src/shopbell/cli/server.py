@@ -56,7 +56,7 @@ def serve_demo(host: Host = None, port: Port = None, json: JSON = False) -> None
     from shopbell.http.server import run
 
     chosen = demo.settings_of(settings.load(**_given(host=host, port=port, workers=1)))
-    with opened() as database:
+    with opened(create=True) as database:
         shown = demo.ensure(database, chosen, keys.load(chosen), now_ms=now_ms())
 
     def on_listening(host: str, port: int) -> None:
