@@ -60,6 +60,16 @@ def test_a_python_with_a_fast_cookie_parser_is_none() -> None:
     assert cookie_parser(lambda cookie: [cookie.split(";") for _ in range(1_000)]).level is Level.OK
 
 
+def test_a_misspelt_variable_is_a_warning(installation: Installation) -> None:
+    assert examine(installation)[1]["settings"][0]["level"] == "ok"
+    installation.settings = {**installation.settings, "SHOPBELL_PROT": "canary"}
+    code, found = examine(installation)
+    assert code == 0
+    (finding,) = found["settings"]
+    assert (finding["level"], finding["detail"]) == ("warning", "there is no setting SHOPBELL_PROT")
+    assert finding["remedy"] == "SHOPBELL_PORT may be meant"
+
+
 def test_a_database_of_a_newer_version_is_an_error(installation: Installation) -> None:
     installation.database.change("UPDATE alembic_version SET version_num = '9999'")
     code, found = examine(installation)

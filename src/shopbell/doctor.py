@@ -19,7 +19,7 @@ from shopbell import __version__, demo, installation, keys, pg_tools
 from shopbell.blobs.open import open_store
 from shopbell.errors import CommandError, PoolerError, SettingsError, StorageError
 from shopbell.installation import Held
-from shopbell.settings import Settings
+from shopbell.settings import Settings, unknown_variables
 from shopbell.storage import sqlite
 from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
@@ -78,6 +78,7 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
     findings = [_ok("versions", f"Shopbell {__version__}, Python {platform.python_version()}, {platform.platform()}")]
     findings.append(cookie_parser())
     findings += _clock(now_ms)
+    findings += _variables()
     if settings.nats_url is not None:
         findings.append(_nats(settings.nats_url.get_secret_value()))
     findings.append(_attachments(settings))
@@ -139,6 +140,15 @@ def _clock(now_ms: int) -> Iterator[Finding]:
         yield _ok("clock", shown)
     else:
         yield Finding(Level.ERROR, "clock", f"{shown} cannot be right", "set the machine's clock; let NTP keep it")
+
+
+def _variables() -> Iterator[Finding]:
+    unknown = unknown_variables()
+    for line in unknown:
+        detail, _, meant = line.partition("; ")
+        yield Finding(Level.WARNING, "settings", detail, meant or "docs/settings.md lists all settings")
+    if not unknown:
+        yield _ok("settings", "every variable that begins with SHOPBELL_ is a setting")
 
 
 def _attachments(settings: Settings) -> Finding:

@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from shopbell.log_output import LogOutput, output
-from shopbell.settings import Settings
+from shopbell.settings import Settings, unknown_variables
 
 Event = MutableMapping[str, Any]
 
@@ -73,6 +73,13 @@ class _Handler(logging.StreamHandler[LogOutput]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - the library's name
         # The library's own prints the record with its arguments.
         output().note_lost()
+
+
+def warn_of_unknown_variables() -> None:
+    """Log each variable of the environment that looks like a setting and is none."""
+    log = structlog.get_logger()
+    for line in unknown_variables():
+        log.warning(line)
 
 
 def _describe_error(_logger: object, _method: str, event: Event) -> Event:

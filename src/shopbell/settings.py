@@ -7,7 +7,7 @@ the file that ``SHOPBELL_CONFIG`` names; keys without the prefix, in lower case)
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -349,6 +349,18 @@ def load(**given: object) -> Settings:
     if lines:
         raise SettingsError("\n".join(lines))
     return settings
+
+
+def unknown_variables() -> list[str]:
+    """A line for each variable of the environment that looks like a setting and is none: misspelt, it is ignored."""
+    known = {f"{PREFIX}{name.upper()}" for name in ("config", *Settings.model_fields)}
+    found = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [f"there is no setting {name}{_meant(name.upper(), known)}" for name in found]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1, cutoff=0.8)
+    return f"; {near[0]} may be meant" if near else ""
 
 
 def _file() -> Path:

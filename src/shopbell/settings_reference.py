@@ -15,7 +15,7 @@ _HEAD = f"""\
 A setting comes from the environment, or from a TOML file: `shopbell.toml` in the working folder, or the file that
 `{PREFIX}CONFIG` names. In the file the names are without the prefix and in lower case. The environment wins over the
 file, and `--host`, `--port` and `--workers` of the command line win over both. An empty variable counts as absent. A
-wrong value is one clear line and exit code 1.
+wrong value is one clear line and exit code 1. A variable that begins with `{PREFIX}` and is not a setting is a warning.
 
 ```toml
 # shopbell.toml

@@ -32,6 +32,7 @@ def run(settings: Settings, on_started: Callable[[], None]) -> None:
         StorageError: the database is not to be reached.
     """
     logs.configure(settings)
+    logs.warn_of_unknown_variables()
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(_run(settings, on_started))
 

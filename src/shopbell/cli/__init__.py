@@ -4,6 +4,7 @@ The exit code tells how it went: 0 is done; 1 was not possible, with one line on
 command line; 130 is Ctrl-C.
 """
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -18,7 +19,7 @@ from shopbell.cli.listen import listen_app
 from shopbell.cli.move import move_app
 from shopbell.cli.organization_archives import organization_archive_app
 from shopbell.cli.organizations import business_app, organization_app
-from shopbell.cli.output import open_standard_streams, visible
+from shopbell.cli.output import open_standard_streams, say, visible
 from shopbell.cli.private_keys import private_key_app
 from shopbell.cli.publishable_keys import publishable_key_app
 from shopbell.cli.server import server_app
@@ -28,6 +29,9 @@ from shopbell.cli.tokens import token_app
 from shopbell.cli.webhooks import webhooks_app
 from shopbell.cli.worker import worker_app
 from shopbell.errors import ShopbellError
+
+_WARN_THEMSELVES = ("serve", "demo", "worker", "doctor")
+"""Commands that tell of unknown variables in the log, or as a finding."""
 
 app = typer.Typer(
     name="shopbell",
@@ -65,11 +69,20 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _shopbell(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback does all
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand not in _WARN_THEMSELVES and any(map(_is_ours, os.environ)):
+        from shopbell.settings import unknown_variables  # here, so that `--help` does not wait for it
+
+        for line in unknown_variables():
+            say(f"shopbell: {visible(line)}", error=True)
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.upper().startswith("SHOPBELL_")
 
 
 def main() -> None:

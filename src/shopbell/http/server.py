@@ -176,6 +176,7 @@ def run(
         ShopbellError: the application says why it cannot start.
     """
     logs.configure(settings)
+    logs.warn_of_unknown_variables()
     _allow_files(settings.connection_limit + _OTHER_FILES)
     _put_into_environment(settings)
 
