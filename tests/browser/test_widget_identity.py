@@ -267,6 +267,27 @@ def test_a_server_that_cannot_be_asked_is_asked_again(shop: Shop, backend: Backe
     shop.complaints.forgive("status of 503")
 
 
+def test_after_reset_an_answer_that_comes_late_brings_nobody_back(shop: Shop, backend: Backend) -> None:
+    widget = carol(backend)
+    held: list[Route] = []
+    widget.page.route("**/api/customer/sessions", lambda route: held.append(route))
+    with widget.page.expect_request("**/api/customer/sessions"):
+        widget.page.evaluate("Shopbell('identify', {})")
+    with widget.page.expect_response("**/api/customer/sign-out"):  # ends the session that is kept
+        widget.page.evaluate("Shopbell('identify', {}); Shopbell('reset')")
+    expect(widget.panel.locator("#messages li")).to_have_count(0)
+    with widget.page.expect_response("**/api/customer/sign-out"):  # ends the one that comes late
+        held[0].continue_()
+    widget.page.unroute("**/api/customer/sessions")
+    assert "sbs_" not in stored(widget)
+    expect(widget.panel.locator("#menu")).to_be_hidden()
+    assert len(held) == 1
+    backend.subject = None
+    widget.write("A stranger here")
+    widget.expect_texts("A stranger here")
+    widget.expect_state("sent")
+
+
 def test_reset_forgets_every_business_and_what_the_page_said_of_the_visitor(shop: Shop) -> None:
     key = shop.store.key(shop.site.origin)
     widget = shop.visit(shop.page(shop.tag(key, business=str(shop.demo.facts["businessIds"][1]))))

@@ -56,11 +56,13 @@ class Visitor {
   attempt(isNews = false) {
     if (this.checking && !isNews) return this.checking
     clearTimeout(this.timer)
+    const { round } = this
     const running = Promise.resolve(this.checking)
       .catch(() => {})
-      .then(() => this.compare())
+      .then(() => round === this.round && this.compare())
       .then(() => (this.failures = 0))
       .catch((error) => {
+        if (round !== this.round) throw error
         if (this.person) this.become(undefined) // it may be another person: nothing is shown until that is known
         const againMs = jitter(Math.min(BACKOFF_MS * 2 ** this.failures++, BACKOFF_MAX_MS))
         this.timer = setTimeout(() => this.check(), Math.max(againMs, (error.retryAfterS || 0) * 1000))
@@ -111,7 +113,7 @@ class Visitor {
     const { key, locale, business } = this.config
     const body = { key, locale, origin: this.host.origin, businessId: business.id, ...(token ? { identityToken: token } : {}) }
     const answer = await (await ask('sessions', { body, headers: bearer(former) })).json()
-    const { sessionToken, expiresAt, verified, customerThreadId, customerId, ignoredClaims } = answer
+    const { sessionToken, expiresAt, verified, customerThreadId, customerId, ignoredClaims = [] } = answer
     if (ignoredClaims.length) warn('Claims of the identity token that are not valid are ignored:', ignoredClaims.join(', '))
     const name = former && former.token === sessionToken ? former.name : newId()
     return { token: sessionToken, expiresAt, verified, hasThread: Boolean(customerThreadId), customerId, name }
@@ -195,6 +197,7 @@ class Visitor {
   /** Forget who is here, in all panels of this key, and end their sessions. */
   signOut() {
     this.round++
+    this.checking = null
     clearTimeout(this.timer)
     this.profile = null
     for (const name of keptNames(this.prefix)) if (!this.names.includes(name)) this.end(keptUnder(name))
