@@ -9,6 +9,7 @@ import pytest
 from harness.fire import Receivers
 from harness.installation import SECRET_KEY, Installation
 from harness.outbox import MINUTE_MS, RULES, Outbox
+from harness.set_clock import CLOCK_FROM_FILE
 from harness.several import delivered, subscribe
 from harness.shop import Shop
 from harness.waiting import wait_until
@@ -22,24 +23,6 @@ from shopbell.settings import Settings
 from shopbell.storage.open import open_database
 
 HOUR_MS = 60 * MINUTE_MS
-
-# The wall clock is what a file says, in ms beside the real one.
-CLOCK_FROM_FILE = """
-import time
-from pathlib import Path
-
-real = time.time_ns
-
-def set_clock():
-    try:
-        return real() + int(Path("clock").read_text()) * 1_000_000
-    except (FileNotFoundError, ValueError):
-        return real()
-
-time.time_ns = set_clock
-from shopbell.cli import main
-main()
-"""
 
 
 class Clocks:

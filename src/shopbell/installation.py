@@ -70,24 +70,25 @@ def resume(tx: Connection) -> bool:
     return tx.execute(delete(installation).where(installation.c.name == _HELD_BACK)).rowcount == 1
 
 
-def note_set_back(tx: Connection, *, since_ms: int, now_ms: int) -> bool:
+def note_set_back(tx: Connection, what: str, *, since_ms: int, now_ms: int) -> bool:
     """Note that a process acts on a clock that was set back, so that others do not.
 
     Args:
         tx: the transaction.
+        what: whose due times it corrects, such as ``dispatches``.
         since_ms: when the clock was set back at the earliest, by the clock as it is now, in Unix ms.
         now_ms: the time in Unix ms, by the same clock.
 
     Returns:
         Whether no other process has acted since then.
     """
-    c = installation.c
+    c, name = installation.c, f"{_SET_BACK}:{what}"
     # The row must exist to be locked: of two processes, the second one waits for what the first one writes.
-    tx.execute(_REMEMBER, {"name": _SET_BACK, "value": "0"})
-    noted_ms = int(tx.execute(select(c.value).where(c.name == _SET_BACK).with_for_update()).scalar_one())
+    tx.execute(_REMEMBER, {"name": name, "value": "0"})
+    noted_ms = int(tx.execute(select(c.value).where(c.name == name).with_for_update()).scalar_one())
     if since_ms - TOLERANCE_MS <= noted_ms <= now_ms + TOLERANCE_MS:
         return False
-    tx.execute(update(installation).where(c.name == _SET_BACK).values(value=str(now_ms)))
+    tx.execute(update(installation).where(c.name == name).values(value=str(now_ms)))
     return True
 
 

@@ -1,5 +1,6 @@
 """Deliveries are due as before when the clock is set back."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -30,7 +31,7 @@ def move_up(tx: Connection, set_back: SetBack, *, now_ms: int) -> bool:
     Returns:
         Whether it was done here.
     """
-    if not installation.note_set_back(tx, since_ms=set_back.since_ms, now_ms=now_ms):
+    if not installation.note_set_back(tx, "deliveries", since_ms=set_back.since_ms, now_ms=now_ms):
         return False
     earlier_ms = Q.due_at_ms - set_back.by_ms
     tx.execute(
@@ -52,11 +53,13 @@ class ClockChanges:
     """Watches the clock for one worker.
 
     Args:
-        database: where the outbox is.
+        database: where the due times are.
+        move_up: corrects those that this worker works by.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, move_up: Callable[..., bool] = move_up) -> None:
         self._database = database
+        self._move_up = move_up
         self._watch = ClockWatch()
         self._set_back: SetBack | None = None
 
@@ -73,7 +76,7 @@ class ClockChanges:
         if self._set_back is None:
             return 0
         by_ms = self._set_back.by_ms
-        await self._database.write(move_up, self._set_back, now_ms=now_ms())
+        await self._database.write(self._move_up, self._set_back, now_ms=now_ms())
         self._set_back = None
         log.warning("the clock was set back; deliveries are due as before", by_s=by_ms // 1_000)
         return by_ms

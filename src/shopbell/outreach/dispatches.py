@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Row, and_, case, delete, func, insert, not_, or_, select, text, tuple_, update
 
 from shopbell import installation
 from shopbell.channels.channel import Outcome, Refused, Sent, TryLater, Unknown
@@ -265,6 +265,17 @@ def give_up_waiting(tx: Connection, channels: Collection[str], *, now_ms: int, l
     for organization_id, of_one in sorted(changes.items()):
         deliveries.tell(tx, organization_id, of_one, now_ms=now_ms)
     return len(rows)
+
+
+def move_up(tx: Connection, by_ms: int, *, now_ms: int) -> None:
+    """Let everything that waits be due so much earlier. What is under way stays as it is: its worker settles it."""
+    earlier_ms = _D.due_at_ms - by_ms
+    is_under_way = and_(_D.attempts > 0, or_(_D.reason.is_(None), _D.reason == _RESENT))
+    tx.execute(
+        update(dispatches)
+        .where(WAITS, _D.due_at_ms > now_ms, not_(is_under_way))
+        .values(due_at_ms=case((earlier_ms > now_ms, earlier_ms), else_=now_ms))
+    )
 
 
 def count_waiting(tx: Connection, channels: Collection[str]) -> int:

@@ -22,7 +22,8 @@ from shopbell.channels.texts import open_texts
 from shopbell.errors import StorageError
 from shopbell.keys import Keys
 from shopbell.mail.outgoing import OutgoingMail
-from shopbell.outreach import cursor, dispatches
+from shopbell.outbox.clock_changes import ClockChanges
+from shopbell.outreach import clock_changes, cursor, dispatches
 from shopbell.outreach.counter import Counter, Done, Packed
 from shopbell.outreach.plans import Overtaken
 from shopbell.outreach.rules import rules_of
@@ -78,6 +79,7 @@ class Outreach:
         self._sending: dict[asyncio.Task[None], tuple[tuple[str, ...], int]] = {}
         self._unsettled: list[tuple[Packed, Outcome]] = []
         self._ending = asyncio.Event()
+        self._clock_changes = ClockChanges(database, clock_changes.move_up)
         self._last_organization_id = 0
         self._is_failing = False
         self._is_held_back = False
@@ -142,6 +144,9 @@ class Outreach:
     async def _decide(self) -> float:
         """Look at what is new; gives the seconds after which to look again unless something happens."""
         begun_s = time.monotonic()
+        if await self._clock_changes.follow():
+            for listener in self._due.values():
+                listener.wake()
         organization_ids = await self._database.read(cursor.find_news, self._last_organization_id)
         self._note_held_back(organization_ids is None)
         for organization_id in organization_ids or ():
