@@ -31,9 +31,9 @@ def failed(folder: Path, url: str) -> str:
 def test_a_database_that_is_not_there_is_named_with_the_reason(own_postgres: Postgres, tmp_path: Path) -> None:
     url = make_url(own_postgres.url()).set(database="nothing")
     port = free_port()
-    nobody = failed(tmp_path, url.set(port=port, password=PASSWORD).render_as_string(hide_password=False))
-    assert nobody.startswith("shopbell: the database failed (OperationalError: ")
-    assert f"port {port} failed: Connection refused" in nobody
+    unreachable = failed(tmp_path, url.set(port=port, password=PASSWORD).render_as_string(hide_password=False))
+    assert unreachable.startswith("shopbell: the database failed (OperationalError: ")
+    assert f"port {port} failed: Connection refused" in unreachable
     refused = failed(tmp_path, url.set(password=PASSWORD).render_as_string(hide_password=False))
     assert 'password authentication failed for user "postgres"' in refused
     assert 'database "nothing" does not exist' in failed(tmp_path, url.render_as_string(hide_password=False))

@@ -143,7 +143,7 @@ def leads_through_pooler(tx: Connection) -> bool:
 
 
 def _is_free(tx: Connection, key: int) -> bool:
-    """Whether nobody holds this lock; locks are a database's own."""
+    """Whether the lock is free; each database has locks of its own."""
     is_free: bool = tx.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}).scalar_one()
     return is_free
 
@@ -163,7 +163,7 @@ def _keeps_session(database: "PostgresDatabase", session: Session) -> bool:
         for _ in range(_ROUNDS):
             pid = _pid(session)
             with other.transaction():
-                # Its session would be nobody else's if it were kept, and the same afterwards.
+                # A session that is kept belongs to one client, and stays the same.
                 if _pid(other) == pid or _pid(session) != pid:
                     return False
     return True
