@@ -93,7 +93,6 @@ def test_without_a_session_that_is_good_every_caller_is_told_the_same(
     shop.database.change("UPDATE customer_sessions SET expires_at_ms = 1 WHERE thread_id = :id", id=int(own))
     expired.wait_until_ended()
     callers = {
-        "nobody": {},
         "a stranger": {"authorization": "Bearer sbs_" + "0" * 49},
         "who has something else than a bearer": {"authorization": f"Basic {carol.token}"},
         "who sends two": {"authorization": f"Bearer {carol.token}, Bearer {carol.token}"},
@@ -108,6 +107,9 @@ def test_without_a_session_that_is_good_every_caller_is_told_the_same(
         assert answer.status_code == 401, caller
         told.add((answer.json()["detail"], answer.json()["developerMessage"], answer.headers["www-authenticate"]))
     assert len(told) == 1
+    nobody = _ask(shop, route, {}, thread_id)
+    assert nobody.status_code == 401
+    assert nobody.json()["detail"].startswith("Header 'Authorization' is missing.")
 
 
 @pytest.mark.parametrize("route", _routes(), ids=str)

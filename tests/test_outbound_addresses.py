@@ -38,7 +38,7 @@ def test_an_https_url_of_the_internet_may_be_given(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("http://example.com/", "must be an https URL"),
+        ("http://example.com/", "must be an https URL unless SHOPBELL_OUTBOUND_ALLOW allows its host"),
         ("ftp://example.com/", "must be an https URL"),
         ("example.com", "must be an https URL"),
         ("https://alice:secret@example.com/", "must not contain a user name or password"),
@@ -52,8 +52,8 @@ def test_an_https_url_of_the_internet_may_be_given(url: str) -> None:
         ("https://" + "a" * 64 + ".example/", "must have a valid host name"),
         ("https://" + "a." * 130 + "example/", "must have a valid host name"),
         ("https://a℀b.example/", "must have a valid host name"),
-        ("https://intranet/", "must have a full host name"),
-        ("https://10.0.0.1/", "must not point to a private address unless the operator allows it"),
+        ("https://intranet/", "must have a full host name unless SHOPBELL_OUTBOUND_ALLOW allows its host"),
+        ("https://10.0.0.1/", "must not point to a private address unless SHOPBELL_OUTBOUND_ALLOW allows it"),
         ("https://[::1%25eth0]/", "must have a valid IPv6 address in the brackets"),
     ],
 )

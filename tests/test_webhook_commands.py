@@ -245,8 +245,16 @@ def test_a_wrong_webhook_is_refused_with_what_must_be(shops: Callable[..., Shop]
     count = shop.count("webhooks")
     ok = "https://a.example/"
     for arguments, values, told in (
-        (("http://receiver.example/",), "", "the URL must be an https URL"),
-        (("https://127.0.0.1/",), "", "the URL must not point to a private address unless the operator allows it"),
+        (
+            ("http://receiver.example/",),
+            "",
+            "the URL must be an https URL unless SHOPBELL_OUTBOUND_ALLOW allows its host",
+        ),
+        (
+            ("https://127.0.0.1/",),
+            "",
+            "the URL must not point to a private address unless SHOPBELL_OUTBOUND_ALLOW allows it",
+        ),
         ((ok, "--header", "Host"), "x\n", "--header must not be a header that belongs to"),
         ((ok, "--header", "X-A", "--header", "x-a"), "1\n2\n", "--header must not name a header twice"),
         ((ok, "--header", "X-A"), f"{CANARY}\x07\n", "the value of --header X-A must be 1 to 4096"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Exists, delete, insert, select, tuple_, update
 from sqlalchemy import exists as there_is
 
-from shopbell.errors import NotFound
+from shopbell.errors import Conflict, NotFound
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import attachments, messages
 
@@ -128,12 +128,12 @@ def arrive(tx: Connection, organization_id: int, attachment_id: int) -> None:
     """Let a file be found: its bytes are in the store for good.
 
     Raises:
-        NotFound: 404, it was given up meanwhile.
+        Conflict: 409; the upload took so long that the file was removed.
     """
     c = attachments.c
     there = update(attachments).where(c.organization_id == organization_id, c.id == attachment_id)
     if tx.execute(there.values(absent_since_ms=None)).rowcount != 1:
-        raise NotFound
+        raise Conflict("The upload took too long. Send the file again.")
 
 
 def get(tx: Connection, organization_id: int, attachment_id: int) -> Attachment:
@@ -144,7 +144,7 @@ def get(tx: Connection, organization_id: int, attachment_id: int) -> Attachment:
     """
     found = find(tx, organization_id, [attachment_id])
     if not found:
-        raise NotFound
+        raise NotFound("attachmentId")
     return found[attachment_id]
 
 

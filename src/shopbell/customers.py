@@ -215,7 +215,7 @@ def owners(tx: Connection, organization_id: int, customer_ids: Collection[int]) 
 def _row(tx: Connection, organization_id: int, customer_id: int) -> Customer:
     found = rows(tx, organization_id, [customer_id])
     if not found:
-        raise NotFound
+        raise NotFound("customerId")
     return found[0]
 
 

@@ -139,7 +139,7 @@ def get(tx: Connection, organization_id: int, webhook_id: int, position: int) ->
     webhooks.check_exists(tx, organization_id, webhook_id)
     row = tx.execute(_select(*_of(organization_id, webhook_id)).where(deliveries.c.position == position)).first()
     if row is None:
-        raise NotFound
+        raise NotFound("deliveryId", "webhook")
     a = delivery_attempts.c
     of_this = (a.organization_id == organization_id, a.webhook_id == webhook_id, a.position == position)
     query = select(a.number, a.at_ms, a.duration_ms, a.status, a.error, a.answer).where(*of_this).order_by(a.number)
@@ -178,7 +178,7 @@ def replay(tx: Connection, organization_id: int, webhook_id: int, position: int,
     of_this = (d.organization_id == organization_id, d.webhook_id == webhook_id, d.position == position)
     thread_id = tx.scalar(select(d.thread_id).where(*of_this))
     if thread_id is None:
-        raise NotFound
+        raise NotFound("deliveryId", "webhook")
     queue = (q.organization_id == organization_id, q.webhook_id == webhook_id, q.thread_id == thread_id)
     # Whoever settles it holds its queue: only behind that lock is it certain what has become of it.
     tx.execute(

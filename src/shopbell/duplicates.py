@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, select, tuple_
 
 from shopbell import customers
+from shopbell.errors import NotFound
 from shopbell.storage.schema import customers as customers_table
 from shopbell.storage.schema import possible_duplicates
 
@@ -60,9 +61,12 @@ def dismiss(tx: Connection, organization_id: int, customer_id: int, other_custom
     Raises:
         NotFound: 404; there is no such customer.
     """
+    named = (("customerId", customer_id), ("otherCustomerId", other_customer_id))
+    for field, id_ in named:
+        if not customers.rows(tx, organization_id, [id_]):
+            raise NotFound(field)
     one, other = (
-        customers.with_merged(tx, organization_id, customers.find(tx, organization_id, id_).id)
-        for id_ in (customer_id, other_customer_id)
+        customers.with_merged(tx, organization_id, customers.find(tx, organization_id, id_).id) for _, id_ in named
     )
     d = possible_duplicates.c
     for first, second in ((one, other), (other, one)):

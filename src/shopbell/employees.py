@@ -170,7 +170,7 @@ def _lock(tx: Connection, organization_id: int, employee_id: int) -> Employee:
     query = select(employees).where(c.organization_id == organization_id, c.id == employee_id)
     row = tx.execute(query.with_for_update()).mappings().first()
     if row is None:
-        raise NotFound
+        raise NotFound("employeeId")
     return Employee(**row)
 
 

@@ -24,7 +24,9 @@ ShopbellError
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
+
+from shopbell.id_names import THINGS
 
 FAULTS_MAX = 100
 """How many faults of a request are listed."""
@@ -170,15 +172,27 @@ class Unauthorized(Problem):
     name = "unauthorized"
     title = "Not authorized"
     explanation = (
-        "The `token` header is missing, or its value is not an API token that is valid now. Which of them is not said."
+        "The `token` header is missing, or its value is not an API token that is valid now. "
+        "Malformed, unknown, revoked and expired tokens get the same answer."
     )
     remedy = (
         "Send a valid token in the `token` header. `shopbell token create` makes one, "
         "`shopbell token list` shows their state."
     )
 
-    def __init__(self) -> None:
-        super().__init__("A valid API token is needed.", "Header 'token' is not a valid API token")
+    def __init__(self, detail: str = "A valid API token is needed.") -> None:
+        super().__init__(detail, "Header 'token' is not a valid API token")
+
+    @classmethod
+    def absent(cls, *, authorization: bool = False) -> Self:
+        """The error where the request has no ``token`` header.
+
+        Args:
+            authorization: whether it has an ``Authorization`` header instead.
+        """
+        if authorization:
+            return cls("Header 'token' is missing. Send the API token there: 'Authorization' is not read.")
+        return cls("Header 'token' is missing.")
 
     def headers(self) -> Mapping[str, str]:
         return {"WWW-Authenticate": 'ApiToken realm="api"'}
@@ -220,10 +234,22 @@ class NotFound(Problem):
     name = "not-found"
     title = "Not found"
     explanation = "There is no such route, or no object of that id in your organization."
-    remedy = "Compare the address with the reference at `/docs`."
+    remedy = (
+        "Read `detail`: it names the field or parameter whose id was not found. If it names none, compare the address "
+        "with the reference at `/docs`."
+    )
 
-    def __init__(self) -> None:
-        super().__init__("There is nothing at this address.", "Resource not found")
+    def __init__(self, field: str | None = None, owner: str = "organization") -> None:
+        """Create the error.
+
+        Args:
+            field: the field or parameter whose id was not found, a key of ``THINGS``; None for an unknown address.
+            owner: what the id must belong to: ``organization``, ``session`` or ``webhook``.
+        """
+        detail = "There is nothing at this address."
+        if field is not None:
+            detail = f"'{field}' is not {THINGS[field]} of this {owner}."
+        super().__init__(detail, "Resource not found")
 
 
 class MethodNotAllowed(Problem):

@@ -50,9 +50,9 @@ def transfer(
     thread = threads.lock(tx, organization_id, thread_id)
     business = organizations.find_business(tx, organization_id, business_id)
     if business is None:
-        raise NotFound
+        raise NotFound("businessId")
     if employee_id is not None and not employees.is_active(tx, organization_id, employee_id):
-        raise NotFound
+        raise NotFound("employeeUserId")
     if business_id == thread.business_id:
         raise Conflict("The conversation is with that business already.")
     if not business.active:
@@ -115,7 +115,7 @@ def assign(tx: Connection, organization_id: int, thread_id: int, employee_id: in
     thread = threads.lock(tx, organization_id, thread_id)
     # Locked, so that whoever deactivates the employee right now finds the assignment afterwards.
     if not employees.is_active(tx, organization_id, employee_id, lock=True):
-        raise NotFound
+        raise NotFound("employeeUserId")
     _assign(tx, thread, employee_id)
 
 

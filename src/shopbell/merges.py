@@ -81,7 +81,7 @@ def preview(tx: Connection, organization_id: int, customer_id: int, other_custom
     kept = customers.find(tx, organization_id, customer_id)
     found = customers.rows(tx, organization_id, [other_customer_id])
     if not found:
-        raise NotFound
+        raise NotFound("otherCustomerId")
     return _plan(tx, kept, found[0])
 
 
@@ -109,7 +109,7 @@ def merge(
     kept_id = customers.find(tx, organization_id, customer_id).id
     rows = {row.id: row for row in customers.lock_rows(tx, organization_id, [kept_id, other_customer_id])}
     if other_customer_id not in rows:
-        raise NotFound
+        raise NotFound("otherCustomerId")
     kept, other = rows[kept_id], rows[other_customer_id]
     if kept.merged_into_id is not None:
         raise Conflict("Somebody merged this customer meanwhile; look again.", "The customer was merged meanwhile")
@@ -215,7 +215,7 @@ def undo(tx: Connection, organization_id: int, merge_id: int, actor: str) -> Non
     give_way(tx)
     row = tx.execute(query.with_for_update()).mappings().first()
     if row is None:
-        raise NotFound
+        raise NotFound("mergeId")
     done = Merge(**row)
     now_ms = time.time_ns() // 1_000_000
     rows = customers.lock_rows(tx, organization_id, [done.kept_customer_id, done.merged_customer_id])

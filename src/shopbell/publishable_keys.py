@@ -147,7 +147,7 @@ def get(tx: Connection, organization_id: int, key_id: int) -> PublishableKey:
     c = publishable_keys.c
     row = tx.execute(select(publishable_keys).where(c.organization_id == organization_id, c.id == key_id)).first()
     if row is None:
-        raise NotFound
+        raise NotFound("publishableKeyId")
     return _key(row)
 
 

@@ -235,7 +235,7 @@ class _Plan:
                 continue
             thread = self.threads.get((reply.organization_id, reply.thread_id))
             if thread is None:
-                self.refused[id(reply)] = NotFound()
+                self.refused[id(reply)] = NotFound("customerThreadId")
                 continue
             key = (reply.organization_id, thread.customer_id, thread.business_id)
             refusal = self._refusal(reply, thread, key)

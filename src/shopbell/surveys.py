@@ -63,7 +63,7 @@ def answer(
     """
     thread_id = tx.scalar(select(_C.thread_id).where(_C.organization_id == organization_id, _C.id == survey_id))
     if thread_id is None or thread_id not in thread_ids:
-        raise NotFound
+        raise NotFound("surveyId", "session")
     thread = threads.lock(tx, organization_id, thread_id)
     this = and_(_C.organization_id == organization_id, _C.id == survey_id)
     asked = tx.execute(select(surveys).where(this).with_for_update()).one()

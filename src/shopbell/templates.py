@@ -74,7 +74,7 @@ def get(tx: Connection, organization_id: int, content_sid: str) -> Template:
     query = select(templates).where(c.organization_id == organization_id, c.content_sid == content_sid)
     row = tx.execute(query).mappings().first()
     if row is None:
-        raise NotFound
+        raise NotFound("contentSid")
     return Template(**row)
 
 
@@ -117,4 +117,4 @@ def remove(tx: Connection, organization_id: int, template_id: int) -> None:
     c = templates.c
     gone = delete(templates).where(c.organization_id == organization_id, c.id == template_id)
     if tx.execute(gone).rowcount == 0:
-        raise NotFound
+        raise NotFound("templateId")

@@ -113,7 +113,7 @@ def lock(tx: Connection, organization_id: int, thread_id: int) -> Thread:
     query = select(threads).where(c.organization_id == organization_id, c.id == thread_id, c.last_sequence > 0)
     row = tx.execute(query.with_for_update()).mappings().first()
     if row is None:
-        raise NotFound
+        raise NotFound("customerThreadId")
     return Thread(**row)
 
 
@@ -149,15 +149,21 @@ def change(tx: Connection, thread: Thread, **columns: object) -> None:
     tx.execute(update(threads).where(c.organization_id == thread.organization_id, c.id == thread.id).values(**columns))
 
 
-def find(tx: Connection, organization_id: int, thread_id: int) -> Seen:
+def find(tx: Connection, organization_id: int, thread_id: int, *, field: str = "customerThreadId") -> Seen:
     """The organization's thread with this id.
+
+    Args:
+        tx: the transaction.
+        organization_id: the caller's organization.
+        thread_id: the thread.
+        field: the field or parameter that names it, for the error.
 
     Raises:
         NotFound: 404; there is none, or nobody has ever seen it.
     """
     seen = _seen(tx, organization_id, _select(organization_id).where(threads.c.id == thread_id))
     if not seen:
-        raise NotFound
+        raise NotFound(field)
     return seen[0]
 
 

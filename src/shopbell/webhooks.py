@@ -307,7 +307,7 @@ def _row(tx: Connection, organization_id: int, webhook_id: int, *, lock: bool = 
     query = select(webhooks).where(c.organization_id == organization_id, c.id == webhook_id, c.deleted_at_ms.is_(None))
     row = tx.execute(query.with_for_update(key_share=True) if lock else query).first()
     if row is None:
-        raise NotFound
+        raise NotFound("webHookId")
     return row
 
 

@@ -16,6 +16,7 @@ from harness.shop import HELLO, Shop, faults_of
 from harness.world import World
 
 EVENTS = "/api/events"
+STREAM = "/api/stream"
 WAITING_PER_TOKEN = 16
 SOON_S = 20
 """Less than any request here waits for, and more than a busy machine takes."""
@@ -168,6 +169,24 @@ def test_only_the_types_that_are_asked_for_come_and_the_others_are_passed_over(s
 )
 def test_what_cannot_be_asked_is_told(shop: Shop, query: dict[str, Any], fault: tuple[str, str, str]) -> None:
     assert faults_of(_ask(shop, **query)) == {fault}
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ({"after": "abc"}, "must be a position (the lastPosition of an earlier answer) or latest"),
+        ({"limit": "many"}, "must be an integer"),
+    ],
+)
+def test_a_wrong_format_is_told_with_the_right_one(shop: Shop, query: dict[str, Any], detail: str) -> None:
+    (fault,) = _ask(shop, **query).json()["errors"]
+    assert fault["detail"] == detail
+
+
+def test_the_stream_and_the_list_explain_a_wrong_position_alike(shop: Shop) -> None:
+    headers = {"token": shop.world.token}
+    answers = [shop.server.client.get(path, params={"after": "abc"}, headers=headers) for path in (EVENTS, STREAM)]
+    assert answers[0].json()["errors"] == answers[1].json()["errors"]
 
 
 def test_a_rare_type_does_not_make_the_server_look_through_the_whole_feed(own_shop: Shop) -> None:

@@ -15,7 +15,6 @@ NOBODYS = "sb_live_" + "0" * 49
 def _variants(world: World) -> dict[str, list[tuple[str, str]]]:
     last = "A" if world.token[-1] != "A" else "B"
     return {
-        "missing": [],
         "empty": [("token", "")],
         "blank": [("token", "   ")],
         "malformed": [("token", "your-api-token")],
@@ -29,11 +28,11 @@ def _variants(world: World) -> dict[str, list[tuple[str, str]]]:
         "expired": [("token", world.expired_token)],
         "sent twice": [("token", world.token), ("token", world.token)],
         "sent twice, once wrong": [("token", world.token), ("token", NOBODYS)],
-        "in another header": [("Authorization", f"Bearer {world.token}")],
+        "beside another header": [("token", NOBODYS), ("Authorization", f"Bearer {world.token}")],
     }
 
 
-def test_every_way_to_have_no_valid_token_is_answered_the_same_but_for_the_instance(shop: Shop) -> None:
+def test_every_token_that_is_not_valid_is_answered_the_same_but_for_the_instance(shop: Shop) -> None:
     body = b'{"businessId": "12345", "message": "Hello", "user": {"email": "carol@example.com"}}'
     before = shop.count("messages")
     seen = {}
@@ -59,6 +58,24 @@ def test_a_401_says_how_to_authenticate_and_what_is_wrong_with_the_header(shop: 
     assert answer.json()["status"] == 401
     assert answer.json()["developerMessage"] == "Header 'token' is not a valid API token"
     assert "errors" not in answer.json()
+
+
+def test_a_request_without_the_header_is_told_so(shop: Shop) -> None:
+    answer = shop.post(shop.body(), token=None)
+    assert answer.json()["detail"] == "Header 'token' is missing."
+    stream = shop.server.client.get("/api/stream")
+    assert stream.json()["detail"] == "Header 'token' is missing."
+
+
+def test_a_request_with_a_bearer_token_is_told_which_header_to_use(shop: Shop) -> None:
+    bearer = {"Authorization": f"Bearer {shop.world.token}"}
+    answer = shop.post(shop.body(), token=None, headers=bearer)
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == (
+        "Header 'token' is missing. Send the API token there: 'Authorization' is not read."
+    )
+    assert answer.json()["developerMessage"] == "Header 'token' is not a valid API token"
+    assert shop.world.token not in answer.text
 
 
 def test_the_headers_name_is_read_in_any_case(shop: Shop) -> None:

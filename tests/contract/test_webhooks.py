@@ -109,6 +109,12 @@ def test_an_address_that_may_not_be_reached_is_refused_without_being_quoted(hook
         assert not url or url not in answer.text
 
 
+@pytest.mark.parametrize("url", ["https://127.0.0.1/hook", "http://receiver.example/hook", "https://printer/hook"])
+def test_an_address_that_the_operator_can_allow_is_refused_with_the_settings_name(hooks: Hooks, url: str) -> None:
+    answer = hooks.post("/", {"subscribedEvents": ["messages"], "url": url})
+    assert "SHOPBELL_OUTBOUND_ALLOW" in answer.json()["errors"][0]["detail"]
+
+
 def test_the_operator_may_let_private_addresses_through(engine: str, shops: Callable[..., Shop]) -> None:
     hooks = Hooks(shops(engine, run_worker=False, outbound_allow="127.0.0.1:9000"))
     assert hooks.create(url="http://127.0.0.1:9000/hook")["url"] == "http://127.0.0.1:9000/hook"

@@ -152,5 +152,7 @@ def test_a_link_that_is_none_of_ours_opens_nothing(told: tuple[Post, str, str, s
         "1",
         token + "aa",
     ):
-        assert post.shop.server.client.get(f"/answer/{wrong}").status_code == 404
+        shown = post.shop.server.client.get(f"/answer/{wrong}", headers={"Accept-Language": "de"})
+        assert (shown.status_code, shown.headers["cache-control"]) == (404, "no-store")
+        assert "<h1>Dieser Link funktioniert nicht</h1>" in shown.text
         assert _send(post, f"/answer/{wrong}", "Hello").status_code == 404

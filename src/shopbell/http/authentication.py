@@ -43,6 +43,8 @@ class Authentication:
             StorageError: 503; it could not be looked up.
         """
         given = [value for name, value in headers if name == b"token"]
+        if not given:
+            raise Unauthorized.absent(authorization=any(name == b"authorization" for name, _ in headers))
         if len(given) != 1:
             raise Unauthorized
         secret = given[0].decode("latin-1")

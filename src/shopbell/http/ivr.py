@@ -94,7 +94,7 @@ async def tell(request: Request) -> Response:
 async def _token(request: Request, key: str | None) -> Token:
     api = cast("Api", request.app.state.api)
     if not key:
-        raise Unauthorized
+        raise Unauthorized("'key' is missing. Send the API token there.")
     token = await api.authentication.token_of([(b"token", key.encode("latin-1", "replace"))])
     allowance = api.rate_limit.take(token.id, time.monotonic())
     request.scope["state"][ANSWER_HEADERS] = allowance.headers

@@ -13,6 +13,7 @@ from shopbell.demo import Demo, curl_command
 from shopbell.errors import PROBLEMS, NotFound
 from shopbell.http.addresses import PLAIN_HOST, base_url
 from shopbell.settings import Settings
+from shopbell.texts import for_locale
 
 PLACEHOLDER_TOKEN = "your-api-token"  # noqa: S105 - stands where the token goes
 PLACEHOLDER_BUSINESS_ID = 12345
@@ -110,6 +111,14 @@ def swagger(name: str) -> Response:
     if name not in _SWAGGER_FILES:
         raise NotFound
     return FileResponse(_SWAGGER_FILES[name], headers=_FILE_HEADERS, media_type=_MEDIA_TYPES[Path(name).suffix])
+
+
+def broken_link(request: Request) -> Response:
+    """The page for a link of a mail that leads nowhere (404), in the browser's language."""
+    language = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()[:35]
+    answered = page("broken_link.html", cache="no-store", root="../", texts=for_locale(language))
+    answered.status_code = NotFound.status
+    return answered
 
 
 def page(template: str, *, policy: str = _POLICY, cache: str = "no-cache", **values: object) -> Response:

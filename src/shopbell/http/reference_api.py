@@ -130,7 +130,7 @@ def _problems(
     faults = {"missing": Invalid(missing)} if missing else {}
     problems = {
         "400": answer("The request is not valid; every fault is listed.", faults, *RATE),
-        "401": answer("The token is missing, or not valid.", {"token": Unauthorized()}),
+        "401": answer("The token is missing, or not valid.", {"token": Unauthorized.absent()}),
         "403": answer(f"The token lacks the scope `{scope}`.", {"scope": Forbidden(scope)}, *RATE),
         "405": answer("The route has other methods.", {"method": MethodNotAllowed(allow)}),
         "408": answer("The request did not arrive in time.", {}, *RATE),
@@ -139,9 +139,10 @@ def _problems(
         "500": answer("A bug; it was logged with the id of the request.", {}, *RATE),
         "503": answer("Storage fails, or more waits than this server takes.", {}, "Retry-After", *RATE),
     }
-    if _names_something(parameters, json_body):
-        nothing = {"nothing": NotFound()}
-        problems["404"] = answer("Something that the request names is not the organization's.", nothing, *RATE)
+    named = _first_name(parameters, json_body)
+    if named is not None:
+        nothing = {"nothing": NotFound(named)}
+        problems["404"] = answer("An id in the request is not one of the organization's.", nothing, *RATE)
     if allow != "GET":
         problems["409"] = answer("The request does not fit what is there now.", {}, *RATE)
     if json_body is not None:
@@ -152,11 +153,19 @@ def _problems(
     return dict(sorted(problems.items()))
 
 
-def _names_something(parameters: list[dict[str, Any]], json_body: Mapping[str, Any] | None) -> bool:
-    """Whether a request names something by its id; a filter of a list is no such name."""
-    schemas = [parameter["schema"] for parameter in parameters if parameter.get("required")]
-    schemas += [] if json_body is None else json_body["schema"].get("properties", {}).values()
-    return any(_IDS in (part.get("pattern") for part in (schema, *schema.get("anyOf", ()))) for schema in schemas)
+def _first_name(parameters: list[dict[str, Any]], json_body: Mapping[str, Any] | None) -> str | None:
+    """The first field or parameter with an id that must exist; filters of a list need not."""
+    named = [(parameter["name"], parameter["schema"]) for parameter in parameters if parameter.get("required")]
+    if json_body is not None:
+        required = json_body["schema"].get("required", ())
+        fields = json_body["schema"].get("properties", {}).items()
+        named += sorted(fields, key=lambda field: field[0] not in required)
+    ids = (
+        name
+        for name, schema in named
+        if any(part.get("pattern") == _IDS for part in (schema, *schema.get("anyOf", ())))
+    )
+    return next(ids, None)
 
 
 def _camel(name: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from shopbell.errors import Forbidden, Invalid, MethodNotAllowed, NotFound, QuotaExceeded, Unauthorized
 from shopbell.http.customer import stream as customer_stream
 from shopbell.http.customer.access import NoSession
+from shopbell.http.customer.stream import NoConversation
 from shopbell.http.live import organization_stream
 from shopbell.http.live.organization_stream import STREAMS_PER_TOKEN
 from shopbell.http.reference_answers import RATE, answer, headers
@@ -68,9 +69,11 @@ def path_items() -> dict[str, Any]:
                 "responses": {
                     "200": _stream(_EXAMPLE, *RATE),
                     "400": answer("The request is not valid; every fault is listed.", {"wrong": wrong}, *RATE),
-                    "401": answer("The token is missing, or not valid.", {"token": Unauthorized()}),
+                    "401": answer("The token is missing, or not valid.", {"token": Unauthorized.absent()}),
                     "403": answer("The token lacks the scope.", {"scope": Forbidden(organization_stream.SCOPE)}, *RATE),
-                    "404": answer("There is no such business in the organization.", {"business": NotFound()}, *RATE),
+                    "404": answer(
+                        "There is no such business in the organization.", {"business": NotFound("businessId")}, *RATE
+                    ),
                     "405": answer("Another method than GET was used.", {"method": MethodNotAllowed("GET")}),
                     "429": answer(
                         "The rate is used up, or too many streams are open.", {"rate": QuotaExceeded(1)}, *RATE
@@ -93,7 +96,7 @@ def path_items() -> dict[str, Any]:
                 "responses": {
                     "200": _stream(_CUSTOMERS_EXAMPLE),
                     "401": answer("The session is over, or never was.", {"session": NoSession()}),
-                    "404": answer("There is no conversation, or not yet.", {"none": NotFound()}),
+                    "404": answer("There is no conversation, or not yet.", {"none": NoConversation()}),
                     "405": answer("Another method than GET was used.", {"method": MethodNotAllowed("GET")}),
                     "429": answer(
                         "Too many streams of this session are open, or it asks too much.", {"rate": QuotaExceeded(1)}

@@ -210,8 +210,8 @@ def _responses(settings: Settings) -> dict[str, Any]:
             *RATE,
         ),
         "401": answer(
-            "The token is missing, malformed, unknown, revoked or expired; which of them is not said.",
-            {"token": Unauthorized()},
+            "The token is missing, malformed, unknown, revoked or expired; all but missing are answered alike.",
+            {"token": Unauthorized.absent()},
         ),
         "403": answer(
             "The business is not an active one of the token's organization (one that does not exist is answered the "

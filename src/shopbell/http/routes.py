@@ -101,10 +101,15 @@ from shopbell.http.metrics import RequestMetrics
 from shopbell.http.problems import Answer, render
 from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import ROUTE
+from shopbell.id_names import THINGS
+from shopbell.mail import answer_links
+from shopbell.mail import unsubscribe as unsubscribe_links
 from shopbell.settings import Settings
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
+
+_LINKS_OF_MAILS = (answer_links.PATH, unsubscribe_links.PATH)
 
 log = structlog.get_logger()
 
@@ -138,7 +143,6 @@ def build(
     """
     app = FastAPI(
         docs_url=None,  # pages.py has its own, which needs no script inside the page
-        redoc_url=None,
         title="Shopbell",
         version=__version__,
         lifespan=lifespan,
@@ -211,6 +215,8 @@ async def _nothing(*_: object) -> None:
 
 async def _problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)  # noqa: S101 - FastAPI's signature is wider than what it is called with
+    if isinstance(problem, NotFound) and request.scope["path"].startswith(_LINKS_OF_MAILS):
+        return pages.broken_link(request)
     return _response(render(problem, request.scope["state"]["request_id"]))
 
 
@@ -228,8 +234,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     """What FastAPI found in the path and the query. In a path there is no wrong id, only nothing of that name."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     faults = faults_of(error.errors())
-    is_path = any(fault.where == "path" for fault in faults)
-    return await _problem(request, NotFound() if is_path else Invalid(faults))
+    name = next((fault.name for fault in faults if fault.where == "path"), None)
+    if name is None:
+        return await _problem(request, Invalid(faults))
+    return await _problem(request, NotFound(name) if name in THINGS else NotFound())
 
 
 async def _bug(request: Request, _: Exception) -> Response:

@@ -13,7 +13,9 @@ from shopbell.networks import Network, parse_network
 from shopbell.outbound.hosts import Address, parse_host
 
 PORT_HIGHEST = 65_535
-_WRONG = "SHOPBELL_OUTBOUND_ALLOW: must be host:port, [IPv6]:port or networks such as 10.0.0.0/8, separated by commas"
+SETTING = "SHOPBELL_OUTBOUND_ALLOW"
+"""What the operator allows all the same; errors name it."""
+_WRONG = f"{SETTING}: must be host:port, [IPv6]:port or networks such as 10.0.0.0/8, separated by commas"
 
 _DENIED_IPV4 = tuple(
     map(

@@ -10,7 +10,7 @@ from typing import Any
 
 from httpcore2 import SOCKET_OPTION, AsyncNetworkBackend, AsyncNetworkStream, WriteError
 
-from shopbell.outbound.addresses import AllowList, is_denied, unmapped
+from shopbell.outbound.addresses import SETTING, AllowList, is_denied, unmapped
 from shopbell.outbound.failures import (
     AddressDenied,
     ConnectionLost,
@@ -72,7 +72,7 @@ class GuardedBackend(AsyncNetworkBackend):
         addresses = await self._addresses(host, port)
         for address in addresses:
             if not self._allow.allows(host, address, port) and (not self._encrypted or is_denied(address)):
-                raise AddressDenied("the receiver's address is private, and the operator does not allow it")
+                raise AddressDenied(f"the receiver's address is private, and {SETTING} does not allow it")
         connection = await self._first(addresses[:ADDRESSES_TRIED], port, timeout or _NO_TIMEOUT_S)
         try:
             return Stream(*await asyncio.open_connection(sock=connection))

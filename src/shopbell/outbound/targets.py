@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
-from shopbell.outbound.addresses import PORT_HIGHEST, AllowList, is_denied
+from shopbell.outbound.addresses import PORT_HIGHEST, SETTING, AllowList, is_denied
 from shopbell.outbound.hosts import Address, parse_host
 
 URL_LONGEST = 2_048
@@ -94,11 +94,11 @@ def check_url(url: str, allow: AllowList) -> None:
     if all(allowed):
         return
     if any(is_denied(address) for address in addresses):
-        raise ValueError("must not point to a private address unless the operator allows it")
+        raise ValueError(f"must not point to a private address unless {SETTING} allows it")
     if target.scheme != "https":
-        raise ValueError("must be an https URL")
+        raise ValueError(f"must be an https URL unless {SETTING} allows its host")
     if not addresses and "." not in host:
-        raise ValueError("must have a full host name")
+        raise ValueError(f"must have a full host name unless {SETTING} allows its host")
 
 
 def _is_localhost(host: str) -> bool:

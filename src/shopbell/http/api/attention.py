@@ -77,5 +77,5 @@ def _look_up(
     if employee_id is None:
         return thread, None
     if not employees.is_active(tx, organization_id, employee_id):
-        raise NotFound
+        raise NotFound("employeeUserId")
     return thread, employees.get(tx, employee_id).name.split()[0]

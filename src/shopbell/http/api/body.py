@@ -29,6 +29,10 @@ _EXPECTED = {
 }
 
 
+_PARSED = {"int": "an integer", "bool": "true or false", "float": "a number"}
+"""What the text of a query parameter must be, by the first word of pydantic's error."""
+
+
 class Body(Generic[F]):
     """What a request says.
 
@@ -132,4 +136,5 @@ def _of_value(kind: str, context: dict[str, Any], where: Any, name: str) -> Faul
     if kind in bounds:
         words = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}[bounds[kind]]
         return Fault(where, name, "invalid_value", f"must be {words} {context[bounds[kind]]}")
-    return Fault(where, name, "invalid_format", "has not the form that it must have")
+    parsed = _PARSED.get(kind.partition("_")[0]) if where == "query" else None
+    return Fault(where, name, "invalid_format", f"must be {parsed}" if parsed else "has not the form that it must have")

@@ -212,7 +212,7 @@ async def deactivate_business(caller: ManagesOrganization, business_id: Business
 def _find(tx: Connection, organization_id: int, business_id: int) -> organizations.Business:
     business = organizations.find_business(tx, organization_id, business_id)
     if business is None:
-        raise NotFound
+        raise NotFound("businessId")
     return business
 
 

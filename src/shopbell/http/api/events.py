@@ -1,16 +1,17 @@
 """``GET /api/events``: the durable log of all that happens, to be followed from any position."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from shopbell import feed
 from shopbell.events import EventType
 from shopbell.http.api.access import ReadsThreads
-from shopbell.http.api.fields import Fields
+from shopbell.http.api.fields import Fields, wrong
 from shopbell.http.api.paging import LIMIT_DEFAULT, Limit
 
 WAIT_MAX_S = 30
@@ -71,10 +72,19 @@ def _types(given: object) -> object:
     return [part for each in given for part in str(each).split(",")] if isinstance(given, list) else given
 
 
+AFTER_FORMAT = "must be a position (the lastPosition of an earlier answer) or latest"
+_AFTER = r"latest|0|[1-9][0-9]{0,15}"
+
+
+def _after(text: str) -> str:
+    if not re.fullmatch(_AFTER, text, re.ASCII):
+        raise wrong("invalid_format", AFTER_FORMAT)
+    return text
+
+
 After = Annotated[
-    str | None,
+    Annotated[str, AfterValidator(_after), WithJsonSchema({"type": "string", "pattern": f"^({_AFTER})$"})] | None,
     Query(
-        pattern=r"^(latest|0|[1-9][0-9]{0,15})$",
         description="The `lastPosition` of the answer before. Without it the feed is read from the oldest event that "
         "is kept; `latest` skips all that has happened until now.",
     ),

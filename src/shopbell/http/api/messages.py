@@ -132,9 +132,9 @@ def _own_text(tx: Connection, organization_id: int, fields: SendMessage) -> str:
     """
     employee_id, attachment_id = fields.employee_user_id, fields.attachment_id
     if employee_id is not None and not employees.is_active(tx, organization_id, employee_id):
-        raise NotFound
+        raise NotFound("employeeUserId")
     if attachment_id is not None and not attachments.exists(tx, organization_id, attachment_id):
-        raise NotFound
+        raise NotFound("attachmentId")
     if fields.content_sid is None:
         return fields.text or ""
     return templates.get(tx, organization_id, fields.content_sid).text

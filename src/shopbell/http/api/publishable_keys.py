@@ -65,7 +65,7 @@ async def create_publishable_key(
     def work(tx: Connection, organization_id: int, now_ms: int) -> PublishableKey:
         business_id = body.fields.business_id
         if business_id is not None and not _is_open(tx, organization_id, business_id):
-            raise NotFound
+            raise NotFound("businessId")
         origins = body.fields.allowed_origins
         made = publishable_keys.create(tx, organization_id, business_id, origins, now_ms=now_ms)
         _note(tx, caller, "publishable-key.create", made.id, now_ms)

@@ -135,7 +135,7 @@ class _About:
 def _look_up(
     tx: Connection, organization_id: int, thread_id: int, after_sequence: int, limit: int
 ) -> tuple[Thread, list[Message], _About]:
-    thread = threads.find(tx, organization_id, thread_id).thread
+    thread = threads.find(tx, organization_id, thread_id, field="threadId").thread
     found = threads.history(tx, thread, after_sequence=after_sequence, limit=limit)
     carried = [message.attachment_id for message in found if message.attachment_id is not None]
     files = attachments.find(tx, organization_id, carried) if carried else {}

@@ -36,12 +36,10 @@ _ID_MAX_DIGITS = 16
 
 
 class NoSession(Unauthorized):
-    """401: the session is missing, unknown, expired or ended; which of them is not said."""
+    """401: the session is missing, unknown, expired or ended; which of the last three is not said."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.detail = "This session is over, or never was; begin a new one."
-        self.args = (self.detail,)
+    def __init__(self, detail: str = "This session is over, or never was; begin a new one.") -> None:
+        super().__init__(detail)
         self.developer_message = "Session is not valid; POST /api/customer/sessions begins one"
 
     def headers(self) -> dict[str, str]:
@@ -81,6 +79,9 @@ class CustomerAccess:
         """
         secret = secret_of(scope)
         if secret is None:
+            names = {name for name, _ in scope["headers"]}
+            if names.isdisjoint((b"authorization", THREAD_HEADER)):
+                raise NoSession("Header 'Authorization' is missing. Send 'Bearer' and the session's token there.")
             raise NoSession
         thread_id = _thread_named(scope["headers"])
         session = await self.session_by(secret)

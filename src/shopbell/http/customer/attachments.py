@@ -68,11 +68,11 @@ def attachment_of(visitor: Visitor, ticket: str) -> int:
     """
     match = _TICKET.fullmatch(ticket)
     if match is None:
-        raise NotFound
+        raise NotFound("attachmentId", "session")
     id_ = int(match["id"])
     right = [_signature(visitor, id_, key) for key in visitor.api.keys.derive(SIGNING_PURPOSE)]
     if not any(hmac.compare_digest(each, match["signature"]) for each in right):
-        raise NotFound
+        raise NotFound("attachmentId", "session")
     return id_
 
 

@@ -20,7 +20,7 @@ from shopbell.http.customer.attachments import attachment_of
 from shopbell.http.customer.limits import address_of
 from shopbell.http.customer.sessions import TAG
 from shopbell.http.customer.shown import ShownMessage, shown_line
-from shopbell.http.customer.stream import find_thread
+from shopbell.http.customer.stream import NoConversation, find_thread
 from shopbell.incoming import Incoming, Received, receive
 
 LIMIT_MAX = 200
@@ -169,7 +169,7 @@ def _say(
     if place is None and not _is_open(tx, organization_id, business):
         raise BusinessNotInOrganization
     if attachment_id is not None and not attachments.exists(tx, organization_id, attachment_id):
-        raise NotFound
+        raise NotFound("attachmentId", "session")
     received = receive(
         tx,
         Incoming(
@@ -200,7 +200,7 @@ def _place_of(
     ids = customer_sessions.threads_of(tx, session)
     if thread_id is not None:
         if thread_id not in ids:
-            raise NotFound
+            raise NotFound("customerThreadId", "session")
         return thread_id, None
     if session.kind == "app":
         if business_id is not None:
@@ -211,7 +211,7 @@ def _place_of(
     if ids:
         return ids[-1], None
     if session.kind == "page":
-        raise NotFound
+        raise NoConversation
     return None, session.business_id
 
 
@@ -226,7 +226,7 @@ def _look(
     state = find_thread(tx, session, wanted)
     if state is None:
         if wanted:
-            raise NotFound
+            raise NotFound("customerThreadId", "session")
         return None, []
     found = conversation.lines(tx, session.organization_id, state.thread_id, after_sequence=after, limit=limit)
     return state, found

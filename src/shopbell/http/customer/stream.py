@@ -38,6 +38,15 @@ LOOK_S = 300
 """A stream that nothing happens to looks once in this time whether it missed something, and its session is good."""
 
 
+class NoConversation(NotFound):
+    """404: the session has no conversation yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detail = "This session has no conversation yet. Its first message begins one."
+        self.args = (self.detail,)
+
+
 class CustomerStream:
     """The streams of customers in one process."""
 
@@ -61,7 +70,7 @@ class CustomerStream:
         async with parts.followers.turns:
             thread = await parts.database.read(find_thread, session, asked.wanted)
         if thread is None:
-            raise NotFound
+            raise no_thread(asked.wanted)
         with self._counted(address_of(HTTPConnection(scope)), session.id, thread.thread_id):
             whose = {"thread_id": thread.thread_id, "business_id": thread.business_id, "session_id": session.id}
             with parts.followers.follow(session.organization_id, **whose) as follower:
@@ -112,6 +121,15 @@ def find_thread(tx: Connection, session: CustomerSession, wanted: str = "") -> S
     if wanted:
         ids = [id_ for id_ in ids if str(id_) == wanted]
     return conversation.state(tx, session.organization_id, ids[-1]) if ids else None
+
+
+def no_thread(wanted: str) -> NotFound:
+    """The error where ``find_thread`` finds nothing.
+
+    Args:
+        wanted: the conversation's id as sent; empty where the request names none.
+    """
+    return NotFound("customerThreadId", "session") if wanted else NoConversation()
 
 
 class _Asked(NamedTuple):
@@ -280,7 +298,7 @@ def _look(
     organization_id = session.organization_id
     found = conversation.state(tx, organization_id, thread_id) if wanted is None else find_thread(tx, now, wanted)
     if found is None:
-        raise NotFound
+        raise no_thread(wanted or "")
     if found.thread_id != thread_id:
         return found, []
     lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after_sequence, limit=PAGE_LINES)

@@ -11,10 +11,9 @@ from sqlalchemy import Connection
 from shopbell import conversation, organizations, texts
 from shopbell.conversation import Line
 from shopbell.customer_sessions import CustomerSession
-from shopbell.errors import NotFound
 from shopbell.http.customer.access import CustomersBrowser, Visitor
 from shopbell.http.customer.sessions import TAG
-from shopbell.http.customer.stream import find_thread
+from shopbell.http.customer.stream import find_thread, no_thread
 from shopbell.organizations import Business
 from shopbell.texts import Texts
 
@@ -70,7 +69,7 @@ def _look(tx: Connection, session: CustomerSession, wanted: str) -> _Transcript:
     state = find_thread(tx, session, wanted)
     business = None if state is None else organizations.find_business(tx, session.organization_id, state.business_id)
     if state is None or business is None:
-        raise NotFound
+        raise no_thread(wanted)
     return _Transcript(state.thread_id, business, texts.for_locale(session.locale, business.locale))
 
 

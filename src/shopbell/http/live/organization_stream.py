@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from shopbell import feed, organizations
 from shopbell.errors import Fault, Invalid, NotFound
-from shopbell.http.api.events import shown_event
+from shopbell.http.api.events import AFTER_FORMAT, shown_event
 from shopbell.http.api.waiting import TooManyWaiting
 from shopbell.http.authentication import require_scope
 from shopbell.http.ids import read_id
@@ -72,7 +72,7 @@ class OrganizationStream:
         if asked.business_id is not None:
             found = await parts.database.read(organizations.find_business, token.organization_id, asked.business_id)
             if found is None:
-                raise NotFound
+                raise NotFound("businessId")
         if self._of_token[token.id] >= STREAMS_PER_TOKEN:
             raise TooManyWaiting
         self._of_token[token.id] += 1
@@ -106,7 +106,7 @@ def read_query(scope: Scope) -> Asked:
     given = query.get("after", _LATEST)
     after = int(given) if given.isascii() and given.isdigit() and len(given) <= _POSITION_MAX_DIGITS else None
     if after is None and given != _LATEST:
-        faults.append(Fault("query", "after", "invalid_format", "must be a position or `latest`"))
+        faults.append(Fault("query", "after", "invalid_format", AFTER_FORMAT))
     business_id = None
     if "businessId" in query:
         business_id, fault = read_id(query["businessId"], "#")
