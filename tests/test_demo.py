@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 from sqlalchemy import make_url
 
+from harness.demo import running_demo
 from harness.installation import STOP_TIMEOUT_S, Installation
 from harness.ports import free_port
+from harness.shop import WIDGET
+from harness.waiting import wait_until
 
 
 @dataclass
@@ -173,3 +177,15 @@ def test_the_log_of_a_demo_does_not_hold_its_token(fresh_installation: Installat
     log = (fresh_installation.folder / "demo.log").read_text()
     assert token_in(running.command)[8:] not in log
     assert "customer@example.com" not in log
+
+
+def test_the_first_message_brings_no_warning_into_the_log(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as shop:
+        body = {"businessId": shop.business, "message": "Hello", "user": {"email": "carol@example.com"}}
+        with httpx2.Client(base_url=shop.url, trust_env=False) as client:
+            assert client.post(WIDGET, json=body, headers={"token": shop.token}).status_code == 200
+        outbox = tmp_path / "data" / "outbox"
+        log = tmp_path / "demo.log"
+        # The notice to the store is the last of what follows from the message.
+        wait_until(lambda: any(b"/answer/" in mail.read_bytes() for mail in outbox.glob("*.eml")), log.read_text)
+        assert "Warning" not in log.read_text()

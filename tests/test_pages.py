@@ -235,6 +235,13 @@ def test_a_file_is_taken_for_nothing_else_and_counted_by_its_route(server: Serve
     assert 'route="(no such route)",status="200"' not in metrics
 
 
+def test_the_reference_is_counted_by_its_route(server: Server) -> None:
+    assert server.client.get("/openapi.json").status_code == 200
+    metrics = server.client.get("/metrics").text
+    assert 'shopbell_http_requests_total{route="/openapi.json",status="200"}' in metrics
+    assert 'route="(no such route)",status="200"' not in metrics
+
+
 def test_of_a_trusted_proxy_the_headers_count_that_the_settings_name(tmp_path: Path) -> None:
     names = re.findall("`(X-Forwarded-[^`]*)`", Settings.model_fields["trusted_proxies"].description or "")
     assert names == ["X-Forwarded-For", "X-Forwarded-Proto"]

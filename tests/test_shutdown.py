@@ -102,6 +102,17 @@ def wait_for(condition: object, what: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_the_end_of_a_server_is_in_its_log(engine: str, installation: Installation, arguments: tuple[str, ...]) -> None:
+    if engine == "sqlite":
+        arguments = ()  # as below
+    with installation.serving(*arguments, log_format="json") as server:
+        end(server)
+        events = [json.loads(line)["event"] for line in server.log.splitlines()]
+    told = ("listening", "stopping", "stopped")
+    assert [event for event in events if event in told] == [*told]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "two workers"])
 def test_sigterm_under_load_loses_no_answer(
     engine: str, installation: Installation, people: World, arguments: tuple[str, ...]
 ) -> None:

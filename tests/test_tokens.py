@@ -1,5 +1,6 @@
 """API tokens: made, rotated and revoked by the command line, obeyed by the running server."""
 
+import json
 import re
 import time
 
@@ -47,6 +48,17 @@ def test_no_scope_means_all(installation: Installation, people: World) -> None:
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_token_with_all_scopes_and_no_end_comes_with_a_warning(installation: Installation, people: World) -> None:
+    made = installation.run("token", "create", "--organization", people.acme, "--json")
+    rotated = installation.run("token", "rotate", json.loads(made.stdout)["id"], "--json")
+    for done in (made, rotated):
+        assert (done.returncode, "all scopes and never expires" in done.stderr) == (0, True)
+    limited = (("--scope", "widget:send"), ("--expires", "2090-01-01"))
+    for options in limited:
+        done = installation.run("token", "create", "--organization", people.acme, *options)
+        assert (done.returncode, "never expires" in done.stderr) == (0, False)
+
+
 def test_an_unknown_scope_is_refused_with_the_known_ones(installation: Installation, people: World) -> None:
     done = installation.run("token", "create", "--organization", people.acme, "--scope", "everything")
     assert done.returncode == 1

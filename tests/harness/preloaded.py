@@ -20,8 +20,10 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -252,6 +254,7 @@ def _main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     for module in _MODULES:
         __import__(module)
+    warnings.filterwarnings("error", category=import_module("sqlalchemy.exc").SAWarning)
     # Ctrl-C is for the processes, not for what they come from.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()

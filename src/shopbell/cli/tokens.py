@@ -19,6 +19,11 @@ TokenId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="T
 _HOUR_MS = 60 * 60 * 1000
 _SHOWN_ONCE = "Keep the token safe: it is shown this once and kept nowhere."
 
+_TOO_STRONG = (
+    "Warning: this token has all scopes and never expires. Give it only the scopes that it needs (--scope), or an end "
+    "(--expires)."
+)
+
 
 @token_app.command("create")
 def create_token(
@@ -52,6 +57,7 @@ def create_token(
     token, secret = write(work)
     if json:
         print_json({**_as_json(token, at_ms), "token": secret})
+        _warn(token)
         return
     _show(token, secret)
 
@@ -121,6 +127,7 @@ def rotate_token(
     old, new, secret = write(work)
     if json:
         print_json({**_as_json(new, at_ms), "token": secret, "replaced": _as_json(old, at_ms)})
+        _warn(new)
         return
     _show(new, secret)
     say(f"Token {old.id} (…{old.hint}) stays valid until {iso(old.expires_at_ms)}.", error=True)
@@ -156,3 +163,10 @@ def _show(token: Token, secret: str) -> None:
         )
     )
     say(_SHOWN_ONCE, error=True)
+    _warn(token)
+
+
+def _warn(token: Token) -> None:
+    """Warn of a token that would give away everything, for good, if it leaked."""
+    if token.expires_at_ms is None and token.scopes == frozenset(tokens.SCOPES):
+        say(_TOO_STRONG, error=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shopbell import __version__
@@ -87,6 +87,12 @@ def problem(name: str) -> Response:
 def docs() -> Response:
     """Show the API reference (Swagger UI, from files of this server)."""
     return page("docs.html", policy=_DOCS_POLICY, root="")
+
+
+@router.api_route("/openapi.json", methods=["GET", "HEAD"])
+def openapi(request: Request) -> Response:
+    """Give the API reference as an OpenAPI document."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.api_route("/static/{name}", methods=["GET", "HEAD"])

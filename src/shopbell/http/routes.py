@@ -142,7 +142,9 @@ def build(
         text_hooks: what the routes for providers of texts hand on.
     """
     app = FastAPI(
-        docs_url=None,  # pages.py has its own, which needs no script inside the page
+        # pages.py has its own of both: FastAPI's page needs a script inside it, and its document's route has no name.
+        docs_url=None,
+        openapi_url=None,
         title="Shopbell",
         version=__version__,
         lifespan=lifespan,

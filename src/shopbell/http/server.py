@@ -39,6 +39,10 @@ _OTHER_FILES = 256
 log = structlog.get_logger()
 
 
+def _nothing() -> None:
+    """Do nothing: for what a server need not be told, and an application need not do."""
+
+
 class Lifespan(LifespanOn):
     """The application's start and end. What goes wrong is raised where the server was started, and not printed here."""
 
@@ -79,12 +83,19 @@ class Server(uvicorn.Server):
         settings: the settings.
         app: the application.
         on_started: called in the running loop once requests are accepted.
+        on_stopping: called in the running loop when the draining begins.
     """
 
     lifespan: Lifespan
     server_state: Connections
 
-    def __init__(self, settings: Settings, app: ASGIApp, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        app: ASGIApp,
+        on_started: Callable[[], None],
+        on_stopping: Callable[[], None] = _nothing,
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=Protocol,
@@ -106,6 +117,7 @@ class Server(uvicorn.Server):
         self.server_state = Connections(Limits.of(settings))
         self._drain_delay_s = settings.drain_delay_s
         self._on_started = on_started
+        self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then accept.
@@ -131,6 +143,7 @@ class Server(uvicorn.Server):
         await super().main_loop()
         self.server_state.draining = True
         self.lifespan.state["draining"] = True
+        self._on_stopping()
         self.lifespan.state.get("end_waits", _nothing)()
         end_after(self._drain_delay_s + (self.config.timeout_graceful_shutdown or 0) + LAST_WAIT_S)
         end_s = time.monotonic() + self._drain_delay_s
@@ -185,19 +198,19 @@ def run(
             with contextlib.suppress(OSError):  # that it cannot be said is no reason not to serve
                 on_listening(settings.host, port)
 
+    def on_stopping() -> None:
+        log.info("stopping", at_most_s=settings.drain_delay_s + settings.shutdown_timeout_s)
+
     with listen(settings.host, settings.port) as listener:
         port: int = listener.getsockname()[1]
         if settings.workers == 1:
             app = resolve_name(factory)() if isinstance(factory, str) else factory()
-            Server(settings, app, on_started).run([listener])
+            Server(settings, app, on_started, on_stopping).run([listener])
         elif isinstance(factory, str):
-            Supervisor(listener, factory, settings, on_started).run()
+            Supervisor(listener, factory, settings, on_started, on_stopping).run()
         else:
             raise TypeError("workers are other processes: they need the factory's name")
-
-
-def _nothing() -> None:
-    """What an application without waiting requests does when the server is about to stop."""
+    log.info("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -77,16 +77,23 @@ class Supervisor:
         factory: ``module:function`` that makes the application.
         settings: the settings, which are in the environment too.
         on_started: called once, when every worker answers requests.
+        on_stopping: called once, when a signal has come.
     """
 
     def __init__(
-        self, listener: socket.socket, factory: str, settings: Settings, on_started: Callable[[], None]
+        self,
+        listener: socket.socket,
+        factory: str,
+        settings: Settings,
+        on_started: Callable[[], None],
+        on_stopping: Callable[[], None],
     ) -> None:
         self._listener = listener
         self._factory = factory
         self._count = settings.workers
         self._patience_s = settings.drain_delay_s + settings.shutdown_timeout_s + _END_RESERVE_S
         self._on_started = on_started
+        self._on_stopping = on_stopping
         self._signals: list[int] = []
         self._workers: list[Worker] = []
         self._was_ready = False
@@ -103,6 +110,8 @@ class Supervisor:
         try:
             self._workers = [Worker(self._listener, self._factory) for _ in range(self._count)]
             has_started = self._watch()
+            if has_started:
+                self._on_stopping()
             # From now on nobody is to connect who would then wait for nobody.
             self._listener.close()
             has_ended = self._end()

@@ -59,7 +59,7 @@ def count_others(tx: Connection, row: Row[Any]) -> int:
 
 def leave_out_answered(tx: Connection, row: Row[Any], *, now_ms: int) -> list[deliveries.Change]:
     """Let a locked notice stand only for conversations that wait; gives what ``deliveries.tell`` has to tell."""
-    answered = select(distinct(_M.thread_id)).select_from(_MESSAGES).where(_others(row), not_(_WAITS))
+    answered = select(_M.thread_id).distinct().select_from(_MESSAGES).where(_others(row), not_(_WAITS))
     thread_ids = tx.scalars(answered).all()
     if not thread_ids:
         return []
