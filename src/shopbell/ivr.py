@@ -1,17 +1,18 @@
-"""A phone system asks what to do with a call: the caller is sent a welcome by SMS, so that he can go on in writing."""
+"""Take calls that a phone system reports, and welcome the callers by SMS."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import Connection, select
 
 from shopbell import customers, events, organizations
+from shopbell.events import InThread
 from shopbell.incoming import open_thread
 from shopbell.opt_outs import OptOuts
 from shopbell.organizations import Business
 from shopbell.outreach import deliveries
 from shopbell.outreach.callers import customer_of
 from shopbell.outreach.decisions import Plan, Rules, reach
+from shopbell.outreach.deliveries import Change
 from shopbell.outreach.facts import read_facts
 from shopbell.outreach.plans import write_sends
 from shopbell.outreach.saying import say
@@ -20,9 +21,7 @@ from shopbell.storage.schema import businesses
 from shopbell.texts import for_locale
 
 WELCOMED_EVERY_MS = 24 * 60 * 60 * 1_000
-"""Who calls again soon is not sent another welcome: each costs money."""
-
-Situation = Literal["nobody", "hidden", "welcomed", "unwelcomed"]
+"""A caller who calls again within this time gets no second welcome: each costs money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,14 @@ class Call:
     """What to do with a call.
 
     Args:
-        situation: whether a business has the number, and the caller has a welcome.
+        has_business: whether a business has the number that was called.
         forward_number: where to put it through to, in E.164; None when a sentence is spoken instead.
+        is_hidden: whether the caller's own number is hidden.
     """
 
-    situation: Situation
+    has_business: bool
     forward_number: str | None = None
+    is_hidden: bool = False
 
 
 def take(
@@ -43,29 +44,31 @@ def take(
     organization_id: int,
     caller: str | None,
     called: str,
+    context: str | None,
     rules: Rules,
     opt_outs: OptOuts,
     *,
     now_ms: int,
 ) -> Call:
-    """Take a call, open the caller's conversation and have him sent a welcome.
+    """Take a call, open the caller's conversation and have them sent a welcome.
 
     Args:
         tx: the transaction; nothing may follow in it.
         organization_id: whose phone system asks.
-        caller: his number in E.164; None when it is hidden.
-        called: the number that he dialled, in E.164.
+        caller: their number in E.164; None when it is hidden.
+        called: the number that was dialled, in E.164.
+        context: what the phone system says about the call; a note in the conversation keeps it.
         rules: what this installation can send.
         opt_outs: knows who wants no texts.
         now_ms: the time in Unix ms.
     """
     business = _business(tx, organization_id, called)
     if business is None:
-        return Call("nobody")
+        return Call(has_business=False)
     if caller is None:
-        return Call("hidden")
-    is_welcome = _welcome(tx, business, caller, rules, opt_outs, now_ms)
-    return Call("welcomed" if is_welcome else "unwelcomed", business.voice_forward_number)
+        return Call(has_business=True, is_hidden=True)
+    _welcome(tx, business, caller, context, rules, opt_outs, now_ms)
+    return Call(has_business=True, forward_number=business.voice_forward_number)
 
 
 def _business(tx: Connection, organization_id: int, number: str) -> Business | None:
@@ -79,30 +82,44 @@ def _business(tx: Connection, organization_id: int, number: str) -> Business | N
     return None if business_id is None else organizations.find_business(tx, organization_id, business_id)
 
 
-def _welcome(tx: Connection, business: Business, caller: str, rules: Rules, opt_outs: OptOuts, now_ms: int) -> bool:
-    """Whether the caller has a text to go on from, now or from a call before."""
+def _welcome(
+    tx: Connection,
+    business: Business,
+    caller: str,
+    context: str | None,
+    rules: Rules,
+    opt_outs: OptOuts,
+    now_ms: int,
+) -> None:
+    """Open the caller's conversation, keep the call's context there, and send a welcome unless they have one."""
     organization_id = business.organization_id
     customer_id = customer_of(tx, organization_id, caller, now_ms=now_ms)
     customer = customers.find(tx, organization_id, customer_id)
     if customer.blocked_at_ms is not None or customer.erased_at_ms is not None:
-        return False
+        return
     # It needs no reply yet.
     his = (customer.id, business.id, "SMS", "replied")
     thread = open_thread(tx, organization_id, *his, phone=caller, now_ms=now_ms)
-    if _was_welcomed(tx, organization_id, thread.id, now_ms):
-        return True
-    texts = for_locale(customer.locale, business.locale)
-    body = texts.gettext(
-        "{business}: thank you for your call. Write to us here and we will answer.", business=business.name
-    )
-    placed, said = say(tx, organization_id, thread, body, "SMS", now_ms=now_ms)
-    plan = Plan(None)
-    facts = read_facts(tx, organization_id, [thread.id], opt_outs, caller=caller)[thread.id].facts
-    reach(plan, facts, said, "welcome", rules, now_ms=now_ms)
-    changes = write_sends(tx, organization_id, placed, plan, now_ms=now_ms)
-    events.record(tx, organization_id, "message", now_ms=now_ms, thread=placed, message_id=said.message_id)
+    told: list[tuple[InThread, int]] = []
+    if context is not None:
+        note = for_locale(business.locale).gettext("Phone call. Context: {context}", context=context)
+        thread, noted = say(tx, organization_id, thread, note, None, internal=True, now_ms=now_ms)
+        told.append((thread, noted.message_id))
+    changes: list[Change] = []
+    if not _was_welcomed(tx, organization_id, thread.id, now_ms):
+        texts = for_locale(customer.locale, business.locale)
+        body = texts.gettext(
+            "{business}: thank you for your call. Write to us here and we will answer.", business=business.name
+        )
+        thread, said = say(tx, organization_id, thread, body, "SMS", now_ms=now_ms)
+        told.append((thread, said.message_id))
+        plan = Plan(None)
+        facts = read_facts(tx, organization_id, [thread.id], opt_outs, caller=caller)[thread.id].facts
+        reach(plan, facts, said, "welcome", rules, now_ms=now_ms)
+        changes = write_sends(tx, organization_id, thread, plan, now_ms=now_ms)
+    for placed, message_id in told:
+        events.record(tx, organization_id, "message", now_ms=now_ms, thread=placed, message_id=message_id)
     deliveries.tell(tx, organization_id, changes, now_ms=now_ms)
-    return bool(plan.sends)
 
 
 def _was_welcomed(tx: Connection, organization_id: int, thread_id: int, now_ms: int) -> bool:

@@ -15,6 +15,10 @@ from harness.world import GLOBEX_CANARY
 NUMBER = "+16175550100"
 FORWARD = "+16175550101"
 DIAL = f"<Response><Dial>{FORWARD}</Dial></Response>"
+NO_BUSINESS = (
+    '<Response><Say language="en">Sorry, this number is not linked to any store</Say>'
+    '<Say language="fr">Désolé, ce numéro n\'est lié à aucun magasin</Say></Response>'
+)
 
 
 @pytest.fixture
@@ -84,17 +88,50 @@ def test_a_phone_system_may_post_json(post: Post) -> None:
     assert xml(post.shop.post(body, token=None, path="/v1/ivr")) == DIAL
 
 
-def test_without_a_number_to_put_calls_through_to_a_sentence_is_spoken_in_two_languages(post: Post) -> None:
+def test_without_a_number_to_put_calls_through_to_the_published_sentences_are_spoken(post: Post) -> None:
     post.business(voice_forward_number=None)
-    said = xml(call(post, **{"from": post.shop.some_number(), "to": NUMBER}))
-    assert said.startswith('<Response><Say language="en">Thank you for your call. We have sent you a text message.')
-    assert said.count("<Say ") == 2
-    assert '<Say language="fr">' in said
+    assert xml(call(post, **{"from": post.shop.some_number(), "to": NUMBER})) == (
+        '<Response><Say language="en">Sorry, this store did not define voice call forwarding</Say>'
+        '<Say language="fr">Désolé, ce magasin n\'a pas défini de numéro vocal</Say></Response>'
+    )
 
 
-def test_a_number_that_no_business_has_is_answered_with_a_sentence(post: Post) -> None:
-    said = xml(call(post, **{"from": post.shop.some_number(), "to": "+16175550999"}))
-    assert said.startswith('<Response><Say language="en">There is nobody at this number. Goodbye.</Say>')
+def test_a_number_that_no_business_has_is_answered_with_the_published_sentences(post: Post) -> None:
+    assert xml(call(post, **{"from": post.shop.some_number(), "to": "+16175550999"})) == NO_BUSINESS
+
+
+@pytest.mark.parametrize("path", ["/v1/ivr", "/v1/ivr/"])
+def test_a_slash_at_the_end_is_optional(post: Post, path: str) -> None:
+    given = {"key": post.shop.world.token, "from": post.shop.some_number(), "to": NUMBER}
+    assert xml(post.shop.server.client.get(path, params=given)) == DIAL
+    assert xml(post.shop.post(given, token=None, path=path)) == DIAL
+
+
+def test_the_context_of_each_call_is_a_note_in_the_conversation(post: Post) -> None:
+    caller = post.shop.some_number()
+    for context in ("OPT_IN", "  ", "campaign <spring> é", "OPT_IN"):
+        assert xml(call(post, **{"from": caller, "to": NUMBER, "context": context})) == DIAL
+    query = "SELECT thread_id FROM dispatches WHERE address = :address AND purpose = 'welcome'"
+    thread_id = str(post.shop.database.value(query, address=caller))
+    post.decided()
+    messages = post.messages(thread_id)
+    assert [(message["internal"], message["text"]) for message in messages] == [
+        (True, "Phone call. Context: OPT_IN"),
+        (False, "Acme Boston: thank you for your call. Write to us here and we will answer."),
+        (True, "Phone call. Context: campaign <spring> é"),
+        (True, "Phone call. Context: OPT_IN"),
+    ]
+    assert [message["deliveries"] == [] for message in messages] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("context", "code"), [("x" * 501, "too_long"), (7, "type"), ({"a": 1}, "type"), ("a\0b", "invalid_character")]
+)
+def test_a_context_that_cannot_be_kept_is_refused(post: Post, context: object, code: str) -> None:
+    body = {"key": post.shop.world.token, "from": post.shop.some_number(), "to": NUMBER, "context": context}
+    answer = post.shop.post(body, token=None, path="/v1/ivr")
+    assert answer.status_code == 400
+    assert [(fault["pointer"], fault["code"]) for fault in answer.json()["errors"]] == [("#/context", code)]
 
 
 def test_the_number_of_another_organizations_business_is_nobodys(post: Post) -> None:
@@ -105,7 +142,7 @@ def test_the_number_of_another_organizations_business_is_nobodys(post: Post) -> 
         id=int(post.shop.world.london),
     )
     answer = call(post, **{"from": post.shop.some_number(), "to": number})
-    assert "nobody at this number" in xml(answer)
+    assert xml(answer) == NO_BUSINESS
     assert GLOBEX_CANARY not in answer.text
 
 

@@ -61,7 +61,7 @@ class Edge:
         request_id = request_id_of(scope["headers"])
         path = scope["path"]
         route = self._hot.get(path)
-        if route is None and path.startswith("/api/") and path.endswith("/"):
+        if route is None and path.startswith(("/api/", "/v1/")) and path.endswith("/"):
             scope["path"] = path.rstrip("/")  # a slash at the end is optional on every route of the API
             route = self._hot.get(scope["path"])
         if route is not None:  # none of these looks at cookies

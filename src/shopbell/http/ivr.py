@@ -7,6 +7,8 @@ The caller is sent a welcome by SMS, and his conversation is opened. The answer 
 ``<Response><Say language="en">…</Say><Say …>…``       it has none, no business has the number, or the
                                                       caller's own number is hidden
 ====================================================  ==================================================
+
+A trailing slash is optional.
 """
 
 import re
@@ -25,27 +27,30 @@ from shopbell.http.body import read_body
 from shopbell.http.json_body import parse_object
 from shopbell.http.json_headers import read_json_headers
 from shopbell.http.problems import ANSWER_HEADERS
-from shopbell.ivr import Call, Situation
+from shopbell.ivr import Call
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach.rules import rules_of
-from shopbell.texts import Texts, for_locale, msgid
+from shopbell.texts import for_locale, msgid
 from shopbell.tokens import Token
 
 SCOPE = "widget:send"
 LANGUAGES = ("en", "fr")
+CONTEXT_MAX_CHARACTERS = 500
 
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}", re.ASCII)
-_SENTENCES: Mapping[Situation, str] = {
-    "nobody": msgid("There is nobody at this number. Goodbye."),
-    "hidden": msgid(
-        "Thank you for your call. Your number is hidden, so we cannot send you a text message. "
-        "Please call again and let us see your number."
-    ),
-    "welcomed": msgid(
-        "Thank you for your call. We have sent you a text message. Reply to it, and we will answer you in writing."
-    ),
-    "unwelcomed": msgid("Thank you for your call. Nobody can take it now. Please write to us."),
+# Programs branch on these sentences, which are part of the public API: they are not translated or reworded.
+_NO_FORWARDING = {
+    "en": "Sorry, this store did not define voice call forwarding",
+    "fr": "Désolé, ce magasin n'a pas défini de numéro vocal",
 }
+_NO_BUSINESS = {
+    "en": "Sorry, this number is not linked to any store",
+    "fr": "Désolé, ce numéro n'est lié à aucun magasin",
+}
+_HIDDEN = msgid(
+    "Thank you for your call. Your number is hidden, so we cannot send you a text message. "
+    "Please call again and let us see your number."
+)
 
 router = APIRouter(include_in_schema=False)
 
@@ -108,6 +113,7 @@ async def _answer(request: Request, token: Token, given: Mapping[str, Any], wher
     faults: list[Fault] = []
     caller = None if _is_hidden(given.get("from")) else _number(given.get("from"), "from", where, faults)
     called = _number(given.get("to"), "to", where, faults)
+    context = _context(given.get("context"), where, faults)
     if faults or called is None:
         raise Invalid(faults)
     call = await api.database.write(
@@ -115,6 +121,7 @@ async def _answer(request: Request, token: Token, given: Mapping[str, Any], wher
         token.organization_id,
         caller,
         called,
+        context,
         rules_of(api.settings),
         OptOuts(api.keys),
         now_ms=time.time_ns() // 1_000_000,
@@ -126,6 +133,24 @@ async def _answer(request: Request, token: Token, given: Mapping[str, Any], wher
 def _is_hidden(value: object) -> bool:
     """Phone systems say nothing, or a word such as ``anonymous``."""
     return value is None or (isinstance(value, str) and not any(character.isdigit() for character in value))
+
+
+def _context(value: object, where: Any, faults: list[Fault]) -> str | None:
+    """What the phone system says about the call, such as ``OPT_IN``; None for nothing."""
+    pointer = "#/context" if where == "body" else "context"
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        faults.append(Fault(where, pointer, "type", "must be a string", members={"expected": "string"}))
+        return None
+    if len(value) > CONTEXT_MAX_CHARACTERS:
+        limit = CONTEXT_MAX_CHARACTERS
+        faults.append(
+            Fault(where, pointer, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})
+        )
+    if "\0" in value:
+        faults.append(Fault(where, pointer, "invalid_character", "must not contain U+0000"))
+    return value.strip() or None
 
 
 def _number(value: object, name: str, where: Any, faults: list[Fault]) -> str | None:
@@ -148,9 +173,12 @@ def _number(value: object, name: str, where: Any, faults: list[Fault]) -> str | 
 def _xml(call: Call) -> str:
     if call.forward_number is not None:
         return f"<Response><Dial>{escape(call.forward_number)}</Dial></Response>"
-    said = "".join(_say(for_locale(language), call.situation) for language in LANGUAGES)
-    return f"<Response>{said}</Response>"
+    if call.is_hidden:
+        said = {language: for_locale(language).gettext(_HIDDEN) for language in LANGUAGES}
+    else:
+        said = _NO_FORWARDING if call.has_business else _NO_BUSINESS
+    return f"<Response>{''.join(_say(language, sentence) for language, sentence in said.items())}</Response>"
 
 
-def _say(texts: Texts, situation: Situation) -> str:
-    return f'<Say language="{texts.tag}">{escape(texts.gettext(_SENTENCES[situation]))}</Say>'
+def _say(language: str, sentence: str) -> str:
+    return f'<Say language="{language}">{escape(sentence)}</Say>'

@@ -12,7 +12,14 @@ from shopbell.storage.schema import messages, threads
 
 
 def say(
-    tx: Connection, organization_id: int, thread: InThread, body: str, channel: str | None, *, now_ms: int
+    tx: Connection,
+    organization_id: int,
+    thread: InThread,
+    body: str,
+    channel: str | None,
+    *,
+    internal: bool = False,
+    now_ms: int,
 ) -> tuple[InThread, Said]:
     """Write an automatic message into a thread.
 
@@ -22,6 +29,7 @@ def say(
         thread: locked.
         body: what is said.
         channel: by which it goes; None for the thread's own.
+        internal: whether only employees see it.
         now_ms: the time in Unix ms.
 
     Returns:
@@ -38,7 +46,7 @@ def say(
             sequence=sequence,
             id=message_id,
             from_customer=False,
-            internal=False,
+            internal=internal,
             body=body,
             created_at_ms=now_ms,
             channel=channel,
