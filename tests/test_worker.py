@@ -100,6 +100,7 @@ def test_the_payload_is_the_contracts(shop: Shop, receivers: Receivers) -> None:
         "employeeUserId": None,
         "messageExternalId": None,
         "threadSequence": 1,
+        "muteBot": False,
     }
     assert json.loads(flat.requests[0].body) == data
     assert json.loads(envelope.requests[0].body) == {
@@ -107,6 +108,24 @@ def test_the_payload_is_the_contracts(shop: Shop, receivers: Receivers) -> None:
         "timestamp": message["created_at_ms"],
         "data": data,
     }
+
+
+def test_a_message_tells_whether_its_conversation_is_assigned_to_an_employee(shop: Shop, receivers: Receivers) -> None:
+    envelope, flat = receivers.add(), receivers.add()
+    _hook(shop, envelope)
+    _hook(shop, flat, payloadVersion="flat")
+    email = shop.somebody()
+    thread_id = shop.send(user={"email": email})
+    _wait_for(shop, 2)
+    employee_id = shop.post({"name": "Alice"}, path="/api/employees").json()["id"]
+    steps = (("assign", {"employeeUserId": employee_id}), ("unassign", {}))
+    for place, (step, more) in enumerate(steps, start=2):
+        answer = shop.post({"customerThreadId": thread_id, **more}, path=f"/api/{step}-customer-thread")
+        assert answer.status_code == 200, answer.text
+        assert shop.send(user={"email": email}) == thread_id
+        _wait_for(shop, 2 * place)
+    assert [json.loads(request.body)["data"]["muteBot"] for request in envelope.requests] == [False, True, False]
+    assert [json.loads(request.body)["muteBot"] for request in flat.requests] == [False, True, False]
 
 
 def test_a_repetition_has_the_same_id_and_bytes_and_a_signature_of_its_own(

@@ -19,6 +19,7 @@ class Told:
     Args:
         event_type: as the feed names it.
         details: the event's own details, as JSON.
+        assignee_id: the employee to whom the conversation is assigned now.
     """
 
     organization_id: int
@@ -40,6 +41,7 @@ class Told:
     attachment_name: str | None = None
     attachment_type: str | None = None
     attachment_bytes: int | None = None
+    assignee_id: int | None = None
 
 
 def delivery_id(organization_id: int, webhook_id: int, position: int, created_at_ms: int) -> str:
@@ -89,6 +91,7 @@ def _message(told: Told) -> dict[str, Any]:
         "employeeUserId": told.employee_id,
         "messageExternalId": told.external_id,
         "threadSequence": told.thread_sequence,
+        "muteBot": told.assignee_id is not None,
     }
 
 

@@ -37,6 +37,7 @@ MESSAGE = {
     "employeeUserId": None,
     "messageExternalId": None,
     "threadSequence": 3,
+    "muteBot": True,
 }
 TRANSFER = {
     "customerThreadId": 123456,
@@ -72,6 +73,7 @@ def test_a_message_is_read_from_both_payload_versions(said: dict[str, Any]) -> N
     assert isinstance(event, MessageEvent)
     assert (event.id, event.thread_id, event.business_id, event.message_id) == ("evt_1", "123456", "1001", "555001")
     assert (event.text, event.timestamp_ms, event.thread_sequence) == ("Héllo 👋", 1700000000000, 3)
+    assert event.mute_bot
     assert (event.from_customer, event.invisible, event.attachment_uuid) == (True, False, None)
 
 

@@ -26,6 +26,7 @@ class MessageEvent:
         timestamp_ms: when it was sent, in Unix milliseconds.
         text: what it says.
         employee_user_id: who of the store wrote it, if an employee did.
+        mute_bot: whether the conversation is assigned to an employee, so that bots should not answer.
     """
 
     id: str
@@ -46,6 +47,7 @@ class MessageEvent:
     employee_user_id: str | None
     external_id: str | None = named("messageExternalId")
     thread_sequence: int | None = None
+    mute_bot: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, and_, case, select
 from shopbell.outbox.queues import THESE_DELIVERIES, D, DeliveryKey
 from shopbell.payloads import Told, body_of
 from shopbell.storage.delivery_schema import deliveries, events
-from shopbell.storage.schema import attachments, customers, messages, threads
+from shopbell.storage.schema import assignments, attachments, customers, messages, threads
 
 log = structlog.get_logger()
 
@@ -25,6 +25,9 @@ def _with_what_they_tell() -> Select[Any]:
         .scalar_subquery()
     )
     message = and_(m.organization_id == e.organization_id, m.thread_id == e.thread_id, m.sequence == e.thread_sequence)
+    assignment = and_(
+        assignments.c.organization_id == e.organization_id, assignments.c.thread_id == e.thread_id, e.type == "message"
+    )
     return (
         select(
             deliveries,
@@ -47,6 +50,7 @@ def _with_what_they_tell() -> Select[Any]:
             a.name,
             a.content_type,
             a.length_bytes,
+            assignments.c.employee_id.label("assignee_id"),
             c.erased_at_ms,
             case((e.position.is_(None), owner_erased_at_ms)).label("owner_erased_at_ms"),
         )
@@ -55,6 +59,7 @@ def _with_what_they_tell() -> Select[Any]:
         .outerjoin(messages, message)
         .outerjoin(attachments, and_(a.organization_id == m.organization_id, a.id == m.attachment_id))
         .outerjoin(customers, and_(c.organization_id == e.organization_id, c.id == e.customer_id))
+        .outerjoin(assignments, assignment)
         .where(THESE_DELIVERIES)
     )
 
@@ -120,4 +125,5 @@ def _told(row: Row[Any]) -> Told:
         attachment_name=row.name,
         attachment_type=row.content_type,
         attachment_bytes=row.length_bytes,
+        assignee_id=row.assignee_id,
     )
