@@ -14,7 +14,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, get_timezone_gmt, get_timezone_location
 from babel.numbers import format_decimal
 
 LANGUAGES = ("en", "ar", "de", "es", "fr", "it", "nl", "pt")
@@ -96,6 +96,16 @@ class Texts:
         """
         day = str(format_date(_local(at_ms, time_zone), "full", locale=self._locale))
         return self._together(day, self.time(at_ms, time_zone))
+
+    def time_zone(self, at_ms: int, time_zone: str) -> str:
+        """What people call a time zone: by its city (``New York``), or by its distance from UTC where it has none.
+
+        Raises:
+            ZoneInfoNotFoundError: this machine does not know the time zone.
+        """
+        if time_zone.startswith("Etc/"):  # named after POSIX, whose sign is the other one
+            return str(get_timezone_gmt(_local(at_ms, time_zone), "long", locale=self._locale))
+        return str(get_timezone_location(ZoneInfo(time_zone), locale=self._locale, return_city=True))
 
     def _together(self, date: str, time: str) -> str:
         return str(self._locale.datetime_formats["medium"]).replace("{0}", time).replace("{1}", date)

@@ -69,6 +69,13 @@ def test_files_are_taken_as_many_as_there_are_and_no_more_than_ten() -> None:
         (" Stop ", "", {}, "stop", True),
         ("arrêt", "", {}, "stop", False),  # Twilio answers English words only
         ("arrêt", "", {"OptOutType": "STOP"}, "stop", True),  # unless its account is told others
+        ("STOPALL", "", {}, "stop", True),
+        ("OPTOUT", "", {}, "stop", True),
+        ("optin", "", {}, "start", False),
+        ("no more please", "", {"OptOutType": "STOP"}, "stop", True),
+        ("yes", "", {"OptOutType": "START"}, "start", True),
+        ("what is this?", "whatsapp:", {"OptOutType": "help"}, "help", True),
+        ("START", "", {"OptOutType": "STOP"}, "stop", True),  # what the provider did counts
         ("STOP", "whatsapp:", {}, "stop", False),
         ("HELP", "", {}, "help", True),
         ("ayuda", "", {}, "help", False),
@@ -82,6 +89,41 @@ def test_a_word_that_twilio_answers_itself_is_not_answered_twice(
     assert text is not None
     assert text.asked is not None
     assert (text.asked.intent, text.is_answered) == (intent, is_answered)
+
+
+@pytest.mark.parametrize("told", ["", "OTHER"])
+def test_a_message_is_no_opt_out_for_an_unknown_type(told: str) -> None:
+    text = inbound_text(list((INBOUND | {"OptOutType": told}).items()))
+    assert text is not None
+    assert text.asked is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        (
+            {"Body": "", "Latitude": "48.8584", "Longitude": "-2.2945", "Label": "Eiffel Tower", "Address": "Paris"},
+            "Eiffel Tower\nParis\n48.8584, -2.2945\nhttps://www.openstreetmap.org/?mlat=48.8584&mlon=-2.2945",
+        ),
+        (
+            {"Body": "I am here", "Latitude": "48", "Longitude": "2.5"},
+            "I am here\n48, 2.5\nhttps://www.openstreetmap.org/?mlat=48&mlon=2.5",
+        ),
+        ({"Body": "", "Latitude": "48&x=1", "Longitude": "2", "Label": "Home"}, "Home"),
+        ({"Body": "", "Latitude": "48"}, ""),
+        (
+            {"Body": "Saturday", "ListId": "2", "ListTitle": "Saturday", "ListDescription": "9 to 12"},
+            "Saturday\n9 to 12",
+        ),
+        ({"Body": "Yes, please", "ButtonText": "Yes, please", "ButtonPayload": "yes"}, "Yes, please"),
+        ({"Body": "", "ListId": "2", "ListTitle": "Sunday\0"}, "Sunday\ufffd"),
+    ],
+)
+def test_a_location_and_a_choice_from_a_list_show_what_they_say(fields: dict[str, str], shown: str) -> None:
+    form = INBOUND | {"From": "whatsapp:+16175550100"} | fields
+    text = inbound_text(list(form.items()))
+    assert text is not None
+    assert text.text == shown
 
 
 @pytest.mark.parametrize("missing", ["From", "To"])

@@ -12,7 +12,7 @@ from shopbell.texting.segments import segments
 from shopbell.texts import LANGUAGES, for_locale
 
 STOPS = {
-    "en": ("unsubscribe", "Cancel", "QUIT", "end", "stop all", "opt-out"),
+    "en": ("unsubscribe", "Cancel", "QUIT", "end", "stop all", "opt-out", "STOPALL", "OptOut", "STOP-ALL"),
     "fr": ("arrêt", "ARRET", "Arrêtez", "désabonner", "Desabonner"),
     "es": ("baja", "Darme de baja", "Cancelar suscripción"),
     "de": ("stopp", "Stopp!", "abmelden", "Abbestellen."),
@@ -22,7 +22,7 @@ STOPS = {
     "ar": ("إيقاف", "ايقاف", "إِيقَاف", "توقف", "إلغاء الاشتراك", "الغاء الإشتراك"),
 }
 STARTS = {
-    "en": ("unstop", "Subscribe"),
+    "en": ("unstop", "Subscribe", "OPTIN", "opt in", "Opt-In"),
     "fr": ("Reprendre", "Réabonner"),
     "es": ("alta",),
     "de": ("Fortsetzen",),
@@ -137,5 +137,6 @@ def test_the_page_names_each_word_and_no_other() -> None:
                 assert found is not None, word
                 assert found.intent == intent, word
                 assert found.language in (language, None), word
-                named[opt_out._normal(word)] = intent
+                spaced = opt_out._normal(word)
+                named |= {spaced: intent, spaced.replace(" ", ""): intent}
     assert named == {word: known.intent for word, known in opt_out._KNOWN.items()}

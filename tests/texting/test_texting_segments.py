@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopbell.texting.segments import Segments, segments, shortened
+from shopbell import graphemes
+from shopbell.texting.segments import Segments, segments, shortened, with_plain_spaces
 
 DOUBLE = "\f^{}\\[~]|€"
 ONE_OF_EACH = (
@@ -93,6 +94,36 @@ def test_what_is_shortened_fits_and_is_the_beginning_of_the_text(text: str, at_m
     if short != long:
         assert short.endswith("..." + LINK)
         assert long.startswith(short.removesuffix("..." + LINK))
+
+
+GRAPHEMES = ("👩‍👩‍👧‍👦", "🇩🇪", "👍🏽", "e\u0301", "नमस्ते"[2:5], "각", "1️⃣")
+
+
+@pytest.mark.parametrize("grapheme", GRAPHEMES)
+@pytest.mark.parametrize("before", range(12))
+def test_a_text_is_not_cut_inside_a_grapheme(grapheme: str, before: int) -> None:
+    text = "x" * before + grapheme * 200
+    head = shortened(text, 1, LINK).removesuffix("..." + LINK)
+    assert len(head) > before
+    assert len(head) in graphemes.boundaries(text)
+    for at_most in range(40):
+        head = graphemes.beginning(text, at_most)
+        assert len(head) <= at_most < len(head) + len(grapheme) + (at_most < before)
+        assert len(head) in graphemes.boundaries(text)
+
+
+def test_a_grapheme_without_an_end_has_no_beginning() -> None:
+    zalgo = "a" + "\u0301" * 5_000
+    assert graphemes.beginning(zalgo, 80) == ""
+    assert graphemes.beginning("Hi " + zalgo, 80) == "Hi "
+    assert shortened(zalgo, 1, LINK) == "..." + LINK
+
+
+@pytest.mark.parametrize("space", ["\u202f", "\u00a0", "\u2009", "\u2007", "\u3000"])
+def test_no_kind_of_space_doubles_the_price_of_a_text(space: str) -> None:
+    text = f"We open again at 9:00{space}AM" + "." * 100
+    assert segments(text).count == 2
+    assert segments(with_plain_spaces(text)) == gsm(len(text), 1)
 
 
 def test_a_text_that_fits_stays_as_it_is() -> None:

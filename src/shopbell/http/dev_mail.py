@@ -17,6 +17,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
+from shopbell import graphemes
 from shopbell.channels.mail_folder import SUFFIX as MAIL
 from shopbell.channels.text_folder import SUFFIX as TEXT
 from shopbell.errors import NotFound
@@ -24,6 +25,7 @@ from shopbell.http.pages import is_at_the_machine_itself, page
 from shopbell.settings import Settings
 
 LISTED_MAX = 100
+_SNIPPET_CHARACTERS = 80
 FILE_MAX_BYTES = 2_000_000
 
 # A name cannot leave the folder: there is no slash in it, and it begins with the time.
@@ -145,7 +147,8 @@ def _mail(file: Path, content: bytes) -> _Shown:
 def _text(file: Path, content: Mapping[str, Any]) -> _Shown:
     text = str(content["text"])
     rest = [(name, str(value)) for name, value in content.items() if name != "text"]
-    return _Shown(file.name, str(content["channel"]), str(content["to"]), text[:80], _time(file), text, rest)
+    snippet = graphemes.beginning(text, _SNIPPET_CHARACTERS)
+    return _Shown(file.name, str(content["channel"]), str(content["to"]), snippet, _time(file), text, rest)
 
 
 def _time(file: Path) -> datetime:

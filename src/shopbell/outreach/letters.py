@@ -23,7 +23,7 @@ from shopbell.settings import Settings
 from shopbell.storage.customer_schema import dispatches, message_deliveries, surveys, thread_outreach
 from shopbell.storage.schema import messages
 from shopbell.texting.outgoing import OutgoingText
-from shopbell.texting.segments import segments, shortened
+from shopbell.texting.segments import segments, shortened, with_plain_spaces
 from shopbell.texts import for_locale
 
 HISTORY_MAX = 5
@@ -154,6 +154,8 @@ class Office:
             # Who writes from a number that nobody knows says who he is; who was written to is known.
             if thread.facts.channel == "WEB" and row.channel == "SMS" and row.purpose == "reply":
                 body = f"{name}: {body}"
+        if row.channel == "SMS":
+            body = with_plain_spaces(body)
         is_cut = row.channel == "SMS" and segments(body).count > TEXT_SEGMENTS_MAX
         ending = f"\n{link()}" if needs_link or is_cut else ""
         if len(body) + len(ending) > 0:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from shopbell import events, incoming
 from shopbell.events import InThread, upsert
-from shopbell.outreach import deliveries
+from shopbell.outreach import deliveries, time_zones
 from shopbell.outreach.decisions import Facts, Plan, Rules, Said, Send, joined, reach
 from shopbell.outreach.deliveries import Change, New
 from shopbell.outreach.facts import Known
@@ -220,13 +220,20 @@ class _Writing:
 
 
 def closed_text(thread: Known, now_ms: int) -> str:
-    """What a customer is told outside of opening hours, in his language."""
+    """What a customer is told outside of opening hours, in their language.
+
+    A time names its time zone when the customer's clock shows another one.
+    """
     texts = for_locale(thread.locale, thread.business.locale)
     hours = thread.facts.store.hours
     opens_at_ms = hours.next_opening_ms(now_ms) if hours else None
     if opens_at_ms is None:
         return texts.gettext("Thank you for your message. We are closed now and will answer as soon as we can.")
     when = texts.weekday_and_time(opens_at_ms, thread.business.time_zone)
+    reader = thread.facts.reader
+    if time_zones.differs(thread.business.time_zone, opens_at_ms, phone=reader.phone, locale=thread.locale):
+        place = texts.time_zone(opens_at_ms, thread.business.time_zone)
+        when = texts.gettext("{when} ({place} time)", when=when, place=place)
     return texts.gettext("Thank you for your message. We are closed now and open again {when}.", when=when)
 
 

@@ -79,7 +79,8 @@ def asked(text: str) -> Asked | None:
     """What a text asks for, if it is one of the words and nothing else.
 
     Args:
-        text: as it came; case, accents, punctuation and white space around it do not matter.
+        text: as it came; case, accents, punctuation and white space around it do not matter, and several words may be
+            written as one, such as ``STOPALL``.
     """
     if len(text) > _LONGEST_CHARACTERS:
         return None
@@ -116,7 +117,8 @@ def _known() -> dict[str, Asked]:
     known: dict[str, Asked] = {}
     for intent, languages in _WORDS.items():
         for language, words in languages.items():
-            for word in map(_normal, words):
+            spaced = [_normal(word) for word in words]
+            for word in dict.fromkeys((*spaced, *(word.replace(" ", "") for word in spaced))):
                 before = known.get(word)
                 several = before is not None and before.language != language
                 known[word] = Asked(intent, None if several or word == intent else language)

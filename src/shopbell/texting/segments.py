@@ -3,15 +3,20 @@
 Only the default alphabet and its extension are counted with: national tables need phones and carriers that agree.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from shopbell import graphemes
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENSION = frozenset("\f^{}\\[~]|€")
+# All of the category Zs but the plain space and U+1680, which is a visible stroke.
+_SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _ALONE = {"gsm-7": 160, "ucs-2": 70}
 # Six bytes of each part say which part of which text it is.
 _TOGETHER = {"gsm-7": 153, "ucs-2": 67}
@@ -63,14 +68,23 @@ def shortened(text: str, at_most: int, ending: str = "") -> str:
     """
     if segments(text).count <= at_most:
         return text
-    low, high = 0, len(text)
+    places = graphemes.boundaries(text)
+    low, high = 0, len(places) - 1
     while low < high:  # the longest beginning that fits
         middle = (low + high + 1) // 2
-        if segments(_cut(text, middle) + ending).count <= at_most:
+        if segments(_cut(text, places[middle]) + ending).count <= at_most:
             low = middle
         else:
             high = middle - 1
-    return _cut(text, low) + ending
+    return _cut(text, places[low]) + ending
+
+
+def with_plain_spaces(text: str) -> str:
+    """Write every kind of space as the plain one.
+
+    Others, such as U+202F in a time of day, are not in the small alphabet: a single one doubles the price.
+    """
+    return _SPACES.sub(" ", text)
 
 
 def _cut(text: str, length: int) -> str:

@@ -1,23 +1,26 @@
 """What Twilio is sent, and what it sends: its forms and answers, read and written."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from shopbell.texting.inbound import InboundMedia, InboundText, StatusReport, TextStatus
-from shopbell.texting.opt_out import asked
+from shopbell.texting.opt_out import Asked, Intent, asked
 from shopbell.texting.outgoing import OutgoingText, Senders
 from shopbell.texting.reasons import reason_of
 
 FIELDS_MAX = 200
+_COORDINATE = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]{1,20})?", re.ASCII)
 _MEDIA_MAX = 10
 _WHATSAPP = "whatsapp:"
 # An own account has these answered by Twilio itself unless it is told otherwise; the form does not say so.
 _ANSWERED_THERE = frozenset(
     {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "START", "UNSTOP", "HELP", "INFO"}
 )
+_OPT_OUT_TYPES: Mapping[str, Intent] = {"STOP": "stop", "START": "start", "HELP": "help"}
 _STATUSES: Mapping[str, TextStatus] = {
     "accepted": "queued",
     "scheduled": "queued",
@@ -113,8 +116,11 @@ def inbound_text(fields: Sequence[tuple[str, str]]) -> InboundText | None:
     if not provider_id or not sender or not recipient:
         return None
     is_whatsapp = sender.startswith(_WHATSAPP)
-    body = form.get("Body", "").replace("\0", "\ufffd")  # which PostgreSQL does not keep
+    body = _content(form).replace("\0", "\ufffd")  # which PostgreSQL does not keep
     wish = asked(body)
+    told = _OPT_OUT_TYPES.get(form.get("OptOutType", "").upper())
+    if told is not None and (wish is None or wish.intent != told):
+        wish = Asked(told, None)  # by a word that only the account's own list has
     return InboundText(
         provider_id=provider_id,
         channel="WHATSAPP" if is_whatsapp else "SMS",
@@ -147,6 +153,21 @@ def status_report(fields: Sequence[tuple[str, str]], reference: str | None) -> S
     code = form.get("ErrorCode", "")
     number = int(code) if code.isascii() and code.isdigit() and len(code) <= 6 else None
     return StatusReport(status, reference, provider_id, reason_of(number) if status == "failed" else None)
+
+
+def _content(form: Mapping[str, str]) -> str:
+    """What a text says: a location, and what was chosen from a list, are in fields of their own."""
+    lines = [form.get("Body", "")]
+    lines += [form.get(name, "") for name in ("ButtonText", "ListTitle", "ListDescription", "Label", "Address")]
+    if (place := _coordinates(form)) is not None:
+        lines += [place, f"https://www.openstreetmap.org/?mlat={place.replace(', ', '&mlon=')}"]
+    # The fields repeat each other: the body of a choice is its title.
+    return "\n".join(line for line in dict.fromkeys(lines) if line.strip())
+
+
+def _coordinates(form: Mapping[str, str]) -> str | None:
+    numbers = [form.get("Latitude", ""), form.get("Longitude", "")]
+    return ", ".join(numbers) if all(map(_COORDINATE.fullmatch, numbers)) else None
 
 
 def _address(text: OutgoingText, number: str) -> str:
