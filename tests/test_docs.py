@@ -138,14 +138,19 @@ def test_the_readme_shows_what_the_command_line_really_prints(databases: Databas
             (token,) = re.findall(r"sb_live_\w+", done.stdout)
 
 
-def test_a_bot_that_does_what_the_readme_shows_is_answered(databases: Databases, tmp_path: Path) -> None:
+def test_a_bot_with_the_readmes_token_that_does_what_the_readme_shows_is_answered(
+    databases: Databases, tmp_path: Path
+) -> None:
     (script,) = [block for block in blocks("README.md", "sh") if block.startswith("# answer")]
     installation = Installation(databases.copy("sqlite", "world"), tmp_path)
     acme = World.load(databases.world_file("sqlite"))
+    (command,) = [command for command, _ in session("README.md") if command.startswith("shopbell token create")]
+    shown_organization = re.findall(r"--organization (\d+)", command)[0]
+    token = installation.cli(*shlex.split(command.replace(shown_organization, acme.acme))[1:])["token"]
     with installation.serving() as server:
         opened = server.client.post(
             "/api/widget/send-message-to-business",
-            headers={"token": acme.token},
+            headers={"token": token},
             json={
                 "businessId": acme.boston,
                 "message": "Are you open on Sunday?",
@@ -154,7 +159,7 @@ def test_a_bot_that_does_what_the_readme_shows_is_answered(databases: Databases,
         )
         ours = {
             "http://127.0.0.1:8080": server.url,
-            "sb_live_…": acme.token,
+            "sb_live_…": token,
             "12354": opened.json()["customerThreadId"],
         }
         for shown, real in ours.items():
