@@ -26,7 +26,7 @@ test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 test-system: $(VENV)/.installed-dev ## tests against programs of the system (Debian: apt-get install varnish pgbouncer)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
 
-test-browser: $(VENV)/.installed-dev ## widget and pages in a real Chromium (Debian: apt-get install chromium)
+test-browser: $(VENV)/.installed-dev ## widget and pages in Chromium, Firefox and WebKit (packages: .ci/run)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/browser
 
 test-long: $(VENV)/.installed-dev ## the whole suite with every process started from nothing (long)

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
+from selenium.webdriver.remote.webdriver import WebDriver
 
 from harness.browser import DESKTOP, Look, Visit, chromium
 from harness.demo import RunningDemo, running_demo
+from harness.engine_widget import EngineShop
+from harness.engines import ENGINES, driver_of
 from harness.host_site import HostSite
 from harness.widget import Shop
 
@@ -54,3 +57,18 @@ def host_site() -> Iterator[HostSite]:
 def shop(demo: RunningDemo, host_site: HostSite, visit: Callable[..., Visit]) -> Shop:
     """A shop's website with the widget of the demo's first business on it."""
     return Shop(demo, host_site, visit)
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """Each of the three engines in turn."""
+    with driver_of(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        yield running
+
+
+@pytest.fixture
+def engine_shop(demo: RunningDemo, host_site: HostSite, driver: WebDriver) -> Iterator[EngineShop]:
+    """A shop's website with the widget, in each engine."""
+    yield EngineShop(demo, host_site, driver)
+    driver.switch_to.default_content()
+    driver.get("about:blank")  # ends the streams; the next test's key is another, and finds nothing that was kept
