@@ -1,6 +1,7 @@
 // The panel of the widget: who is here, and what passes between this document and the page that it is shown on.
 
 const ANSWER_MS = 10000
+const TYPING = /^(.|Dead|Process|Unidentified)$/su // keys that bring text, by their names in DOM events
 
 /** What the page around is asked and told; it hears nothing before it has shown its own origin. */
 class Host {
@@ -165,6 +166,7 @@ function runConversation(config) {
     talk.text.focus()
   })
   listenForClose(host)
+  takeFirstKey(talk.text)
 }
 
 function closeMenu() {
@@ -175,6 +177,18 @@ function closeMenu() {
 function focusFirst(field) {
   if (matchMedia('(pointer: coarse)').matches) byId('title').focus()
   else field.focus()
+}
+
+/**
+ * Type into the field with the first key, where nothing has the focus: after a mouse click on the bubble WebKit does not
+ * let a script of another site's frame move it.
+ */
+function takeFirstKey(field) {
+  addEventListener('keydown', ({ key, target, ctrlKey, metaKey, altKey }) => {
+    if (target !== document.body && target !== byId('title')) return
+    const isCommand = metaKey || (ctrlKey && !altKey) // Ctrl and Alt together are AltGr, which types
+    if (isCommand ? key.toLowerCase() === 'v' : TYPING.test(key)) field.focus()
+  })
 }
 
 function listenForClose(host) {
@@ -212,6 +226,7 @@ function runForm(config) {
     }
   })
   listenForClose(host)
+  takeFirstKey(fields[0])
   form.addEventListener('submit', async (event) => {
     event.preventDefault()
     for (const field of fields) fault(field, '')

@@ -1,0 +1,105 @@
+"""Keys, pictures and what is pasted, in Chromium, Firefox and WebKit."""
+
+import base64
+
+import pytest
+from selenium.webdriver import ActionChains, Keys
+
+from harness.engine_widget import EngineShop, EngineWidget
+from harness.waiting import wait_until
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
+_IS_AT_END = """
+const log = document.getElementById('log').getBoundingClientRect()
+return document.getElementById('messages').lastElementChild.getBoundingClientRect().bottom <= log.bottom + 1
+"""
+_IS_COMPOSING = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', arguments[0]))"
+_PASTE = """
+const data = new DataTransfer()
+if (arguments[0]) data.setData('text/plain', arguments[0])
+data.items.add(new File([new Uint8Array(arguments[2])], arguments[1], { type: 'image/png' }))
+const event = new Event('paste', { bubbles: true, cancelable: true })
+Object.defineProperty(event, 'clipboardData', { value: data })
+return document.getElementById('text').dispatchEvent(event)
+"""
+_PICTURES = "return document.querySelectorAll('#messages .picture img').length"
+
+
+@pytest.fixture
+def talking(engine_shop: EngineShop) -> EngineWidget:
+    """A visitor who has written, and does not want to name a contact."""
+    widget = engine_shop.visit()
+    widget.open()
+    widget.write("Hello")
+    widget.expect_state("sent")
+    widget.press_button("#cards button.quiet")
+    return widget
+
+
+def read_by_customer(widget: EngineWidget) -> int:
+    """Up to which message the customer has read, as the store knows it."""
+    return int(widget.shop.store.call("GET", f"/api/threads/{widget.thread}")["readByCustomerSequence"])
+
+
+def test_after_a_click_on_the_bubble_every_key_is_typed_into_the_field(engine_shop: EngineShop) -> None:
+    widget = engine_shop.visit()
+    widget.open()
+    widget.press("Is it in stock?", Keys.ENTER)
+    widget.expect_state("sent")
+    widget.expect_texts("Is it in stock?")
+
+
+def test_escape_that_ends_the_choice_of_an_input_method_leaves_the_panel_open(talking: EngineWidget) -> None:
+    # Safari says with the key code alone that a key belongs to an input method.
+    talking.panel(_IS_COMPOSING, {"key": "Escape", "keyCode": 229, "bubbles": True})
+    talking.write("Still here")  # its event comes after that of closing would have come
+    talking.wait("return heard.filter(({ name }) => name === 'message:sent').length === 2")
+    assert "closed" not in talking.heard()
+    talking.press(Keys.ESCAPE)
+    talking.wait("return heard.some(({ name }) => name === 'closed')")
+
+
+def test_the_log_follows_after_pictures_and_what_comes_is_read(talking: EngineWidget) -> None:
+    for number in range(6):
+        talking.write(f"Line {number}\nand more")
+    for number in range(1, 6):
+        talking.send_file(f"bike-{number}.png", "image/png", PICTURE)
+        talking.wait_in_panel(_PICTURES + " === arguments[0]", number)
+    for number in range(1, 4):
+        talking.shop.store.answer(talking.thread, f"Answer {number}\n" * 6)
+        talking.wait_in_panel("return document.querySelectorAll('.theirs').length === arguments[0]", number)
+    talking.wait_in_panel(_IS_AT_END)
+    last = talking.panel("return Math.max(...[...document.querySelectorAll('.theirs')].map(({ sequence }) => sequence))")
+    wait_until(lambda: read_by_customer(talking) >= last, lambda: "the last answer was not read")
+
+
+def test_who_scrolls_up_stays_there(talking: EngineWidget) -> None:
+    for number in range(12):
+        talking.shop.store.answer(talking.thread, f"Answer {number}\n" * 3)
+    talking.wait_in_panel("return document.querySelectorAll('.theirs').length === 12")
+    talking.wait_in_panel(_IS_AT_END)
+    log = talking.panel("return document.getElementById('log')")
+    ActionChains(talking.driver).move_to_element(log).click().send_keys(Keys.HOME).perform()
+    talking.wait_in_panel("return document.getElementById('log').scrollTop === 0")
+    talking.shop.store.answer(talking.thread, "One more")
+    talking.wait_in_panel("return document.querySelectorAll('.theirs').length === 13")
+    talking.panel("return document.getElementById('typing').textContent = 'Somebody is typing…'")
+    assert talking.panel("return document.getElementById('log').scrollTop") == 0
+
+
+def test_of_cells_that_are_pasted_the_text_counts_and_the_picture_is_offered(talking: EngineWidget) -> None:
+    assert talking.panel(_PASTE, "Bike\t12", "image.png", list(PICTURE)), "the browser pastes the text"
+    talking.wait_in_panel("return document.querySelector('#cards button.main')")
+    assert talking.panel("return document.querySelectorAll('#messages .mine').length") == 1
+    talking.press_button("#cards button.main")
+    talking.wait_in_panel(_PICTURES + " === 1")
+    assert talking.panel("return document.getElementById('cards').childElementCount") == 0
+
+
+def test_a_picture_that_is_pasted_alone_or_as_a_file_is_sent(talking: EngineWidget) -> None:
+    assert not talking.panel(_PASTE, "", "image.png", list(PICTURE))
+    talking.wait_in_panel(_PICTURES + " === 1")
+    assert not talking.panel(_PASTE, "bike.png", "bike.png", list(PICTURE))  # as file managers copy it
+    talking.wait_in_panel(_PICTURES + " === 2")
