@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_made_is_a_failure_of_the_database(tmp_path: Pat
         await database.close()
 
     asyncio.run(run())
-    done = Installation(Database(f"sqlite:///{path}"), tmp_path).run("organization", "list")
+    done = Installation(Database(f"sqlite:///{path}"), tmp_path).run("migrate")
     (line,) = done.stderr.splitlines()
     assert (done.returncode, line.startswith("shopbell: the database failed")) == (1, True), line
     assert str(path.parent) in line
