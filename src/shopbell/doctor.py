@@ -17,13 +17,13 @@ from sqlalchemy import Connection, func, select, text
 
 from shopbell import __version__, demo, installation, keys, pg_tools
 from shopbell.blobs.open import open_store
-from shopbell.errors import CommandError, PoolerError, SettingsError, StorageError
+from shopbell.errors import CommandError, SettingsError, StorageError
 from shopbell.installation import Held
 from shopbell.settings import Settings, unknown_variables
 from shopbell.storage import sqlite
 from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
-from shopbell.storage.pooler import check_session, leads_through_pooler
+from shopbell.storage.pooler import PoolerError, check_session, leads_through_pooler
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.schema import audit_entries
 from shopbell.storage.sqlite_files import files_of, missing_reason

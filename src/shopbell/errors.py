@@ -48,16 +48,6 @@ class StorageError(ShopbellError):
     """The database failed or is not to be reached; what was asked is not confirmed as stored."""
 
 
-class PoolerError(StorageError):
-    """The database's address leads through a connection pooler, and the settings name no direct one."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "SHOPBELL_DATABASE_URL leads through a connection pooler such as pgbouncer; set "
-            "SHOPBELL_DATABASE_DIRECT_URL to the address of PostgreSQL itself, too"
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with a request. It never holds a submitted value.

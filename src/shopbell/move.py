@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, delete, func, select, text
 
 from shopbell import installation, keys
 from shopbell.database_urls import parse_database_url
-from shopbell.errors import CommandError, PoolerError
+from shopbell.errors import CommandError
 from shopbell.installation import Held
 from shopbell.keys import Keys
 from shopbell.settings import Settings
@@ -26,6 +26,7 @@ from shopbell.storage.database import Database
 from shopbell.storage.failures import storage_failure
 from shopbell.storage.migrate import State, migrate, state
 from shopbell.storage.open import require_file
+from shopbell.storage.pooler import PoolerError
 from shopbell.storage.postgres import PostgresDatabase
 from shopbell.storage.running import alone
 from shopbell.storage.schema import installation as facts

@@ -71,7 +71,9 @@ def test_the_log_follows_after_pictures_and_what_comes_is_read(talking: EngineWi
         talking.shop.store.answer(talking.thread, f"Answer {number}\n" * 6)
         talking.wait_in_panel("return document.querySelectorAll('.theirs').length === arguments[0]", number)
     talking.wait_in_panel(_IS_AT_END)
-    last = talking.panel("return Math.max(...[...document.querySelectorAll('.theirs')].map(({ sequence }) => sequence))")
+    last = talking.panel(
+        "return Math.max(...[...document.querySelectorAll('.theirs')].map(({ sequence }) => sequence))"
+    )
     wait_until(lambda: read_by_customer(talking) >= last, lambda: "the last answer was not read")
 
 

@@ -17,7 +17,14 @@ JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 ID_MAX = 2**53 - 1
 """All ids stay below 2**53."""
 
-_INTERNAL = {"token_hash", "merge_id", "last_reply_author_id", "last_other_reply_sequence"}
+_INTERNAL = {
+    "token_hash",
+    "merge_id",
+    "last_reply_author_id",
+    "last_other_reply_sequence",
+    "last_email",
+    "last_phone",
+}
 
 
 def open_standard_streams() -> None:

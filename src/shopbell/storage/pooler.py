@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from sqlalchemy import Connection, Dialect, text
 
-from shopbell.errors import CommandError, PoolerError, StorageError
+from shopbell.errors import CommandError, StorageError
 from shopbell.storage.failures import storage_failure
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ _PID = "SELECT pg_backend_pid()"
 _ROUNDS = 10
 
 Session = psycopg.Connection[tuple[Any, ...]]
+
+
+class PoolerError(StorageError):
+    """The database's address leads through a connection pooler, and the settings name no direct one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SHOPBELL_DATABASE_URL leads through a connection pooler such as pgbouncer; set "
+            "SHOPBELL_DATABASE_DIRECT_URL to the address of PostgreSQL itself, too"
+        )
 
 
 def as_options(settings: Mapping[str, str]) -> str:
