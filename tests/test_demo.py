@@ -94,6 +94,20 @@ def test_the_printed_command_sends_the_first_message(fresh_installation: Install
         assert f"{running.url}/demo" in running.stop()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_the_demos_mails_are_files_that_nobody_sends(fresh_installation: Installation) -> None:
+    database = make_url(fresh_installation.database.url).database
+    outbox = Path(database or "").parent / "outbox"
+    with demo(fresh_installation) as running:
+        thread_id = send(running)
+        # To the shop and to the customer.
+        wait_until(lambda: len(list(outbox.glob("*.eml"))) == 2, (fresh_installation.folder / "demo.log").read_text)
+        running.stop()
+    query = "SELECT DISTINCT state FROM dispatches WHERE thread_id = :id"
+    assert fresh_installation.database.value(query, id=int(thread_id)) == "sent"
+    assert "no mail is sent" not in (fresh_installation.folder / "demo.log").read_text()
+
+
 def test_later_starts_keep_the_data_and_print_the_same_command(fresh_installation: Installation) -> None:
     with demo(fresh_installation) as first:
         thread_id = send(first)

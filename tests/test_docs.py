@@ -17,6 +17,8 @@ from harness.world import World
 from shopbell import settings_reference
 from shopbell.demo import curl_command
 from shopbell.events import EventType
+from shopbell.outreach.reasons import REASONS
+from shopbell.texting.reasons import KNOWN
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "shopbell"
@@ -96,6 +98,12 @@ def test_every_dependency_has_its_row_and_no_row_is_without_one() -> None:
 
 def test_every_type_of_event_has_its_row() -> None:
     assert [row[0].strip("`") for row in rows("docs/events.md") if row[0] != "type"] == list(get_args(EventType))
+
+
+def test_every_reason_why_a_message_was_not_sent_is_explained() -> None:
+    explained = text_of("docs/mail.md") + text_of("docs/sms.md")
+    for name in (*REASONS, *KNOWN):
+        assert re.search(rf"^\|.*`{name}`.*\| .+ \|$", explained, re.MULTILINE), name
 
 
 def test_every_decision_is_in_the_list_of_decisions() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,22 @@ from harness.nats import Nats
 from harness.ports import free_port
 from harness.postgres import Postgres
 from harness.s3 import S3
+from harness.world import World
 from shopbell.doctor import Level, cookie_parser
 
+PROVIDERS = {
+    "SHOPBELL_SMTP_URL": "smtp://127.0.0.1:25",
+    "SHOPBELL_MAIL_FROM": "shop@acme.example",
+    "SHOPBELL_SMS_PROVIDER": "none",
+}
 OTHER_KEY = "another-key-for-tests-" + "fedcba9876543210" * 4
 
 
-def examine(installation: Installation) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+def examine(
+    installation: Installation, providers: Mapping[str, str] = PROVIDERS
+) -> tuple[int, dict[str, list[dict[str, Any]]]]:
     """The exit code, and what was found by its name."""
+    installation = replace(installation, settings={**providers, **installation.settings})
     done = installation.run("doctor", "--json")
     document = json.loads(done.stdout)
     assert document["healthy"] is (done.returncode == 0), done.stderr
@@ -107,9 +118,47 @@ def test_the_doctor_changes_nothing(installation: Installation) -> None:
 
 
 def test_a_table_tells_people_the_same(installation: Installation) -> None:
-    done = installation.run("doctor")
+    done = replace(installation, settings={**PROVIDERS, **installation.settings}).run("doctor")
     assert done.returncode == 0
     assert any(line.startswith("ok") and "migrations" in line for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_an_installation_that_can_send_nothing_has_errors(installation: Installation) -> None:
+    code, found = examine(installation, {})
+    assert code == 1
+    assert [found[name][0]["level"] for name in ("mail", "SMS")] == ["error"] * 2
+    assert "no_mail_server" in found["mail"][0]["detail"]
+    assert "shopbell mail test" in found["mail"][0]["remedy"]
+    assert "no_sms_provider" in found["SMS"][0]["detail"]
+    assert "SHOPBELL_SMS_PROVIDER" in found["SMS"][0]["remedy"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_texts_that_go_into_a_folder_are_an_error_and_none_at_all_may_be_wanted(installation: Installation) -> None:
+    code, found = examine(installation, PROVIDERS | {"SHOPBELL_SMS_PROVIDER": "folder"})
+    assert (code, found["SMS"][0]["level"]) == (1, "error")
+    code, found = examine(installation)
+    assert (code, found["SMS"][0]["level"]) == (0, "ok")
+
+
+def test_businesses_that_are_to_be_told_and_have_no_address_are_named(
+    installation: Installation, people: World
+) -> None:
+    code, found = examine(installation)
+    (finding,) = found["stores"]
+    assert (code, finding["level"]) == (0, "warning")
+    assert people.boston in finding["detail"]
+    assert people.closed not in finding["detail"]
+    for business_id, change in (
+        (people.boston, ("--email", "boston@acme.example")),
+        (people.paris, ("--no-tell-store",)),
+    ):
+        installation.cli("business", "update", business_id, *change)
+    (finding,) = examine(installation)[1]["stores"]
+    assert people.boston not in finding["detail"]
+    assert people.paris not in finding["detail"]
+    assert people.nowhere in finding["detail"]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
@@ -219,7 +268,7 @@ def test_nats_is_looked_at_where_it_is_used(installation: Installation, own_nats
     assert found["NATS"][0]["detail"].startswith(f"{shown} answers within ")
 
     wrong = f"nats://alice:very-secret@127.0.0.1:{own_nats.port}"
-    installation.settings = settings | {"SHOPBELL_NATS_URL": wrong}
+    installation.settings = PROVIDERS | settings | {"SHOPBELL_NATS_URL": wrong}
     done = installation.run("doctor", "--json")
     assert done.returncode == 0
     assert f"no wake-ups through {shown} " in done.stdout

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from sqlalchemy import Connection
 
@@ -65,7 +66,13 @@ class Demo:
         }
 
 
-def settings_of(settings: Settings) -> Settings:
+class DemoSettings(Settings):
+    """The settings of the demo's process."""
+
+    is_demo: ClassVar[bool] = True
+
+
+def settings_of(settings: Settings) -> DemoSettings:
     """Settings as the demo has them where nothing else was chosen: all ways to a customer are open, mails and texts end
     in a folder, and nobody waits long for them."""
     folder = file(settings).resolve().parent
@@ -75,7 +82,8 @@ def settings_of(settings: Settings) -> Settings:
         "mail_outbox": folder / "outbox",
     }
     chosen = settings.model_fields_set
-    return settings.model_copy(update={name: value for name, value in defaults.items() if name not in chosen})
+    values = dict(settings) | {name: value for name, value in defaults.items() if name not in chosen}
+    return DemoSettings.model_construct(chosen, **values)
 
 
 def file(settings: Settings) -> Path:

@@ -25,7 +25,7 @@ from shopbell.storage.migrate import State, revision_of, state
 from shopbell.storage.open import connect_database
 from shopbell.storage.pooler import PoolerError, check_session, leads_through_pooler
 from shopbell.storage.postgres import PostgresDatabase
-from shopbell.storage.schema import audit_entries
+from shopbell.storage.schema import audit_entries, businesses
 from shopbell.storage.sqlite_files import files_of, missing_reason
 
 _MIB = 1024 * 1024
@@ -36,6 +36,7 @@ PLAUSIBLE_YEARS = range(2026, 2100)
 SQLITE_SAFE = (3, 51, 3)
 POSTGRESQL_OLDEST = 14
 _SYNCHRONOUS_FULL = 2
+_STORES_NAMED = 10
 _CREATE_NOTHING = "until it is back, let no program create an empty database at that path"
 _COOKIE_SIZES = (1_024, 8_192)
 _QUADRATIC_GROWTH = 24
@@ -81,7 +82,7 @@ def examine(settings: Settings, *, now_ms: int) -> list[Finding]:
     findings += _variables()
     if settings.nats_url is not None:
         findings.append(_nats(settings.nats_url.get_secret_value()))
-    findings.append(_attachments(settings))
+    findings += [_attachments(settings), _mail(settings), _texts(settings)]
     if settings.is_sqlite:
         findings += [_sqlite_library(), _disk(settings.sqlite_path), *_file_modes(settings)]
         if not settings.sqlite_path.exists():
@@ -168,6 +169,26 @@ def _attachments(settings: Settings) -> Finding:
         return Finding(Level.ERROR, "attachments", str(error), remedy)
 
 
+def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url is None:
+        detail = "no mail server is set: every mail to customers and stores fails with the reason no_mail_server"
+        remedy = "set SHOPBELL_SMTP_URL and SHOPBELL_MAIL_FROM, then run `shopbell mail test you@example.com`"
+        return Finding(Level.ERROR, "mail", detail, remedy)
+    return _ok("mail", f"from {settings.mail_sender}; `shopbell mail test you@example.com` sends one")
+
+
+def _texts(settings: Settings) -> Finding:
+    if settings.wants_no_texts:
+        return _ok("SMS", "off, as SHOPBELL_SMS_PROVIDER says: every text fails with the reason no_sms_provider")
+    if settings.sms_provider == "none":
+        detail = "no provider is set: every text to customers fails with the reason no_sms_provider"
+        return Finding(Level.ERROR, "SMS", detail, "set SHOPBELL_SMS_PROVIDER; `none` says that you want no texts")
+    if settings.sms_provider == "folder":
+        detail = "texts are written into a folder, and not sent"
+        return Finding(Level.ERROR, "SMS", detail, "set SHOPBELL_SMS_PROVIDER to twilio, http or none")
+    return _ok("SMS", f"by {settings.sms_provider}")
+
+
 def _nats(url: str) -> Finding:
     from shopbell.wakes import nats  # takes a tenth of a second, and few use it
 
@@ -252,7 +273,7 @@ def _database(tx: Connection, settings: Settings, now_ms: int) -> list[Finding]:
         level = Level.WARNING if found is State.EMPTY else Level.ERROR
         return [*findings, Finding(level, "migrations", f"the database is {found.value}", remedy)]
     findings.append(_ok("migrations", f"at revision {revision_of(tx)}, which this version needs"))
-    findings += [_secret_key(tx, settings), *_held_back(tx), *_stored_times(tx, now_ms)]
+    findings += [_secret_key(tx, settings), *_held_back(tx), *_stored_times(tx, now_ms), *_stores(tx)]
     return findings
 
 
@@ -334,6 +355,18 @@ def _stored_times(tx: Connection, now_ms: int) -> Iterator[Finding]:
     if newest_ms is not None and newest_ms > now_ms + CLOCK_TOLERANCE_MS:
         detail = f"the newest entry is {(newest_ms - now_ms) // 1000} s in the future"
         yield Finding(Level.WARNING, "stored times", detail, "the machine's clock was set back; let NTP keep it")
+
+
+def _stores(tx: Connection) -> Iterator[Finding]:
+    b = businesses.c
+    untold = (b.tells_store, b.email.is_(None), b.deactivated_at_ms.is_(None))
+    ids = tx.scalars(select(b.id).where(*untold).order_by(b.id).limit(_STORES_NAMED + 1)).all()
+    if not ids:
+        return
+    named = ", ".join(map(str, ids[:_STORES_NAMED])) + (" and others" if len(ids) > _STORES_NAMED else "")
+    detail = f"no mail says that a customer waits at these businesses, which have no e-mail address: {named}"
+    remedy = "run `shopbell business update ID --email shop@example.com`, or with `--no-tell-store`"
+    yield Finding(Level.WARNING, "stores", detail, remedy)
 
 
 def _secret_key(tx: Connection, settings: Settings) -> Finding:

@@ -11,10 +11,11 @@ from shopbell.opt_outs import OptOuts
 from shopbell.organizations import Business
 from shopbell.outreach import deliveries
 from shopbell.outreach.callers import customer_of
-from shopbell.outreach.decisions import Plan, Rules, reach
+from shopbell.outreach.decisions import Plan, reach
 from shopbell.outreach.deliveries import Change
 from shopbell.outreach.facts import read_facts
 from shopbell.outreach.plans import write_sends
+from shopbell.outreach.rules import Rules
 from shopbell.outreach.saying import say
 from shopbell.storage.customer_schema import dispatches
 from shopbell.storage.schema import businesses

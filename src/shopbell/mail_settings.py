@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -24,7 +24,7 @@ class MailSettings(BaseSettings):
     smtp_url: SecretStr | None = Field(
         None,
         description="The server that takes our mails: `smtp://user:password@host:587` with STARTTLS or "
-        "`smtps://user:password@host:465`; without it they are written into SHOPBELL_MAIL_OUTBOX.",
+        "`smtps://user:password@host:465`. Without it no mail is sent: each fails with the reason `no_mail_server`.",
     )
     smtp_starttls: Literal["required", "never"] = Field(
         "required",
@@ -59,8 +59,17 @@ class MailSettings(BaseSettings):
         "its share of an hour has passed; the next one says how many conversations were left out.",
     )
     mail_outbox: Path = Field(
-        Path("data/outbox"), description="Folder for mails and texts that no provider is set for, while developing."
+        Path("data/outbox"),
+        description="Folder into which the demo writes mails and texts instead of sending them; `serve` writes only "
+        "texts there, with SHOPBELL_SMS_PROVIDER=folder.",
     )
+    is_demo: ClassVar[bool] = False
+    """Whether this is the demo, which writes mails into a folder when no mail server is set."""
+
+    @property
+    def sends_mails(self) -> bool:
+        """Whether mails are sent, or written into the demo's folder."""
+        return self.smtp_url is not None or self.is_demo
 
     @property
     def mail_sender(self) -> str:

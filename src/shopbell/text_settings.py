@@ -44,7 +44,7 @@ class TextSettings(BaseSettings):
     sms_provider: Literal["none", "twilio", "http", "folder"] = Field(
         "none",
         description="Who carries SMS and WhatsApp: Twilio, a service of yours by HTTP, or a folder of files to look at "
-        "while developing.",
+        "while developing. `none` sends no texts: each fails with the reason `no_sms_provider`.",
     )
     sms_from: Annotated[str | None, AfterValidator(_sender)] = Field(
         None,
@@ -92,6 +92,11 @@ class TextSettings(BaseSettings):
         description="Whether that service sends a text only once however often its `id` comes; only then one whose "
         "fate is unknown is posted again.",
     )
+
+    @property
+    def wants_no_texts(self) -> bool:
+        """Whether somebody chose to send no texts: ``none`` was set, and is not only the default."""
+        return self.sms_provider == "none" and "sms_provider" in self.model_fields_set
 
     @field_validator("sms_http_secret")
     @classmethod

@@ -51,7 +51,8 @@ class Reader:
 def shop(engine: str, shops: Callable[..., Shop], tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A server that keeps files and sends nothing."""
     folder = tmp_path_factory.getbasetemp() / f"visitors-{engine}"
-    return shops(engine, run_worker="false", attachments_url=f"file://{folder}")
+    mails = {"smtp_url": "smtp://127.0.0.1:25", "mail_from": "shop@acme.example"}
+    return shops(engine, run_worker="false", attachments_url=f"file://{folder}", **mails)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def _what_is_said(
                 env=installation.environment,
                 timeout_s=COMMAND_TIMEOUT_S,
             )
-            assert done.returncode == 0, done.stderr
+            assert done.returncode == 0 or arguments == ("doctor",), done.stderr  # no mail server is set
             said += done.stderr
     return said + server.log
 

@@ -23,7 +23,7 @@ from shopbell.texting.inbound import InboundText
 NUMBER = "+16175550100"
 KEYS = Keys((SECRET_KEY.encode(),))
 OPT_OUTS = OptOuts(KEYS)
-RULES = Rules(mail_batch_ms=0, sends_texts=True, sends_whatsapp=True)
+RULES = Rules(mail_batch_ms=0, sends_mails=True, sends_texts=True, sends_whatsapp=True)
 
 Texts = Literal["SMS", "WHATSAPP"]
 Way = tuple[str, str]

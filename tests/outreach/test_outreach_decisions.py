@@ -24,7 +24,7 @@ from shopbell.outreach.decisions import (
 )
 
 NOW_MS = 1_700_000_000_000  # a Tuesday, 22:13:20 UTC
-RULES = Rules(mail_batch_ms=60_000, sends_texts=True, sends_whatsapp=True)
+RULES = Rules(mail_batch_ms=60_000, sends_mails=True, sends_texts=True, sends_whatsapp=True)
 CAROL = Reader(email="carol@example.com", phone="+15551234567")
 BOSTON = Store(email="boston@acme.example")
 FACTS = Facts(1, "WEB", "waiting", last_reply_sequence=0, read_sequence=0, reader=CAROL, store=BOSTON)
@@ -141,14 +141,55 @@ def test_what_cannot_be_sent_says_why(facts: Facts, reason: str) -> None:
     assert [record.reason for record in plan.records] == [reason]
 
 
-def test_a_channel_that_nobody_set_up_says_so() -> None:
-    rules = replace(RULES, sends_texts=False, sends_whatsapp=False)
-    assert recorded(follows(replace(ANSWERED, channel="SMS"), answer(), rules=rules)) == [
-        ("SMS", "failed", "not_configured")
-    ]
-    assert recorded(follows(replace(ANSWERED, channel="WHATSAPP"), answer(), rules=rules)) == [
-        ("WHATSAPP", "failed", "not_configured")
-    ]
+@pytest.mark.parametrize(
+    ("channel", "missing", "reason"),
+    [
+        ("EMAIL", {"sends_mails": False}, "no_mail_server"),
+        ("SMS", {"sends_texts": False, "sends_whatsapp": False}, "no_sms_provider"),
+        ("WHATSAPP", {"sends_texts": False, "sends_whatsapp": False}, "no_sms_provider"),
+        ("WHATSAPP", {"sends_whatsapp": False}, "no_whatsapp_sender"),
+    ],
+)
+def test_an_answer_by_a_channel_that_is_not_set_up_fails(channel: str, missing: dict[str, bool], reason: str) -> None:
+    plan = follows(replace(ANSWERED, channel=channel), answer(), rules=replace(RULES, **missing))
+    assert (sent(plan), recorded(plan)) == ([], [(channel, "failed", reason)])
+
+
+@pytest.mark.parametrize(
+    ("reader", "record"),
+    [
+        (Reader(email="carol@example.com"), ("EMAIL", "failed", "no_mail_server")),
+        (Reader(phone="+15551234567"), ("SMS", "failed", "no_sms_provider")),
+        (CAROL, ("EMAIL", "failed", "no_mail_server")),
+    ],
+)
+def test_an_answer_on_the_web_fails_by_the_way_that_the_customer_has(
+    reader: Reader, record: tuple[str, str, str]
+) -> None:
+    rules = replace(RULES, sends_mails=False, sends_texts=False)
+    plan = follows(replace(ANSWERED, reader=reader), answer(), rules=rules)
+    assert (sent(plan), recorded(plan)) == ([], [("WEB", "queued", None), record])
+
+
+def test_without_a_mail_server_a_customer_with_a_number_is_answered_and_invited_by_text() -> None:
+    rules = replace(RULES, sends_mails=False)
+    assert sent(follows(ANSWERED, answer(), rules=rules)) == [("SMS", "customer", "reply")]
+    assert sent(follows(FACTS, hello(), rules=rules)) == [("SMS", "customer", "invitation")]
+
+
+def test_without_a_mail_server_each_message_says_that_the_store_was_not_mailed() -> None:
+    plan = follows(FACTS, hello(), hello(2), rules=replace(RULES, sends_mails=False, sends_texts=False))
+    assert [(record.audience, record.message.sequence) for record in plan.records] == [("store", 1), ("store", 2)]
+    assert recorded(plan) == [("EMAIL", "failed", "no_mail_server")] * 2
+    assert (sent(plan), plan.told_sequence, plan.invites) == ([], None, False)
+
+
+def test_a_store_that_is_to_be_told_and_has_no_address_is_not_said_to_be_told() -> None:
+    facts = replace(FACTS, store=Store(lacks_email=True), is_invited=True)
+    plan = follows(facts, hello(), hello(2))
+    assert [(record.audience, record.message.sequence) for record in plan.records] == [("store", 1)]
+    assert recorded(plan) == [("EMAIL", "failed", "no_address")]
+    assert follows(replace(facts, store=Store()), hello()).records == []
 
 
 def test_quick_answers_go_in_one_mail_and_a_template_alone() -> None:

@@ -26,7 +26,8 @@ DAY_MS = budgets.DAY_MS
 @pytest.fixture
 def settings(installation: Installation) -> Settings:
     """Those of the installation, whose mails wait for no more."""
-    return Settings(database_url=installation.database.url, secret_key=SECRET_KEY, mail_batch_s=0)
+    mails = {"smtp_url": "smtp://127.0.0.1:25", "mail_from": "shop@acme.example"}
+    return Settings(database_url=installation.database.url, secret_key=SECRET_KEY, mail_batch_s=0, **mails)
 
 
 @pytest.fixture

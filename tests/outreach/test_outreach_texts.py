@@ -297,7 +297,8 @@ def test_a_number_that_a_visitor_only_named_is_not_texted_after_its_stop(line: L
     line.text_in(carol, "Arrêt")
     assert "START" in line.wait_for(2)[1]["Body"]
     message_id = line.post.reply(thread_id, "Hello?")
-    line.post.wait_for_delivery(message_id, "EMAIL", "failed")  # nothing else is left to try
+    line.post.wait_for_delivery(message_id, "SMS", "failed")  # nothing else is left to try
+    assert line.post.deliveries(message_id)["SMS", "customer"] == ("failed", "opted_out")
     assert len(line.twilio.received) == 2
 
 

@@ -71,20 +71,35 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Progress:
-    """How far an attempt has come: once the mail is being written, losing the connection says nothing about it."""
+    """How far an attempt has come: once the mail is being written, losing the connection says nothing about it.
+
+    Args:
+        is_written: whether the mail is being written.
+        answer: what the server said last, or what failed. It may quote addresses: it goes into no log.
+    """
 
     is_written: bool = False
+    answer: str = ""
+
+    def note(self, code: int, text: str) -> None:
+        self.answer = f"{code} {text}"
 
     def lost(self, reason: str) -> Outcome:
         return Unknown(reason) if self.is_written else TryLater(reason)
 
 
 class _Failed(Exception):
-    """An attempt ended before the mail was written, and the mail had no part in it."""
+    """An attempt ended before the mail was written, and the mail had no part in it.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        reason: why.
+        answer: what the server said, or what failed.
+    """
+
+    def __init__(self, reason: str, answer: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.answer = answer
 
 
 class _Connection:
@@ -152,18 +167,28 @@ class SmtpChannel:
         Returns:
             Unknown when the connection was lost, or the time was over, after the mail had begun to be written.
         """
+        outcome, _ = await self.send_and_quote(item)
+        return outcome
+
+    async def send_and_quote(self, item: OutgoingMail) -> tuple[Outcome, str]:
+        """Send a mail once, and quote what the server said last, or what failed: for the operator's eyes only.
+
+        Returns:
+            The outcome, as of ``send``; and the quotation, which may hold addresses, or be empty.
+        """
         try:
             content = item.as_bytes()
         except ValueError as error:  # of ours; it is not sent, and the log has it
             log.error("bug", job="send a mail", exc_info=error)
-            return Refused("mail_is_not_valid")
+            return Refused("mail_is_not_valid"), ""
         progress = _Progress()
         async with self._free:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._attempt(item, content, progress)
+                    outcome = await self._attempt(item, content, progress)
             except TimeoutError:
-                return progress.lost("timeout")
+                outcome = progress.lost("timeout")
+        return outcome, progress.answer
 
     async def close(self) -> None:
         """Say goodbye on the connections that are open."""
@@ -183,8 +208,10 @@ class SmtpChannel:
                 if connection not in self._idle:
                     connection.client.close()
         except _Failed as failed:
+            progress.answer = failed.answer
             return TryLater(failed.reason)
         except aiosmtplib.SMTPResponseException as error:  # an answer that is none
+            progress.note(error.code, error.message)
             return progress.lost("protocol_error" if error.code < 0 else _reason(error.code, error.message))
         except aiosmtplib.SMTPTimeoutError:
             return progress.lost("timeout")
@@ -254,8 +281,10 @@ async def _transaction(client: aiosmtplib.SMTP, mail: OutgoingMail, content: byt
         await client.mail(mail.sender, options=options, encoding=encoding)
         await client.rcpt(mail.recipient, encoding=encoding)
     except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as refused:
+        progress.note(refused.code, refused.message)
         return _refusal(refused.code, refused.message)
     ready = await client.execute_command(b"DATA")
+    progress.note(ready.code, ready.message)
     if ready.code != aiosmtplib.SMTPStatus.start_input:
         return _refusal(ready.code, ready.message)
     protocol = client.protocol
@@ -264,7 +293,9 @@ async def _transaction(client: aiosmtplib.SMTP, mail: OutgoingMail, content: byt
     # Not client.data(): afterwards nobody could say whether the mail had been written when the connection was lost.
     progress.is_written = True
     protocol.write(_DOT.sub(b"..", content) + b".\r\n")
+    progress.answer = ""
     answer = await protocol.read_response()
+    progress.note(answer.code, answer.message)
     if answer.code == aiosmtplib.SMTPStatus.completed:
         return Sent()
     return _refusal(answer.code, answer.message)
@@ -293,15 +324,16 @@ def _telling_what_failed() -> Iterator[None]:
     try:
         yield
     except aiosmtplib.SMTPAuthenticationError as error:
-        raise _Failed("authentication_failed" if error.code >= 500 else "authentication_unavailable") from None
-    except aiosmtplib.SMTPResponseException:
-        raise _Failed("server_refuses") from None
+        reason = "authentication_failed" if error.code >= 500 else "authentication_unavailable"
+        raise _Failed(reason, f"{error.code} {error.message}") from None
+    except aiosmtplib.SMTPResponseException as error:
+        raise _Failed("server_refuses", f"{error.code} {error.message}") from None
     except (aiosmtplib.SMTPConnectTimeoutError, TimeoutError):
-        raise _Failed("connect_timeout") from None
+        raise _Failed("connect_timeout", "") from None
     except (aiosmtplib.SMTPException, OSError) as error:
         if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-            raise _Failed("tls_failed") from None
+            raise _Failed("tls_failed", str(error)) from None
         if isinstance(error, (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPServerDisconnected, OSError)):
-            raise _Failed("connection_failed") from None
+            raise _Failed("connection_failed", str(error)) from None
         # What is left is that the server does not offer what we need.
-        raise _Failed("no_tls_or_authentication_offered") from None
+        raise _Failed("no_tls_or_authentication_offered", str(error)) from None

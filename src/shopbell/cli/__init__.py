@@ -16,6 +16,7 @@ from shopbell.cli.customers import customers_app
 from shopbell.cli.deliveries import deliveries_app
 from shopbell.cli.employees import employee_app
 from shopbell.cli.listen import listen_app
+from shopbell.cli.mail import mail_app
 from shopbell.cli.move import move_app
 from shopbell.cli.organization_archives import organization_archive_app
 from shopbell.cli.organizations import business_app, organization_app
@@ -57,6 +58,7 @@ app.add_typer(template_app, name="template")
 app.add_typer(threads_app, name="threads")
 app.add_typer(customers_app, name="customers")
 app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(mail_app, name="mail")
 webhooks_app.add_typer(deliveries_app)
 webhooks_app.add_typer(listen_app)
 

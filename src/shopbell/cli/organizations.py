@@ -293,6 +293,12 @@ def _yes(is_on: bool) -> str:
     return "yes" if is_on else "no"
 
 
+def _tells_store(business: Business) -> str:
+    if business.tells_store and business.email is None:
+        return "no: it has no e-mail address"
+    return _yes(business.tells_store)
+
+
 def _show(business: Business, *, json: bool) -> None:
     if json:
         print_json(_as_json(business))
@@ -309,7 +315,7 @@ def _show(business: Business, *, json: bool) -> None:
             ("phone", business.phone_number),
             ("forward phone", business.voice_forward_number),
             ("invites customers", _yes(business.invites_customers)),
-            ("tells the store", _yes(business.tells_store)),
+            ("tells the store", _tells_store(business)),
             ("replies when closed", _yes(business.auto_replies)),
             ("opening hours", business.opening_hours),
             ("survey", business.survey),

@@ -84,6 +84,19 @@ def say(text: str, *, error: bool = False) -> None:
     print(visible(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def warn(sentences: Iterable[str], log_format: str) -> None:
+    """Write warnings of a process that runs to stderr, as its log looks."""
+    import structlog
+
+    from shopbell.log_output import output
+
+    for sentence in sentences:
+        if log_format == "json":  # whoever reads standard error as JSON gets nothing else there
+            structlog.get_logger().warning(sentence)
+        else:
+            output().write(f"Warning: {sentence}\n")
+
+
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Print one object: a line for each fact, what has no value left out."""
     shown = [(name, str(value)) for name, value in facts if value not in (None, "")]

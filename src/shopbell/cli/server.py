@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shopbell.cli.access import opened
-from shopbell.cli.output import JSON, now_ms, print_json, print_table, say
+from shopbell.cli.output import JSON, now_ms, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -35,6 +35,7 @@ def serve(
     from shopbell import settings
     from shopbell.http.server import run
     from shopbell.log_output import output
+    from shopbell.outreach.rules import not_sent
 
     def on_listening(host: str, port: int) -> None:
         url = _url(host, port)
@@ -44,6 +45,7 @@ def serve(
             structlog.get_logger().info("listening", url=url)
         else:
             output().write(f"Shopbell runs at {url}/\n")
+        warn(not_sent(chosen), chosen.log_format)
 
     chosen = settings.load(**_given(host=host, port=port, workers=workers))
     run(chosen, on_listening=on_listening)

@@ -2,7 +2,7 @@
 
 import typer
 
-from shopbell.cli.output import JSON, print_json
+from shopbell.cli.output import JSON, print_json, warn
 
 worker_app = typer.Typer()
 
@@ -14,6 +14,7 @@ def worker(json: JSON = False) -> None:
 
     from shopbell import settings
     from shopbell.log_output import output
+    from shopbell.outreach.rules import not_sent
     from shopbell.worker_process import run
 
     chosen = settings.load()
@@ -25,5 +26,6 @@ def worker(json: JSON = False) -> None:
             structlog.get_logger().info("delivering")
         else:
             output().write("Shopbell delivers webhooks, mails and texts\n")
+        warn(not_sent(chosen), chosen.log_format)
 
     run(chosen, on_started)

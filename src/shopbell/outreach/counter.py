@@ -16,6 +16,7 @@ from shopbell.outreach.budgets import Budget, Spent, Wait, spend, spend_notice
 from shopbell.outreach.dispatches import Due, Started
 from shopbell.outreach.facts import Known, read_facts
 from shopbell.outreach.letters import Office, carried
+from shopbell.outreach.rules import rules_of
 from shopbell.settings import Settings
 from shopbell.storage.customer_schema import surveys
 from shopbell.texting.outgoing import OutgoingText
@@ -53,6 +54,7 @@ class Counter:
         self.opt_outs = OptOuts(keys)
         self._office = Office(settings, keys)
         self._links = CustomerLinks(keys)
+        self._rules = rules_of(settings)
         self._budget = Budget(settings.sms_segments_per_day, settings.sms_cooldown_s * 1_000)
         self._notices_per_hour = settings.store_mails_per_hour
         self._mail_lease_ms = round(2_000 * (settings.smtp_timeout_s + settings.smtp_connect_timeout_s))
@@ -162,6 +164,9 @@ class Counter:
         row = due.row
         if row.audience == "customer" and thread.facts.reader.cannot:
             return thread.facts.reader.cannot
+        # What waits since before a provider was taken out of the settings.
+        if (reason := self._rules.hindrance(row.channel)) is not None:
+            return reason
         if row.purpose in _ASKED_FOR or row.address is None:
             return None
         try:

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, and_, func, select, update
 from shopbell import installation
 from shopbell.events import upsert
 from shopbell.opt_outs import OptOuts
-from shopbell.outreach.decisions import Plan, Rules, decide
+from shopbell.outreach.decisions import Plan, decide
 from shopbell.outreach.facts import Batch, Known, read_batch, read_facts
 from shopbell.outreach.plans import write_plans
+from shopbell.outreach.rules import Rules
 from shopbell.storage.customer_schema import outreach_cursors
 from shopbell.storage.delivery_schema import feeds
 

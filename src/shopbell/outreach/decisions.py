@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from shopbell.hours import OpeningHours
+from shopbell.outreach.rules import Rules
 
 MAIL_WAITS_AT_MOST = 3
 """How many times a mail's window may pass while answers still join it."""
@@ -18,21 +19,6 @@ INVITED_WITHIN_MS = _DAY_MS
 Channel = Literal["WEB", "EMAIL", "SMS", "WHATSAPP"]
 Audience = Literal["customer", "store"]
 Purpose = Literal["reply", "invitation", "link", "welcome", "auto-reply", "survey", "store-notice"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What this installation can do.
-
-    Args:
-        mail_batch_ms: how long a mail waits for more answers.
-        sends_texts: whether anybody carries SMS.
-        sends_whatsapp: whether anybody carries WhatsApp.
-    """
-
-    mail_batch_ms: int
-    sends_texts: bool
-    sends_whatsapp: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +47,15 @@ class Store:
     """A business as far as it matters here.
 
     Args:
-        email: where it is told of customers who wait; None where it is not to be told.
+        email: where it is told of customers who wait; None where it is not told.
+        lacks_email: whether it should be told, but has no address.
         invites: whether who writes first is sent a link.
         hours: when it is open; None where customers are not told.
         survey: what customers are asked when a thread is resolved.
     """
 
     email: str | None = field(default=None, repr=False)
+    lacks_email: bool = False
     invites: bool = True
     hours: OpeningHours | None = None
     survey: Literal["nps", "csat"] | None = None
@@ -169,6 +157,7 @@ class Record:
     channel: Channel
     state: Literal["queued", "read", "failed"]
     reason: str | None = None
+    audience: Audience = "customer"
 
 
 @dataclass(slots=True)
@@ -249,7 +238,7 @@ def reach(
         # By address as well: nobody knows whether he ever opens the page again.
         if is_read or reader.cannot or not (reader.email or reader.phone):
             return
-        way = "SMS" if _is_texted(reader, rules) else "EMAIL"
+        way = "SMS" if _is_texted(reader, rules) or reader.email is None else "EMAIL"
     channel: Channel = "EMAIL" if way == "EMAIL" else "WHATSAPP" if way == "WHATSAPP" else "SMS"
     address = reader.email if channel == "EMAIL" else reader.phone
     if purpose == "auto-reply" and address is None:
@@ -280,12 +269,8 @@ def _hear(plan: Plan, facts: Facts, message: Said, rules: Rules, now_ms: int) ->
     if reader.cannot:
         return
     is_waiting = facts.status == "waiting" and message.sequence > facts.last_reply_sequence
-    if store.email is not None and is_waiting:
-        if plan.told_sequence is None:
-            plan.told_sequence = message.sequence
-            plan.sends.append(_notice(store.email, (message,), rules, now_ms, joins=False))
-        else:  # it joins a notice that has not been sent yet, or is left for the store to see
-            plan.sends.append(_notice(store.email, (message,), rules, now_ms, joins=True))
+    if is_waiting:
+        _tell_store(plan, store, message, rules, now_ms)
     is_first = message.sequence == 1 and now_ms - message.at_ms <= INVITED_WITHIN_MS
     if is_first and message.channel in (None, "WEB") and store.invites and not facts.is_invited:
         _invite(plan, facts, rules, now_ms)
@@ -296,16 +281,31 @@ def _hear(plan: Plan, facts: Facts, message: Said, rules: Rules, now_ms: int) ->
             plan.auto_reply_period = period
 
 
-def _notice(address: str, messages: tuple[Said, ...], rules: Rules, now_ms: int, *, joins: bool) -> Send:
-    return Send(
-        channel="EMAIL",
-        audience="store",
-        purpose="store-notice",
-        address=address,
-        due_at_ms=now_ms + rules.mail_batch_ms,
-        messages=messages,
-        joins=joins,
-        put_off_at_most_ms=MAIL_WAITS_AT_MOST * rules.mail_batch_ms,
+def _tell_store(plan: Plan, store: Store, message: Said, rules: Rules, now_ms: int) -> None:
+    """Mail the store that the customer waits, or record why it is not mailed."""
+    if store.email is None:
+        # Of such a store the feed's reader sees few messages but the first ones: later ones have no record.
+        if store.lacks_email and message.sequence == 1:
+            plan.records.append(Record(message, "EMAIL", "failed", "no_address", "store"))
+        return
+    if (reason := rules.hindrance("EMAIL")) is not None:
+        plan.records.append(Record(message, "EMAIL", "failed", reason, "store"))
+        return
+    # A later message joins a notice that has not been sent yet, or is left for the store to see.
+    joins = plan.told_sequence is not None
+    if not joins:
+        plan.told_sequence = message.sequence
+    plan.sends.append(
+        Send(
+            channel="EMAIL",
+            audience="store",
+            purpose="store-notice",
+            address=store.email,
+            due_at_ms=now_ms + rules.mail_batch_ms,
+            messages=(message,),
+            joins=joins,
+            put_off_at_most_ms=MAIL_WAITS_AT_MOST * rules.mail_batch_ms,
+        )
     )
 
 
@@ -318,7 +318,7 @@ def _invite(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
     if _is_texted(reader, rules):
         plan.invites = True
         plan.sends.append(Send("SMS", "customer", "invitation", reader.phone or "", now_ms, joins=False))
-    elif _can_mail(reader):
+    elif _can_mail(reader, rules):
         plan.invites = True
         plan.sends.append(Send("EMAIL", "customer", "invitation", reader.email or "", now_ms, joins=False))
 
@@ -333,7 +333,7 @@ def _ask(plan: Plan, facts: Facts, rules: Rules, now_ms: int) -> None:
         return
     plan.asks = facts.store.survey
     is_mailed = facts.channel == "EMAIL" or (facts.channel == "WEB" and not _is_texted(reader, rules))
-    if is_mailed and _can_mail(reader):
+    if is_mailed and _can_mail(reader, rules):
         due_at_ms = now_ms + rules.mail_batch_ms
         plan.sends.append(Send("EMAIL", "customer", "survey", reader.email or "", due_at_ms, joins=False))
 
@@ -350,11 +350,11 @@ def _vouched_for(reader: Reader) -> Reader:
 def _is_texted(reader: Reader, rules: Rules) -> bool:
     """Whether a customer of the web gets a text, and no mail. An address comes first, unless they last named a number
     only."""
-    return _can_text(reader, rules) and (reader.prefers_text or not _can_mail(reader))
+    return _can_text(reader, rules) and (reader.prefers_text or not _can_mail(reader, rules))
 
 
-def _can_mail(reader: Reader) -> bool:
-    return reader.email is not None and "EMAIL" not in reader.closed
+def _can_mail(reader: Reader, rules: Rules) -> bool:
+    return reader.email is not None and "EMAIL" not in reader.closed and rules.sends_mails
 
 
 def _can_text(reader: Reader, rules: Rules) -> bool:
@@ -367,11 +367,7 @@ def _hindrance(reader: Reader, channel: Channel, address: str | None, rules: Rul
         return reader.cannot
     if address is None:
         return "no_address"
-    if channel in reader.closed:
-        return "opted_out"
-    if (channel == "SMS" and not rules.sends_texts) or (channel == "WHATSAPP" and not rules.sends_whatsapp):
-        return "not_configured"
-    return None
+    return "opted_out" if channel in reader.closed else rules.hindrance(channel)
 
 
 def joined(sends: Iterable[Send]) -> list[Send]:

@@ -177,8 +177,10 @@ def store_of(row: Row[Any]) -> Store:
     hours = None
     if row.auto_replies and row.opening_hours:
         hours = OpeningHours.from_json(orjson.loads(row.opening_hours), row.time_zone)
+    is_told = row.tells_store and row.deactivated_at_ms is None
     return Store(
-        email=row.email if row.tells_store and row.deactivated_at_ms is None else None,
+        email=row.email if is_told else None,
+        lacks_email=is_told and row.email is None,
         invites=row.invites_customers,
         hours=hours,
         survey=cast("Any", row.survey),

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, insert, select, update
 from shopbell import events, incoming
 from shopbell.events import InThread, upsert
 from shopbell.outreach import deliveries, time_zones
-from shopbell.outreach.decisions import Facts, Plan, Rules, Said, Send, joined, reach
+from shopbell.outreach.decisions import Facts, Plan, Said, Send, joined, reach
 from shopbell.outreach.deliveries import Change, New
 from shopbell.outreach.facts import Known
+from shopbell.outreach.rules import Rules
 from shopbell.outreach.saying import say
 from shopbell.storage.customer_schema import dispatches, surveys, thread_outreach
 from shopbell.storage.ids import take_id, take_ids
@@ -121,7 +122,7 @@ class _Writing:
         is_known = False
         for record in plan.records:
             message = record.message
-            place = (thread.id, message.message_id, message.sequence, record.channel, "customer")
+            place = (thread.id, message.message_id, message.sequence, record.channel, record.audience)
             self._new.append(New(*place, record.state, record.reason))
         for send in joined(send for send in plan.sends if send.purpose != "survey"):
             dispatch_id = _join(self._tx, self._organization_id, thread.id, send) if send.joins else None

@@ -16,8 +16,7 @@ import structlog
 from prometheus_client import Counter as Count
 
 from shopbell.channels.channel import Channel, Outcome, Sent, Unknown
-from shopbell.channels.mail_folder import MailFolderChannel
-from shopbell.channels.smtp import SmtpChannel
+from shopbell.channels.mails import open_mails
 from shopbell.channels.texts import open_texts
 from shopbell.errors import StorageError
 from shopbell.keys import Keys
@@ -73,7 +72,7 @@ class Outreach:
         self._counter = Counter(settings, keys)
         self._texts = open_texts(settings)
         self._rules = rules_of(settings)
-        self._mails: Channel[OutgoingMail] = SmtpChannel.of(settings) or MailFolderChannel(settings.mail_outbox)
+        self._mails = open_mails(settings)
         self._news = Listener()
         self._due = {dispatches.MAILS: Listener(), dispatches.TEXTS: Listener()}
         self._sending: dict[asyncio.Task[None], tuple[tuple[str, ...], int]] = {}
@@ -119,9 +118,9 @@ class Outreach:
                 for task in tasks:
                     task.cancel()
         await self._finish()
-        await self._mails.close()
-        if self._texts is not None:
-            await self._texts.close()
+        for channel in (self._mails, self._texts):
+            if channel is not None:
+                await channel.close()
 
     async def _again_and_again(self, turn: Callable[[], Awaitable[float]], listener: Listener) -> None:
         """Do turns, each after the seconds that the one before it gave or at the next wake-up, whatever happens."""
@@ -181,8 +180,6 @@ class Outreach:
     async def _send_due(self, channels: tuple[str, ...]) -> float:
         """Send all that is due, as far as there is room; gives the seconds after which to look again."""
         await self._settle()
-        if channels == dispatches.TEXTS and self._texts is None:
-            return self._settings.poll_interval_s
         while self._free(channels) > 0 and not self._ending.is_set():
             await self._settle()  # in each round: while much is due this goes on beyond leases
             due_at_ms = await self._database.read(dispatches.next_due_ms, channels)
@@ -236,7 +233,7 @@ class Outreach:
     async def _attempt(self, packed: Packed) -> Outcome:
         item: Any = packed.item
         channel: Channel[Any] | None = self._mails if isinstance(item, OutgoingMail) else self._texts
-        assert channel is not None  # noqa: S101 - texts are packed only where somebody carries them
+        assert channel is not None  # noqa: S101 - the counter ends what no channel carries
         try:
             return await channel.send(item)
         except Exception as error:  # nobody knows how far it came

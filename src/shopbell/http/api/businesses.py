@@ -93,7 +93,9 @@ class UpdateBusiness(Fields):
         None, description="Whether who writes first is sent a link to the conversation.", examples=[True]
     )
     tells_store: bool | None = Field(
-        None, description="Whether a conversation that waits is mailed to `email`.", examples=[True]
+        None,
+        description="Whether a conversation that waits is mailed to `email`; without an address it is not.",
+        examples=[True],
     )
     auto_replies: bool | None = Field(
         None, description="Whether who writes outside of the opening hours is told so, once.", examples=[True]
@@ -140,7 +142,10 @@ class BusinessView(Fields):
     invites_customers: bool = Field(
         description="Whether who writes first is sent a link to the conversation.", examples=[True]
     )
-    tells_store: bool = Field(description="Whether a conversation that waits is mailed to `email`.", examples=[True])
+    tells_store: bool = Field(
+        description="Whether a conversation that waits is mailed to `email`; without an address it is not.",
+        examples=[True],
+    )
     auto_replies: bool = Field(
         description="Whether who writes outside of the opening hours is told so, once.", examples=[True]
     )

@@ -15,6 +15,7 @@ from shopbell.http.api.attachments import LinkedAttachment, linked
 from shopbell.http.api.fields import Fields, PathId
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.outreach import deliveries
+from shopbell.outreach.reasons import REASONS
 from shopbell.threads import Message, Thread
 
 router = APIRouter(tags=["threads"])
@@ -30,7 +31,12 @@ class Delivery(Fields):
     channel: Literal["WEB", "EMAIL", "SMS", "WHATSAPP"] = Field(examples=["EMAIL"])
     audience: Literal["customer", "store"] = Field(description="Whom it is for.", examples=["customer"])
     state: Literal["queued", "sent", "delivered", "read", "failed"] = Field(examples=["sent"])
-    reason: str | None = Field(description="Why it failed, as a short name that stays.", examples=[None])
+    reason: str | None = Field(
+        description="Why it failed, as a short name that stays. "
+        + ", ".join(f"`{name}`: {meaning}" for name, meaning in REASONS.items())
+        + ". Other names are those of mail servers and of text providers.",
+        examples=[None],
+    )
     at: int = Field(description="Since when, in Unix milliseconds.", examples=[1700000000000])
 
 

@@ -215,7 +215,7 @@ async def _conversation(
         messages=[_shown(line, page, request, api, speaks) for line in page.lines],
         attachments=can_attach,
         client_message_id=str(uuid4()),
-        has_email=bool(page.emails),
+        has_email=bool(page.emails) and api.settings.sends_mails,
         notifications_on=not page.is_opted_out,
         config_json=looks.config_json({**config, "threadId": thread_id}),
     )
