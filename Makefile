@@ -23,7 +23,7 @@ run: install ## start the server with a demo shop at http://127.0.0.1:8080
 test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-system: $(VENV)/.installed-dev ## tests against programs of the system (Debian: apt-get install varnish pgbouncer)
+test-system: $(VENV)/.installed-dev $(VENV)/.installed-node ## tests against programs of the system (Debian: apt-get install varnish pgbouncer nodejs npm)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
 
 test-browser: $(VENV)/.installed-dev ## widget and pages in Chromium, Firefox and WebKit (packages: .ci/run)
@@ -73,4 +73,11 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@echo 'Installing what tests and checks need …' >&2
 	@$(PIP) --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+# `npm ci` takes what the lock file names and nothing else, and runs no scripts of packages.
+$(VENV)/.installed-node: tests/system/package.json tests/system/package-lock.json $(VENV)/.installed-dev
+	@command -v npm >/dev/null || { echo 'These tests need Node.js 18.20 or newer and npm (Debian: apt-get install nodejs npm)' >&2; exit 1; }
+	@echo 'Installing what tests need of Node.js …' >&2
+	@npm ci --prefix tests/system --loglevel=error >&2
 	@touch $@

@@ -90,6 +90,8 @@ def test_every_dependency_has_its_row_and_no_row_is_without_one() -> None:
     project = tomllib.loads(text_of("pyproject.toml"))
     groups = [project["project"]["dependencies"], *project["dependency-groups"].values()]
     declared = {re.split(r"[\[>=;]", line)[0].strip() for group in groups for line in group}
+    for path in ROOT.glob("tests/*/package.json"):
+        declared |= json.loads(path.read_text())["devDependencies"].keys()
     named = {name for row in rows("docs/dependencies.md") for name in re.findall(r"`([a-z0-9-]+)`", row[0])}
     section = text_of("docs/dependencies.md").partition("## Looked at, and not taken")[2]
     refused = set(re.findall(r"^\| `([a-z0-9-]+)`", section, re.MULTILINE))

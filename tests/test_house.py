@@ -1,5 +1,6 @@
 """The rules of the house that no tool checks."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LONGEST_LINES = 400
 SOURCES = (".py", ".html", ".css", ".js", ".sql", ".lua", ".sh")
 LOCKS = ("requirements.txt", "requirements-dev.txt")
+NODE_LOCK = "package-lock.json"
 
 
 def _files() -> list[Path]:
@@ -36,8 +38,21 @@ def test_every_locked_package_has_a_version_and_a_hash() -> None:
             assert "--hash=sha256:" in package, package[:80]
 
 
+def test_locked_packages_of_node_have_a_version_and_a_hash_and_no_address() -> None:
+    locks = [path for path in _files() if path.name == NODE_LOCK]
+    assert locks
+    for path in locks:
+        assert ROOT / "tests" in path.parents  # the product needs no Node
+        assert "://" not in path.read_text()
+        for name, package in json.loads(path.read_text())["packages"].items():
+            assert not name or (package["version"] and package["integrity"].startswith("sha512-")), name
+        wanted = json.loads(path.with_name("package.json").read_text())
+        for version in (wanted.get("dependencies", {}) | wanted.get("devDependencies", {})).values():
+            assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", version)
+
+
 def test_there_is_no_lock_file_of_another_kind() -> None:
-    others = ("uv.lock", "pylock.toml", "poetry.lock", "Pipfile.lock", "package-lock.json")
+    others = ("uv.lock", "pylock.toml", "poetry.lock", "Pipfile.lock", "yarn.lock", "pnpm-lock.yaml")
     assert [path.name for path in _files() if path.name in others] == []
 
 

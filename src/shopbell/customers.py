@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Table, and_
 from shopbell import events
 from shopbell.errors import CommandError, Conflict, NotFound
 from shopbell.storage.schema import customer_identities, customers, possible_duplicates, threads
+from shopbell.texts import Texts
 
 PROFILE_FIELDS: Final = {"first_name": "firstName", "last_name": "lastName", "company": "company"}
 """What can be changed of a profile, with its name outside."""
@@ -62,11 +63,28 @@ class Profile:
     @property
     def display_name(self) -> str:
         """What to call him: by name, company, address, number; at the last by his id."""
-        customer = self.customer
-        if customer.erased_at_ms is not None:
+        if self.customer.erased_at_ms is not None:
             return "Erased customer"
+        return self._name or f"Customer {self.customer.id}"
+
+    def called(self, texts: Texts) -> str:
+        """What a store calls them: as ``display_name``, but rather by a contact that they only claimed than by an id.
+
+        Args:
+            texts: those of the store's language.
+        """
+        claimed = self.customer.unverified_email or self.customer.unverified_phone
+        if self._name:
+            return self._name
+        if claimed:
+            return texts.gettext("{contact} (not confirmed)", contact=claimed)
+        return texts.gettext("Customer {number}", number=self.customer.id)
+
+    @property
+    def _name(self) -> str | None:
+        customer = self.customer
         name = " ".join(part for part in (customer.first_name, customer.last_name) if part)
-        return name or customer.company or self.email or self.phone or f"Customer {customer.id}"
+        return name or customer.company or self.email or self.phone
 
     @property
     def email(self) -> str | None:

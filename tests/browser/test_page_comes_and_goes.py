@@ -24,7 +24,9 @@ from harness.browser import (
 from harness.demo import running_demo
 from harness.waiting import wait_until
 from harness.widget import OPEN_DOORS, Shop, Store, Widget
+from shopbell.mail.addresses import Audience
 from shopbell.mail.answer_links import Answering, AnswerLinks, digest
+from shopbell.mail.unsubscribe import Subscription, Unsubscribes
 
 HELLO = "Hello, I need help with my order."
 IN_LOOKS = pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
@@ -153,10 +155,24 @@ def test_the_stores_page_shuts_nobody_out(look: Look, shop: Shop) -> None:
     shuts_nobody_out(page, look)
     page.locator("#text").fill("From ten to four.")
     page.locator("form button").click()
-    expect(page.locator(".said .ours .text")).to_have_text("From ten to four.")
+    expect(page.locator("#messages .mine .text")).to_have_text("From ten to four.")
+    expect(page.get_by_role("status")).to_contain_text("dave")
     shuts_nobody_out(page, look)
     assert shop.store.messages(thread) == ["Is it open on Sunday?", "From ten to four."]
     visit.forgive("status of 400")
+
+
+@IN_LOOKS
+def test_the_page_that_ends_mails_shuts_nobody_out(look: Look, shop: Shop) -> None:
+    thread, _ = stores_link(shop, locale_of(look))
+    subscription = Subscription(int(shop.demo.facts["organizationId"]), int(thread), Audience.CUSTOMER)
+    visit = shop.enter(look)
+    page = visit.open(Unsubscribes(KEYS).link(shop.demo.url, subscription))
+    shuts_nobody_out(page, look)
+    before = page.get_by_role("status").inner_text()
+    page.locator("form button").click()
+    expect(page.get_by_role("status")).not_to_have_text(before)
+    shuts_nobody_out(page, look)
 
 
 @pytest.mark.parametrize("look", [DESKTOP, NARROW], ids=lambda look: look.name)

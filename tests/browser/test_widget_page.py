@@ -89,9 +89,9 @@ def test_without_scripts_an_empty_message_is_told_and_the_page_stays_whole(shop:
 
 def test_she_can_stop_the_mails_and_begin_them_again(shop: Shop) -> None:
     _, page = Invited(shop).comes(NO_SCRIPTS)
-    page.get_by_role("button", name="Stop e-mails about this conversation").click()
-    page.get_by_role("button", name="Send me e-mails when there is an answer").click()
-    expect(page.get_by_role("button", name="Stop e-mails about this conversation")).to_be_visible()
+    page.get_by_role("button", name="Stop these e-mails").click()
+    page.get_by_role("button", name="Send me e-mails again").click()
+    expect(page.get_by_role("button", name="Stop these e-mails")).to_be_visible()
 
 
 def test_a_long_conversation_opens_at_its_end_and_follows_only_who_is_there(shop: Shop) -> None:

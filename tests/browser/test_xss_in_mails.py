@@ -155,7 +155,7 @@ def test_the_stores_page_shows_them(bypass_csp: bool, hostile: Hostile, browser:
         for end in range(len(texts), 0, -count):
             with hostile.without_last(len(texts) - end):
                 page = seen.open(link)
-                check(seen, page, page, texts[max(0, end - count) : end], ".said")
+                check(seen, page, page, texts[max(0, end - count) : end], "#messages")
                 page.close()
 
 

@@ -298,7 +298,7 @@ def test_mails_are_switched_off_and_on_again_from_the_page(shop: Shop, carol: Re
         return unescape(carol.page(thread_id).text)
 
     before = shop.count("opt_outs")
-    assert "You get no e-mails about this conversation." in switch("off")
+    assert "You get no more e-mails from Acme Boston." in switch("off")
     assert shop.count("opt_outs") == before + 1
     assert email not in str(shop.database.rows("SELECT * FROM opt_outs"))
     assert "You get e-mails when there is an answer." in switch("on")
@@ -316,7 +316,7 @@ def test_the_page_switches_the_mails_to_the_address_of_its_link_only(
         reader.open(_link(shop, thread_id, email))
     carol.client.post(f"/c/{thread_id}/notifications", data={"notifications": "off"}, headers=PAGE)
     stranger.client.post(f"/c/{thread_id}/notifications", data={"notifications": "on"}, headers=PAGE)
-    assert "You get no e-mails about this conversation." in carol.page(thread_id).text
+    assert "You get no more e-mails from Acme Boston." in carol.page(thread_id).text
     assert "You get e-mails when there is an answer." in stranger.page(thread_id).text
 
 
@@ -395,7 +395,7 @@ def test_an_address_that_was_only_named_has_its_switch_once_a_link_has_come_ther
     assert 'name="notifications"' not in press(stranger, "off")
     assert shop.count("opt_outs") == before
     assert carol.open(_link(shop, thread_id, email)).status_code == 303
-    assert "You get no e-mails about this conversation." in unescape(press(carol, "off"))
+    assert "You get no more e-mails from Acme Boston." in unescape(press(carol, "off"))
     assert shop.count("opt_outs") == before + 1
     assert "You get e-mails when there is an answer." in unescape(press(carol, "on"))
     assert shop.count("opt_outs") == before

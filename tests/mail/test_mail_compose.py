@@ -5,10 +5,13 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+import shopbell
+from shopbell.contrast import DEFAULT_COLOR, palette
 from shopbell.mail.compose import compose
 from shopbell.mail.letter import Letter, Purpose, Quoted
 from shopbell.mail.marker import MARKER
@@ -141,9 +144,8 @@ def test_the_text_is_what_somebody_without_html_would_like_to_read() -> None:
         "> Is my bike ready?",
         "",
         "-- ",
-        "Acme Bikes",
         "You get this mail because you wrote to Acme Bikes.",
-        f"No more mails about this conversation: {STOP}",
+        f"Stop these e-mails: {STOP}",
     ]
 
 
@@ -199,11 +201,12 @@ def test_every_mail_is_in_the_readers_language_and_direction(purpose: Purpose, l
     letter = replace(REPLY, purpose=purpose, locale=language, customer_name="Carol")
     page = Page(html(letter))
     direction = "rtl" if language == "ar" else "ltr"
-    marked = [given for tag, given in page.elements if tag in ("html", "div") and "lang" in given]
+    marked = [given for tag, given in page.elements if tag in ("html", "table") and "lang" in given]
     assert [(given["lang"], given["dir"]) for given in marked] == [(language, direction)] * 2
     english = replace(letter, locale="en")
-    for show in (lambda one: parsed(one)["Subject"], plain, html):
-        # A subject of two names and a colon may be the same in two languages; nothing else is.
+    # The subject of a store's notice, a name and the beginning of a message, is the same in most languages.
+    shown = [plain, html] if purpose is Purpose.STORE_NOTICE else [lambda one: parsed(one)["Subject"], plain, html]
+    for show in shown:
         assert (show(letter) == show(english)) is (language == "en")
     assert "{" not in plain(letter)
 
@@ -239,13 +242,54 @@ def test_one_click_ends_mails_only_by_https() -> None:
     assert "List-Unsubscribe" not in parsed(replace(REPLY, unsubscribe_url=None))
 
 
-def test_the_store_is_told_who_wrote_and_how_to_answer() -> None:
-    letter = replace(
-        REPLY, purpose=Purpose.STORE_NOTICE, customer_name="Carol\r\nBcc: x", recipient="shop@acme.example"
-    )
-    assert parsed(letter)["Subject"] == "Carol Bcc: x has written to Acme Bikes"
-    assert "2 new messages from Carol Bcc: x:" in plain(letter)
-    assert "Reply to this mail, and the customer gets your answer." in plain(letter)
+NOTICE = replace(
+    REPLY,
+    purpose=Purpose.STORE_NOTICE,
+    customer_name="Carol Jones",
+    recipient="shop@acme.example",
+    messages=(Quoted("Carol Jones", "Is my bike\nready?", NOON_MS),),
+    history=(),
+)
+
+
+def test_the_store_is_told_who_wrote_what_and_how_to_answer() -> None:
+    assert parsed(NOTICE)["Subject"] == "Carol Jones: Is my bike ready?"
+    assert "Reply to this mail, and the customer gets your answer." in plain(NOTICE)
+    hostile = replace(NOTICE, customer_name="Carol\r\nBcc: x")
+    assert parsed(hostile)["Subject"] == "Carol Bcc: x: Is my bike ready?"
+    assert "Bcc" not in parsed(hostile)
+
+
+def test_the_subject_of_the_stores_mail_shows_how_the_message_begins() -> None:
+    def subject(text: str, file: str | None = None, *, is_follow_up: bool = False) -> str:
+        message = Quoted("Carol Jones", text, NOON_MS, file)
+        return str(parsed(replace(NOTICE, messages=(message,), is_follow_up=is_follow_up))["Subject"])
+
+    assert subject("word " * 100) == "Carol Jones: " + ("word " * 16)[:79].rstrip() + "…"
+    assert subject(" \n", "photo.jpg") == "Carol Jones: photo.jpg"
+    assert subject("\u200b") == "Carol Jones has written to Acme Bikes"
+    assert subject("And on Sunday?", is_follow_up=True) == "Carol Jones: And on Sunday?"
+
+
+def test_the_stores_mail_names_the_customer_once() -> None:
+    words = Page(html(NOTICE)).words.replace(str(parsed(NOTICE)["Subject"]), "")  # the page's title
+    assert words.count("Carol Jones") == 1
+    assert plain(NOTICE).count("Carol Jones") == 1
+    # A colleague's message, and all earlier ones, name who wrote them.
+    asked = Quoted("Carol Jones", "Is my bike ready?", NOON_MS)
+    again = replace(NOTICE, history=(Quoted("Alice", "Not yet.", NOON_MS), asked))
+    assert Page(html(again)).words.count("Alice") == 1
+
+
+def test_a_name_is_legible_on_every_colour_and_mails_have_the_widgets_colours() -> None:
+    light, dark = html(replace(REPLY, color="#ffcc00")), html(replace(REPLY, color="#0a5c36"))
+    assert "color:#000000;background-color:#ffcc00" in light
+    assert "color:#ffffff;background-color:#0a5c36" in dark
+    assert f"background-color:{DEFAULT_COLOR}" in html(REPLY)
+    panel = (Path(shopbell.__file__).parent / "web" / "widget" / "panel.css").read_text()
+    ours = set(re.findall(r"#[0-9a-f]{6}", light)) - {"#ffcc00", "#000000", "#ffffff"}
+    ours -= {palette("#ffcc00").on_light, palette("#ffcc00").on_dark}
+    assert {color for color in ours if color not in panel} == set()
 
 
 def test_long_lists_of_references_keep_their_ends() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from harness.post import Post
 from harness.smtp import Received
+from harness.visitors import acmes_site
 from harness.waiting import wait_until
 
 STORE = "boston@acme.example"
@@ -57,7 +58,10 @@ def test_the_store_reads_the_conversation_and_answers_by_the_link(told: tuple[Po
     assert shown.headers["cache-control"] == "no-store"
     assert post.messages(thread_id)[1:] == []  # looking changes nothing
     sent = _send(post, path, "Tomorrow at ten.", _hidden(post, path))
-    assert (sent.status_code, path.endswith(sent.headers["location"])) == (303, True)
+    assert (sent.status_code, f"{path}?sent".endswith(sent.headers["location"])) == (303, True)
+    confirmed = unescape(post.shop.server.client.get(f"{path}?sent").text)
+    assert f"Your answer was sent to {carol}." in confirmed
+    assert f"Your answer was sent to {carol}." not in unescape(shown.text)
     answer = post.messages(thread_id)[1]
     assert (answer["text"], answer["fromCustomer"], answer["employeeUserId"]) == ("Tomorrow at ten.", False, None)
     assert "Tomorrow at ten." in unescape(post.shop.server.client.get(path).text)
@@ -65,12 +69,26 @@ def test_the_store_reads_the_conversation_and_answers_by_the_link(told: tuple[Po
     assert "Tomorrow at ten." in mail.message.get_body(("plain",)).get_content()
 
 
+def test_the_mail_and_the_page_name_a_contact_that_the_customer_only_claimed(open_post: Any) -> None:
+    with open_post(mail_batch_s=3_600) as post:
+        post.business(email=STORE, invites_customers=False)
+        visitor, email = acmes_site(post.shop).visitor(), post.shop.somebody()
+        visitor.say(text="Is my bicycle ready?")
+        assert visitor.post("identify", email=email).status_code == 200
+        post.let_time_pass()
+        mail = _mail_to(post, STORE)
+        assert mail.message["Subject"] == f"{email} (not confirmed): Is my bicycle ready?"
+        (path,) = re.findall(r"https?://[^/\s]+(/answer/[a-z2-7]+)", mail.message.get_body(("plain",)).get_content())
+        assert f"{email} (not confirmed)" in unescape(post.shop.server.client.get(path).text)
+
+
 def test_who_answers_too_late_sees_what_a_colleague_wrote_and_keeps_his_text(told: tuple[Post, str, str, str]) -> None:
     post, thread_id, _, path = told
     found = _hidden(post, path)
     post.reply(thread_id, "It is ready.")
-    late = _send(post, path, "Not yet.", found)
+    late = _send(post, f"{path}?sent", "Not yet.", found)
     assert late.status_code == 409
+    assert "Your answer was sent" not in late.text
     assert "It is ready." in late.text
     assert "Not yet.</textarea>" in late.text
     assert [message["text"] for message in post.messages(thread_id)[1:]] == ["It is ready."]

@@ -1,5 +1,6 @@
 """Mails end by one click, of a button or of the mail program; a link that is only looked at changes nothing."""
 
+from html import unescape
 from urllib.parse import urlsplit
 
 import httpx2
@@ -7,7 +8,7 @@ import httpx2
 from harness.post import Post
 from harness.smtp import Received
 
-ENDED = "You get no e-mails about this conversation."
+ENDED = "You get no more e-mails from"
 GOING_ON = "You get e-mails when there is an answer."
 
 
@@ -90,7 +91,7 @@ def test_the_page_names_the_shop_and_no_address_and_speaks_the_readers_language(
     post.shop.send(user={"email": carol})
     path = path_of(post.mails.wait_for(1)[0])
     page = post.shop.server.client.get(path, headers={"Accept-Language": "ar-EG,ar;q=0.9"})
-    assert '<html lang="ar" dir="rtl">' in page.text
+    assert '<html lang="ar" dir="rtl" ' in page.text
     assert carol not in page.text
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "no-referrer"
@@ -108,3 +109,16 @@ def test_a_strangers_link_is_nothing(post: Post) -> None:
             answer = client.request(method, f"/unsubscribe/{wrong}")
             assert answer.status_code == 404, wrong
             assert "This link does not work" in answer.text
+
+
+def test_the_stores_link_speaks_of_its_customers_mails_in_its_own_language(post: Post) -> None:
+    post.business(email="boston@acme.example", invites_customers=False, locale="de", brand_color="#0a5c36")
+    post.shop.send(user={"email": post.shop.somebody()})
+    (notice,) = post.mails.wait_for(1)
+    client, path = post.shop.server.client, path_of(notice)
+    page = unescape(client.get(path, headers={"Accept-Language": "tlh"}).text)
+    assert "Sie erhalten eine E-Mail, wenn ein Kunde an Acme Boston schreibt." in page
+    assert "--brand:#0a5c36" in page
+    ended = client.post(path, headers={"Accept-Language": "en"}).text
+    assert "You get no e-mails when a customer writes to Acme Boston." in ended
+    assert "Send me e-mails again" in ended

@@ -6,7 +6,7 @@ from typing import cast
 from uuid import UUID, uuid4, uuid5
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection
 
 from shopbell import conversation, customers, organizations, threads
@@ -14,9 +14,9 @@ from shopbell.conversation import Line
 from shopbell.errors import NotFound, Problem
 from shopbell.http.addresses import base_url
 from shopbell.http.api.access import Api
+from shopbell.http.customer import looks
 from shopbell.http.customer.forms import check_own_form, read_fields
 from shopbell.http.customer.limits import address_of
-from shopbell.http.pages import page
 from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
 from shopbell.mail.answer_links import PATH, Answering, AnswerLinks, digest
 from shopbell.organizations import Business
@@ -25,9 +25,8 @@ from shopbell.texts import Texts, for_locale
 
 LINES_MAX = 100
 _FORM_MAX_BYTES = 65_536
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+_SENT = "sent"
+"""The query of the page that follows an answer."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -94,7 +93,8 @@ async def answer(request: Request, token: str) -> Response:
             again = await api.database.read(_look, answering)
             return _page(request, api, again, fault=refused.detail, text=text, status=refused.status)
     # Loaded again, the page sends nothing twice.
-    return RedirectResponse(request.scope["path"].rpartition("/")[2], 303, headers={"Cache-Control": "no-store"})
+    own = request.scope["path"].rpartition("/")[2]
+    return RedirectResponse(f"{own}?{_SENT}", 303, headers={"Cache-Control": "no-store"})
 
 
 def _name_of(form_id: str, text: str) -> str:
@@ -126,7 +126,7 @@ def _look(tx: Connection, answering: Answering) -> _Shown:
         raise NotFound
     after = max(0, thread.thread.last_sequence - LINES_MAX)
     lines = conversation.lines(tx, organization_id, thread_id, after_sequence=after)
-    customer_name = customers.profile(tx, organization_id, thread.customer_id).display_name
+    customer_name = customers.profile(tx, organization_id, thread.customer_id).called(for_locale(business.locale))
     return _Shown(business, customer_name, thread.thread.last_reply_sequence, lines)
 
 
@@ -134,28 +134,23 @@ def _page(
     request: Request, api: Api, shown: _Shown, *, fault: str | None = None, text: str = "", status: int = 400
 ) -> Response:
     texts = for_locale(shown.business.locale)
-    answered = page(
+    color = shown.business.brand_color
+    html = looks.page(
         "answer.html",
-        policy=_POLICY,
-        cache="no-store",
-        root="../",
-        texts=texts,
-        title=texts.gettext("{customer} has written to {business}", **_names(shown)),
+        texts,
+        color,
         customer=shown.customer_name,
+        business_name=shown.business.name,
         messages=[_line(line, shown, texts, request, api) for line in shown.lines],
         seen=shown.last_reply_sequence,
         form=uuid4(),
         fault=fault,
+        is_sent=_SENT in request.query_params,
         text=text,
         max_characters=MESSAGE_MAX_CHARACTERS,
     )
-    if fault is not None:
-        answered.status_code = status
-    return answered
-
-
-def _names(shown: _Shown) -> dict[str, str]:
-    return {"customer": shown.customer_name, "business": shown.business.name}
+    headers = {**looks.headers(color, posts_forms=True), "Cache-Control": "no-store"}
+    return HTMLResponse(html, 200 if fault is None else status, headers)
 
 
 def _line(line: Line, shown: _Shown, texts: Texts, request: Request, api: Api) -> dict[str, object]:

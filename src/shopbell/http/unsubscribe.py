@@ -4,19 +4,17 @@ import time
 from typing import cast
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 
 from shopbell.errors import NotFound
 from shopbell.http.api.access import Api
-from shopbell.http.pages import page
+from shopbell.http.customer import looks
+from shopbell.mail.addresses import Audience
 from shopbell.mail.unsubscribe import PATH, Subscription, Unsubscribes
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach import subscriptions
 from shopbell.outreach.subscriptions import Subscribed
-from shopbell.texts import for_locale
-
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+from shopbell.texts import Texts, for_locale
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,7 +29,7 @@ async def ask(request: Request, token: str) -> Response:
     """
     api, subscription = _known(request, token)
     found = await api.database.read(subscriptions.find, subscription, OptOuts(api.keys))
-    return _shown(request, found)
+    return _shown(request, subscription, found)
 
 
 @router.post(f"{PATH}{{token}}")
@@ -51,7 +49,7 @@ async def end(request: Request, token: str, again: bool = False) -> Response:
     opt_outs = OptOuts(api.keys)
     now_ms = time.time_ns() // 1_000_000
     await api.database.write(subscriptions.change, subscription, opt_outs, gets_mails=again, now_ms=now_ms)
-    return _shown(request, await api.database.read(subscriptions.find, subscription, opt_outs))
+    return _shown(request, subscription, await api.database.read(subscriptions.find, subscription, opt_outs))
 
 
 def _known(request: Request, token: str) -> tuple[Api, Subscription]:
@@ -63,18 +61,29 @@ def _known(request: Request, token: str) -> tuple[Api, Subscription]:
     return api, subscription
 
 
-def _shown(request: Request, found: Subscribed | None) -> Response:
+def _shown(request: Request, subscription: Subscription, found: Subscribed | None) -> Response:
     if found is None:
         raise NotFound
     language = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
-    texts = for_locale(language[:35])
+    texts = for_locale(language[:35], found.locale)
+    html = looks.page(
+        "unsubscribe.html",
+        texts,
+        found.brand_color,
+        business_name=found.business_name,
+        state=_state(texts, subscription, found),
+        gets_mails=found.gets_mails,
+    )
+    headers = {**looks.headers(found.brand_color, posts_forms=True), "Cache-Control": "no-store"}
+    return HTMLResponse(html, headers=headers)
+
+
+def _state(texts: Texts, subscription: Subscription, found: Subscribed) -> str:
+    name = found.business_name
+    if subscription.audience is Audience.STORE:
+        if found.gets_mails:
+            return texts.gettext("You get an e-mail when a customer writes to {business}.", business=name)
+        return texts.gettext("You get no e-mails when a customer writes to {business}.", business=name)
     if found.gets_mails:
-        state, button = (
-            texts.gettext("You get e-mails when there is an answer."),
-            texts.gettext("Stop e-mails about this conversation"),
-        )
-    else:
-        state = texts.gettext("You get no e-mails about this conversation.")
-        button = texts.gettext("Send me e-mails when there is an answer")
-    values = {"business_name": found.business_name, "state": state, "button": button, "again": not found.gets_mails}
-    return page("unsubscribe.html", policy=_POLICY, cache="no-store", root="../", texts=texts, **values)
+        return texts.gettext("You get e-mails when there is an answer.")
+    return texts.gettext("You get no more e-mails from {business}.", business=name)

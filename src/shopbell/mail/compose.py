@@ -11,9 +11,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from shopbell.contrast import palette
 from shopbell.mail import marker
 from shopbell.mail.headers import Token, clean, header, mailbox
-from shopbell.mail.letter import COLOR, Letter, Purpose
+from shopbell.mail.letter import Letter, Purpose, Quoted
 from shopbell.mail.outgoing import OutgoingMail
 from shopbell.mail.wording import words
 from shopbell.texts import for_locale
@@ -21,7 +22,6 @@ from shopbell.texts import for_locale
 REFERENCES_MAX = 20
 
 _WEB = Path(__file__).parents[1] / "web" / "mail"
-_COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII | re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_ENDS = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
@@ -91,14 +91,18 @@ def compose(letter: Letter) -> OutgoingMail:
     for each in headers:
         message[each.name] = each
 
+    def author(message: Quoted) -> str:
+        return clean(message.author) if message.author else wording.you
+
     values = {
         "letter": letter,
         "wording": wording,
         "texts": texts,
         "lines": _lines,
         "clean": clean,
+        "author": author,
         "marker": marker.marker(wording.marker) if letter.reply_to else None,
-        "color": letter.color if _COLOR.fullmatch(letter.color) else COLOR,
+        "color": palette(letter.color),
         "when": lambda at_ms: texts.date_time(at_ms, letter.time_zone),
     }
     text, html = (_printable(_jinja.get_template(f"letter.{kind}").render(values)) for kind in ("txt", "html"))

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-COLOR = "#8f4f00"
-
 
 class Purpose(StrEnum):
     """What a mail is for."""
@@ -53,7 +51,7 @@ class Letter:
         business_locale: what follows when there are no texts for the former.
         time_zone: IANA name of the zone in which times are told.
         recipient_name: of the reader, as far as it is known.
-        customer_name: who has written to the store, for the store.
+        customer_name: who has written to the store, for the store: a name, else an address or a number.
         reply_to: signed address for answers; without it the mail says that nobody reads them.
         subject: of the conversation, when the customer gave it one; it stays the same for all of its mails.
         is_follow_up: whether a mail of this conversation went before.
@@ -65,7 +63,7 @@ class Letter:
         button_url: where the conversation goes on.
         unsubscribe_url: link that ends these mails.
         survey: which question is asked.
-        color: of the button, as ``#rrggbb``; white must be legible on it.
+        color: the business's own, as ``#rrggbb``, from which the mail's colours are made; None for the default one.
     """
 
     purpose: Purpose
@@ -91,4 +89,4 @@ class Letter:
     button_url: str | None = None
     unsubscribe_url: str | None = None
     survey: str = "nps"
-    color: str = COLOR
+    color: str | None = None

@@ -8,6 +8,9 @@ from shopbell.mail.headers import clean
 from shopbell.mail.letter import Letter, Purpose
 from shopbell.texts import Texts
 
+SNIPPET_MAX_CHARACTERS = 80
+"""Most characters of a message in the subject of the mail about it."""
+
 _REPLY_MARK = re.compile(r"^(?:(?:re|aw|sv|antw|r|ref|res|رد)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 
 
@@ -16,6 +19,7 @@ class Wording:
     """The sentences of one mail, in the reader's language; an empty one is left out."""
 
     subject: str
+    heading: str
     marker: str
     intro: str
     outro: str
@@ -45,6 +49,7 @@ def words(texts: Texts, letter: Letter) -> Wording:
         outro = texts.gettext("If you did not ask for it, you need not do anything.")
     return Wording(
         subject=subject,
+        heading=letter.customer_name if is_for_store else letter.business_name,
         marker=texts.gettext(marker.LINE),
         intro=intro,
         outro=outro,
@@ -60,7 +65,7 @@ def words(texts: Texts, letter: Letter) -> Wording:
         reason=texts.gettext("You get this mail because {business} takes messages by Shopbell.", **names)
         if is_for_store
         else texts.gettext("You get this mail because you wrote to {business}.", **names),
-        unsubscribe=texts.gettext("No more mails about this conversation"),
+        unsubscribe=texts.gettext("Stop these e-mails"),
     )
 
 
@@ -75,12 +80,7 @@ def _by_purpose(texts: Texts, letter: Letter, names: dict[str, str]) -> tuple[st
             intro = texts.gettext("Here is the new link to your conversation with {business}.", **names)
             return texts.gettext("Your link to the conversation with {business}", **names), intro, go_on
         case Purpose.STORE_NOTICE:
-            subject = clean(letter.subject or "") or texts.gettext("{customer} has written to {business}", **names)
-            count = max(len(letter.messages), 1)
-            intro = texts.ngettext(
-                "A new message from {customer}:", "{count} new messages from {customer}:", count, **names
-            )
-            return _again(subject, letter), intro, go_on
+            return _news(texts, letter, names), "", go_on
         case Purpose.SURVEY:
             question = (
                 texts.gettext("How satisfied are you with the answers of {business}?", **names)
@@ -95,6 +95,18 @@ def _by_purpose(texts: Texts, letter: Letter, names: dict[str, str]) -> tuple[st
 def _about(texts: Texts, letter: Letter, names: dict[str, str]) -> str:
     """A customer's subject: the same for all mails of a conversation."""
     return _again(clean(letter.subject or "") or texts.gettext("Your conversation with {business}", **names), letter)
+
+
+def _news(texts: Texts, letter: Letter, names: dict[str, str]) -> str:
+    """A store's subject: who has written, and how the message begins."""
+    if letter.messages:
+        first = letter.messages[0]
+        snippet = clean(first.text, SNIPPET_MAX_CHARACTERS) or clean(
+            first.attachment_name or "", SNIPPET_MAX_CHARACTERS
+        )
+        if snippet:
+            return texts.gettext("{customer}: {snippet}", snippet=snippet, **names)
+    return texts.gettext("{customer} has written to {business}", **names)
 
 
 def _again(subject: str, letter: Letter) -> str:

@@ -8,14 +8,13 @@ from sqlalchemy import Connection, Row, false, select
 from shopbell import conversation, customers
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachments import Attachment
-from shopbell.contrast import corrected
 from shopbell.conversation import Line
 from shopbell.customer_links import has_reached
 from shopbell.identity import normal_email
 from shopbell.keys import Keys
 from shopbell.mail.addresses import Audience, MailAddresses
 from shopbell.mail.answer_links import Answering, AnswerLinks, digest
-from shopbell.mail.letter import COLOR, Letter, Purpose, Quoted
+from shopbell.mail.letter import Letter, Purpose, Quoted
 from shopbell.mail.unsubscribe import Subscription, Unsubscribes
 from shopbell.outreach import notices
 from shopbell.outreach.facts import Known
@@ -79,8 +78,9 @@ class Office:
         new, before = self._lines(tx, row, read_sequence)
         is_claimed = not is_for_store and not _is_proved(tx, row, profile, address)
         before = [line for line in before if not (is_claimed and line.from_customer)]
+        customer_name = profile.called(for_locale(business.locale))
         about = _outreach(tx, organization_id, row.thread_id)
-        quoted = [self._quoted(one, business.name, profile.display_name, is_for_store, row) for one in (*new, *before)]
+        quoted = [self._quoted(one, business.name, customer_name, is_for_store, row) for one in (*new, *before)]
         goes_on = about is not None and not is_for_store and not is_claimed
         answered = about.mail_header_id if goes_on else None
         of_thread = self.addresses.thread_id(organization_id, row.thread_id)
@@ -98,7 +98,7 @@ class Office:
             business_locale=business.locale,
             time_zone=business.time_zone,
             recipient_name=business.name if is_for_store else "" if is_claimed else _name_of(profile),
-            customer_name=profile.display_name,
+            customer_name=customer_name,
             reply_to=self.addresses.reply(organization_id, row.thread_id, audience),
             subject=about.mail_subject if goes_on else None,
             is_follow_up=_was_mailed(tx, row) or answered is not None,
@@ -112,7 +112,7 @@ class Office:
             else link,
             unsubscribe_url=None if row.purpose == "link" else self._unsubscribes.link(self.base_url, subscription),
             survey=_survey_kind(tx, organization_id, row.survey_id),
-            color=corrected(business.brand_color, "#ffffff") if business.brand_color else COLOR,
+            color=business.brand_color,
         )
 
     def text(

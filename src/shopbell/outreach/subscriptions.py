@@ -24,10 +24,14 @@ class Subscribed:
     Args:
         business_name: whose mails they are.
         gets_mails: whether more mails go to the address; not when it is gone.
+        locale: the business's.
+        brand_color: the business's, ``#rrggbb``.
     """
 
     business_name: str
     gets_mails: bool
+    locale: str
+    brand_color: str | None
 
 
 def find(tx: Connection, subscription: Subscription, opt_outs: OptOuts) -> Subscribed | None:
@@ -39,12 +43,13 @@ def find(tx: Connection, subscription: Subscription, opt_outs: OptOuts) -> Subsc
     t, b = threads.c, businesses.c
     of_thread = (t.organization_id == subscription.organization_id, t.id == subscription.thread_id)
     of_business = (b.organization_id == t.organization_id) & (b.id == t.business_id)
-    name = tx.scalar(select(b.name).select_from(threads.join(businesses, of_business)).where(*of_thread))
-    if name is None:
+    query = select(b.name, b.locale, b.brand_color).select_from(threads.join(businesses, of_business))
+    business = tx.execute(query.where(*of_thread)).first()
+    if business is None:
         return None
     way = _way(tx, subscription)
     is_closed = way is None or bool(opt_outs.among(tx, subscription.organization_id, [way]))
-    return Subscribed(name, gets_mails=not is_closed)
+    return Subscribed(business.name, not is_closed, business.locale, business.brand_color)
 
 
 def change(tx: Connection, subscription: Subscription, opt_outs: OptOuts, *, gets_mails: bool, now_ms: int) -> None:
