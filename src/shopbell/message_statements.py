@@ -27,7 +27,9 @@ _OF_CUSTOMER = """
     (SELECT {column} FROM customers
      WHERE customers.organization_id = wanted.organization_id AND customers.id = identity.customer_id)
 """
-_CUSTOMER = ", ".join(_OF_CUSTOMER.format(column=column) for column in ("locale", "blocked_at_ms"))
+_CUSTOMER = ", ".join(
+    _OF_CUSTOMER.format(column=column) for column in ("locale", "blocked_at_ms", "coalesce(first_name, last_name)")
+)
 
 FIND_KNOWN = Statement(
     rowsets=(_WANTED, WANTED_KEYS, SUBSCRIBERS),
@@ -60,7 +62,7 @@ FIND_KNOWN = Statement(
 """One row of four JSON arrays: the identities that are known, the keys that were used before, who is told of messages,
 and how often the customers have changed."""
 
-_CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str, created_at_ms=int)
+_CUSTOMERS = Rowset("changed_customers", organization_id=int, id=int, locale=str, first_name=str, created_at_ms=int)
 _NEW_IDENTITIES = Rowset(
     "new_identities", organization_id=int, kind=str, value=str, customer_id=int, shown=str, created_at_ms=int
 )
@@ -88,13 +90,17 @@ _SENT = Rowset(
 _BLOCKED = Rowset("blocked", organization_id=int, id=int, customer_id=int, business_id=int, body=str, created_at_ms=int)
 _NEW_DUPLICATES = Rowset("new_duplicates", organization_id=int, customer_id=int, other_customer_id=int, found_at_ms=int)
 
-# New customers, and known ones whose locale is another now: an UPDATE would be a join, which a plan can get wrong.
+# New customers, and known ones with another locale or their first name: an UPDATE would be a join, which a plan can get
+# wrong.
 # "WHERE true" keeps SQLite from reading ON CONFLICT as the condition of a join.
 _PUT_CUSTOMERS = """
-    INSERT INTO customers (organization_id, id, locale, created_at_ms)
-    SELECT organization_id, id, locale, created_at_ms FROM {changed_customers}
+    INSERT INTO customers (organization_id, id, locale, first_name, created_at_ms)
+    SELECT organization_id, id, locale, first_name, created_at_ms FROM {changed_customers}
     WHERE true
-    ON CONFLICT (organization_id, id) DO UPDATE SET locale = excluded.locale
+    ON CONFLICT (organization_id, id) DO UPDATE
+    SET locale = excluded.locale,
+        first_name = CASE WHEN customers.last_name IS NULL THEN coalesce(customers.first_name, excluded.first_name)
+                     ELSE customers.first_name END
 """
 _ADD_IDENTITIES = """
     INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)

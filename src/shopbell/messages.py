@@ -42,6 +42,7 @@ class Send(NamedTuple):
         locale: BCP 47 tag in normal form.
         key: the client's wish that the request has one effect, however often it is sent.
         body_hash: with a key, what the body says, as 64 hexadecimal digits.
+        name: what to call a customer who has no name yet.
     """
 
     organization_id: int
@@ -51,6 +52,7 @@ class Send(NamedTuple):
     locale: str | None = None
     key: IdempotencyKey | None = None
     body_hash: str | None = None
+    name: str | None = None
 
 
 class Sent(NamedTuple):
@@ -108,10 +110,12 @@ class _Plan:
         self.promises = promises
         self.customers: dict[Identity, int] = {}
         self.locales: dict[tuple[int, int], str | None] = {}
+        self.names: dict[tuple[int, int], str | None] = {}
         self.blocked: set[tuple[int, int]] = set()
-        for organization_id, kind, value, customer_id, locale, blocked_at_ms in identities:
+        for organization_id, kind, value, customer_id, locale, blocked_at_ms, name in identities:
             self.customers[organization_id, kind, value] = customer_id
             self.locales[organization_id, customer_id] = locale
+            self.names[organization_id, customer_id] = name
             if blocked_at_ms is not None:
                 self.blocked.add((organization_id, customer_id))
         self.answered: dict[IdempotencyKey, tuple[str, int]] = {}
@@ -166,6 +170,9 @@ class _Plan:
         if send.locale and send.locale != self.locales[customer]:
             self.locales[customer] = send.locale
             self.changed_customers.add(customer)
+        if send.name and not self.names.get(customer):
+            self.names[customer] = send.name
+            self.changed_customers.add(customer)
         return customer_id
 
     def rows(self) -> dict[str, list[Row]]:
@@ -173,7 +180,8 @@ class _Plan:
         now_ms, count = self.now_ms, self.promises.count
         return {
             "changed_customers": [
-                (*customer, self.locales[customer], now_ms) for customer in sorted(self.changed_customers)
+                (*customer, self.locales[customer], self.names.get(customer), now_ms)
+                for customer in sorted(self.changed_customers)
             ],
             "new_identities": sorted(self.new_identities),
             "placed": [

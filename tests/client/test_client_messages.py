@@ -27,11 +27,13 @@ def test_a_message_arrives_with_all_that_is_known_of_its_customer(shop: Shop) ->
     email, phone = shop.somebody(), shop.some_number()
     with Shopbell(shop.server.url, shop.world.token) as client:
         sent = client.send_message_to_business(
-            shop.world.boston, "¿Está abierto? 👋", email=email, phone_number=phone, locale="es-MX"
+            shop.world.boston, "¿Está abierto? 👋", email=email, phone_number=phone, locale="es-MX", name="Carol Jones"
         )
     assert not sent.replayed
     assert [message["body"] for message in shop.messages(sent.thread_id)] == ["¿Está abierto? 👋"]
     assert shop.identities(shop.customer_of(sent.thread_id)) == {"email": [email], "phone": [phone]}
+    name = "SELECT first_name FROM customers WHERE id = :id"
+    assert shop.database.value(name, id=shop.customer_of(sent.thread_id)) == "Carol Jones"
 
 
 def test_an_id_may_be_a_number_and_an_address_may_end_with_a_slash(shop: Shop) -> None:

@@ -26,6 +26,7 @@ def send_message_to_business(
     email: str | None = None,
     phone_number: str | None = None,
     locale: str | None = None,
+    name: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[SentMessage]:
     """Open a customer's conversation with a business, or go on with it, with a message of the customer.
@@ -36,6 +37,7 @@ def send_message_to_business(
         email: the customer's; this or ``phone_number`` must be there.
         phone_number: the customer's; without ``+`` a number of the business's region.
         locale: the customer's language tag, such as ``pt-BR``.
+        name: the customer's, 1 to 200 characters; kept where the customer has no name yet.
         idempotency_key: 1 to 255 visible ASCII characters; one is made when none is given, so that the repetitions
             within this call have one effect. Give your own to make calls of yours one.
 
@@ -49,7 +51,7 @@ def send_message_to_business(
         thread_id = read(str, answer.json().get("customerThreadId"), "#/customerThreadId")
         return SentMessage(thread_id, answer.headers.get("idempotent-replayed") == "true")
 
-    user = present({"email": email, "phoneNumber": phone_number, "locale": locale})
+    user = present({"email": email, "phoneNumber": phone_number, "locale": locale, "name": name})
     return Call(
         method="POST",
         path="/api/widget/send-message-to-business",

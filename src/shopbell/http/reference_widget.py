@@ -51,7 +51,7 @@ safely, whatever happened to it: it has one effect.
   for a reply again, also when it was resolved.
 - **Order of checks**: token (401), rate (429), the token's scope (403), arrival and size of the body (408, 413),
   headers and body together (400, every fault at once), business (403), `Idempotency-Key` (422).
-- `null` stands for absent, unknown fields are ignored.
+- `null` stands for absent. Unknown fields are ignored, also those of `user`.
 """
 
 LANGUAGE_TAG = (
@@ -107,6 +107,10 @@ REQUEST_SCHEMA: dict[str, Any] = {
                     "maxLength": LOCALE_MAX_CHARACTERS,
                     "pattern": LANGUAGE_TAG,
                     "description": "Language tag (BCP 47): `en`, `pt-BR`; `en_US` and `en-us` become `en-US`.",
+                },
+                "name": {
+                    "description": "What to call the customer: text of 1 to 200 characters in one line. It is kept "
+                    "where the customer has no name yet. Anything else is ignored.",
                 },
             },
             "anyOf": [

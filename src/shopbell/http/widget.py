@@ -117,6 +117,8 @@ class SendMessageToBusiness:
         if message.idempotency_key is not None:
             key = (organization_id, token.id, ROUTE, message.idempotency_key)
             said = [message.business_id, message.message, message.email, message.phone, message.locale]
+            if message.name is not None:
+                said.append(message.name)
             body_hash = hashlib.sha256(orjson.dumps(said)).hexdigest()
         outcome = await self._sends.submit(
             Send(
@@ -127,6 +129,7 @@ class SendMessageToBusiness:
                 message.normal_locale,
                 key,
                 body_hash,
+                message.name,
             )
         )
         if isinstance(outcome, IdempotencyKeyReused):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import category, normalize
 
 from shopbell.errors import Fault
 from shopbell.http.ids import read_id
@@ -20,14 +21,15 @@ from shopbell.identity import (
 )
 
 MESSAGE_MAX_CHARACTERS = 10_000
+NAME_MAX_CHARACTERS = 200
 
 
 @dataclass(slots=True)
 class WidgetMessage:
     """What a request says, as far as it could be read; ``faults`` holds all that is wrong with it.
 
-    E-mail, phone and locale are as sent; ``normal_…`` are their normal forms. The phone number's is only found with the
-    business's region, by ``read_phone``.
+    E-mail, phone and locale are as sent; ``normal_…`` are their normal forms, and so is ``name``. The phone number's is
+    only found with the business's region, by ``read_phone``.
     """
 
     idempotency_key: str | None = None
@@ -39,6 +41,7 @@ class WidgetMessage:
     normal_phone: str = ""
     locale: str | None = None
     normal_locale: str | None = None
+    name: str | None = None
     faults: list[Fault] = field(default_factory=list)
 
     def read_headers(self, headers: Headers) -> bool:
@@ -100,6 +103,7 @@ class WidgetMessage:
             self.email = self._read_text(user, "email")
             self.phone = self._read_text(user, "phoneNumber")
             self.locale = self._read_text(user, "locale")
+            self.name = _name(user.get("name"))
             self.normal_email = self._normal(self.email, "email", EMAIL_MAX_CHARACTERS, normal_email) or ""
             self.normal_locale = self._normal(self.locale, "locale", LOCALE_MAX_CHARACTERS, normal_locale)
 
@@ -110,14 +114,14 @@ class WidgetMessage:
         self.faults.append(_type(f"#/user/{name}", "string"))
         return None
 
-    def _normal(self, text: str | None, name: str, limit: int, normalize: Callable[[str], str]) -> str | None:
+    def _normal(self, text: str | None, name: str, limit: int, normal: Callable[[str], str]) -> str | None:
         if text is None:
             return None
         if len(text) > limit:
             self.faults.append(_too_long(f"#/user/{name}", limit))
             return None
         try:
-            return normalize(text)
+            return normal(text)
         except ValueError as error:
             self.faults.append(Fault("body", f"#/user/{name}", f"invalid_{name}", str(error)))
             return None
@@ -139,6 +143,14 @@ class WidgetMessage:
                 self.faults.append(_invalid_phone(str(error)))
         elif not looks_like_phone(self.phone):
             self.faults.append(_invalid_phone(INVALID_PHONE))
+
+
+def _name(value: object) -> str | None:
+    """A person's name in NFC; None for anything but a line of 1 to 200 characters: a name is no reason to refuse."""
+    if not isinstance(value, str) or len(value) > NAME_MAX_CHARACTERS:
+        return None
+    name = normalize("NFC", value.strip())
+    return None if any(category(character) in ("Cc", "Cs") for character in name) else name or None
 
 
 def _required(pointer: str) -> Fault:
