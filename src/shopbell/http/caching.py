@@ -21,6 +21,8 @@ def vary_of(path: str) -> tuple[Header, ...]:
     """``Vary`` of the answers at a path; for pages and files, nothing."""
     if path.startswith("/api/customer/"):
         return (_CUSTOMERS_VARY,)
+    if path == "/graphql":
+        return ((b"vary", b"authentication-token"),)
     return (VARY,) if path.startswith(("/api/", "/v1/")) else ()
 
 

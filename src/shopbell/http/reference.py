@@ -19,7 +19,7 @@ from shopbell.errors import (
     RequestTimeout,
     TemporarilyUnavailable,
 )
-from shopbell.http import reference_api, reference_streams, reference_widget
+from shopbell.http import reference_api, reference_graphql, reference_streams, reference_widget
 from shopbell.http.reference_answers import HEADERS, SCHEMAS, SECURITY_SCHEMES, answer, headers
 from shopbell.http.widget import ROUTE
 from shopbell.settings import Settings
@@ -93,7 +93,7 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
             {"name": "operations", "description": "For those who run the server. No token is needed."},
         ],
     )
-    schemas = {**SCHEMAS, **document.get("components", {}).get("schemas", {})}
+    schemas = {**SCHEMAS, **reference_graphql.SCHEMAS, **document.get("components", {}).get("schemas", {})}
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own 422
         schemas.pop(unused, None)
     reference_api.complete(app, document["paths"], schemas, settings)
@@ -101,6 +101,7 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
         ROUTE: reference_widget.path_item(settings),
         **document["paths"],
         **reference_streams.path_items(),
+        reference_graphql.ROUTE: reference_graphql.path_item(),
     }
     for path, (summary, description, ok) in _OPERATIONS.items():
         document["paths"][path] = {
@@ -113,7 +114,11 @@ def build(app: FastAPI, settings: Settings) -> dict[str, Any]:
                 "responses": {"200": {**ok, "headers": headers()}, **_server_problems(settings, path)},
             }
         }
-    document["components"] = {"securitySchemes": SECURITY_SCHEMES, "schemas": schemas, "headers": HEADERS}
+    document["components"] = {
+        "securitySchemes": {**SECURITY_SCHEMES, **reference_graphql.SECURITY_SCHEMES},
+        "schemas": schemas,
+        "headers": HEADERS,
+    }
     return document
 
 

@@ -24,6 +24,7 @@ GET  /attachments/{uuid}/{name}              downloads.py
 POST /hooks/twilio/[inbound|status]          hooks/twilio.py
 POST /hooks/texts/[inbound|status]           hooks/http_texts.py
 GET  POST /v1/ivr                            ivr.py
+POST /graphql                                api/graphql.py
 POST /api/authenticate-customer              api/customer_authentication.py
 GET  POST /api/publishable-keys[/{publishableKeyId}/revoke]  api/publishable_keys.py
 POST /api/customer/sessions …/sign-out       customer/sessions.py
@@ -79,6 +80,7 @@ from shopbell.http.api import (
     deliveries,
     employees,
     events,
+    graphql,
     handovers,
     merges,
     messages,
@@ -173,6 +175,7 @@ def build(
         merges,
         customers,
         customer_authentication,
+        graphql,
     ):
         app.include_router(resource.router)
     for router in customer_routers.ROUTERS:
@@ -235,7 +238,7 @@ async def _gone(_: Request, __: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     """What FastAPI found in the path and the query. In a path there is no wrong id, only nothing of that name."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = faults_of(error.errors())
+    faults = faults_of(error.errors(), of_body=False)
     name = next((fault.name for fault in faults if fault.where == "path"), None)
     if name is None:
         return await _problem(request, Invalid(faults))

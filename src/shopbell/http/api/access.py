@@ -12,7 +12,7 @@ from shopbell.attachment_links import AttachmentLinks
 from shopbell.blobs.store import Store
 from shopbell.http.api.browsing import Browsing
 from shopbell.http.api.waiting import Waiting
-from shopbell.http.authentication import Authentication, require_scope
+from shopbell.http.authentication import Authentication, Headers, require_scope
 from shopbell.http.customer.access import CustomerAccess
 from shopbell.http.customer.limits import VisitorLimits
 from shopbell.http.problems import ANSWER_HEADERS
@@ -105,6 +105,29 @@ class Caller:
         return result
 
 
+async def caller_of(request: Request, headers: Headers, scope: str) -> Caller:
+    """Find who sent a request.
+
+    Args:
+        request: the request; its answer gets the headers of the rate limit.
+        headers: where the header `token` is, with names in lower case.
+        scope: what the token must be allowed to do; one of ``tokens.SCOPES``.
+
+    Raises:
+        Unauthorized: 401.
+        QuotaExceeded: 429.
+        Forbidden: 403, the token lacks the scope.
+        StorageError: 503.
+    """
+    api = cast("Api", request.app.state.api)
+    token = await api.authentication.token_of(headers)
+    allowance = api.rate_limit.take(token.id, time.monotonic())
+    request.scope["state"][ANSWER_HEADERS] = allowance.headers
+    allowance.check()
+    require_scope(token, scope)
+    return Caller(token, api)
+
+
 def needs(scope: str) -> Any:
     """The dependency that finds the caller and lets only tokens with a scope go on. It must be a route's first.
 
@@ -119,13 +142,7 @@ def needs(scope: str) -> Any:
     """
 
     async def find_caller(request: Request) -> Caller:
-        api = cast("Api", request.app.state.api)
-        token = await api.authentication.token_of(request.scope["headers"])
-        allowance = api.rate_limit.take(token.id, time.monotonic())
-        request.scope["state"][ANSWER_HEADERS] = allowance.headers
-        allowance.check()
-        require_scope(token, scope)
-        return Caller(token, api)
+        return await caller_of(request, request.scope["headers"], scope)
 
     find_caller.scope = scope  # type: ignore[attr-defined]  # the reference names it
     return Depends(find_caller)

@@ -56,26 +56,31 @@ def takes(model: type[F]) -> Any:
     """
 
     async def read(request: Request) -> Body[F]:
-        headers = read_json_headers(request.scope["headers"])
-        settings = cast("Api", request.app.state.api).settings
-        content = await read_body(request.receive, request.scope, settings.body_limit_bytes)
-        faults = headers.faults
-        fields: F | None = None
-        if headers.readable:
-            document, fault = parse_object(content)
-            if fault is not None:
-                faults.append(fault)
-            else:
-                try:
-                    fields = model.model_validate(document, context=settings)  # some rules are the operator's
-                except ValidationError as error:
-                    faults += faults_of(error.errors(include_url=False))
-                faults += model.faults_beside(document)
-        if fields is None or faults:
-            raise Invalid(faults)
-        return Body(fields, headers.idempotency_key)
+        return await read_fields(request, model)
 
     return Depends(read)
+
+
+async def read_fields(request: Request, model: type[F]) -> Body[F]:
+    """Read the body as ``Body[model]``; raises as ``takes`` says."""
+    headers = read_json_headers(request.scope["headers"])
+    settings = cast("Api", request.app.state.api).settings
+    content = await read_body(request.receive, request.scope, settings.body_limit_bytes)
+    faults = headers.faults
+    fields: F | None = None
+    if headers.readable:
+        document, fault = parse_object(content)
+        if fault is not None:
+            faults.append(fault)
+        else:
+            try:
+                fields = model.model_validate(document, context=settings)  # some rules are the operator's
+            except ValidationError as error:
+                faults += faults_of(error.errors(include_url=False))
+            faults += model.faults_beside(document)
+    if fields is None or faults:
+        raise Invalid(faults)
+    return Body(fields, headers.idempotency_key)
 
 
 def described(model: type[Fields], *, idempotent: bool = False) -> dict[str, Any]:
@@ -91,19 +96,21 @@ def described(model: type[Fields], *, idempotent: bool = False) -> dict[str, Any
     return {"requestBody": body, "x-idempotent": idempotent, "x-faults-beside": beside}
 
 
-def faults_of(errors: Sequence[ErrorDetails]) -> list[Fault]:
+def faults_of(errors: Sequence[ErrorDetails], *, of_body: bool = True) -> list[Fault]:
     """What pydantic found, in the codes of the reference; no submitted value is in them.
 
     Args:
-        errors: of a body, or (as FastAPI gives them) with ``query`` or ``path`` as the first part of their place.
+        errors: of pydantic.
+        of_body: whether their places begin in the body; if not, their first part is ``query``, ``path``, ``header`` or
+            ``body``, as FastAPI gives it.
     """
-    return [_fault(error) for error in errors]
+    return [_fault(error, of_body=of_body) for error in errors]
 
 
-def _fault(error: ErrorDetails) -> Fault:
+def _fault(error: ErrorDetails, *, of_body: bool) -> Fault:
     place = [str(part) for part in error["loc"]]
     where: Any = "body"
-    if place and place[0] in ("query", "path", "header"):
+    if not of_body:
         where, *place = place
     name = "#" + "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
     if where != "body":

@@ -12,7 +12,7 @@ from starlette.concurrency import iterate_in_threadpool
 from shopbell import blocks, customer_export, customers, erasure, identity, surveys
 from shopbell.customers import Profile
 from shopbell.errors import Fault, Invalid
-from shopbell.http.api.access import ReadsCustomers, WritesCustomers
+from shopbell.http.api.access import Caller, ReadsCustomers, WritesCustomers
 from shopbell.http.api.body import Body, described, takes
 from shopbell.http.api.fields import Fields, FilledLine, Line, PathId
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
@@ -166,6 +166,16 @@ def _wanted(email: str | None, phone: str | None) -> tuple[str | None, str | Non
 @router.get("/api/customers/{customerId}/profile", summary="Read a customer's profile")
 async def get_customer_profile(caller: ReadsCustomers, customer_id: CustomerOfPath) -> CustomerProfile:
     """Read what is known of a customer. One who was merged into another is that other one."""
+    return await read_profile(caller, customer_id)
+
+
+async def read_profile(caller: Caller, customer_id: int) -> CustomerProfile:
+    """The profile of a customer of the caller's organization.
+
+    Raises:
+        NotFound: 404.
+        StorageError: 503.
+    """
     profile, answered = await caller.read(_profile, customer_id)
     customer, nps = profile.customer, answered.get("nps")
     data = (("COMPANY", customer.company), ("LOCALE", customer.locale))
