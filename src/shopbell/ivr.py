@@ -45,10 +45,10 @@ def take(
     organization_id: int,
     caller: str | None,
     called: str,
-    context: str | None,
     rules: Rules,
     opt_outs: OptOuts,
     *,
+    context: str | None = None,
     now_ms: int,
 ) -> Call:
     """Take a call, open the caller's conversation and have them sent a welcome.
@@ -58,9 +58,9 @@ def take(
         organization_id: whose phone system asks.
         caller: their number in E.164; None when it is hidden.
         called: the number that was dialled, in E.164.
-        context: what the phone system says about the call; a note in the conversation keeps it.
         rules: what this installation can send.
         opt_outs: knows who wants no texts.
+        context: what the phone system says about the call; a note in the conversation keeps it.
         now_ms: the time in Unix ms.
     """
     business = _business(tx, organization_id, called)

@@ -121,9 +121,9 @@ async def _answer(request: Request, token: Token, given: Mapping[str, Any], wher
         token.organization_id,
         caller,
         called,
-        context,
         rules_of(api.settings),
         OptOuts(api.keys),
+        context=context,
         now_ms=time.time_ns() // 1_000_000,
     )
     api.wakes.announce([token.organization_id])
