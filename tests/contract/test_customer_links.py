@@ -105,10 +105,8 @@ def test_to_look_at_a_link_has_no_effect_however_often_and_by_whomever(
         assert shown.status_code == 200
         assert not shown.headers.get_list("set-cookie")
         _is_locked_away(shown)
-        text = unescape(shown.text)
-        assert f"{email[0]}•••@example.com" in text
-        assert email not in text
-        assert "from the form" not in text
+        assert f"{email[0]}•••@example.com" in unescape(shown.text)
+        assert not re.search(f"{re.escape(email)}|from the form", unescape(shown.text))
     assert carol.open(token).status_code == 303
 
 
