@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from graphql import execute_sync, parse, validate
 
 from harness.shop import Shop
 from harness.world import GLOBEX_CANARY
-from shopbell.http.api.graphql import DEPTH_MAX, QUERY_MAX_CHARACTERS, SDL, TOKENS_MAX
+from shopbell.http.api.graphql import DEPTH_MAX, QUERY_MAX_CHARACTERS, SCHEMA, SDL, TOKENS_MAX
 
 READ, RENAME = "get-customer-profile-query", "update-customer-profile-name-mutation"
 PLAIN = "query ($id: ID!) { customer(customerId: $id) { id firstName } }"
@@ -235,7 +236,7 @@ def test_another_method_than_post_is_refused(shop: Shop) -> None:
         (
             '{ customer(customerId: "1") { ...a } } fragment a on Customer { ...a }',
             "The query does not fit the schema",
-            64,
+            65,
         ),
     ],
 )
@@ -338,3 +339,16 @@ def test_the_documented_schema_is_the_servers() -> None:
     assert f"```graphql\n{SDL}```" in page
     for number in (QUERY_MAX_CHARACTERS, TOKENS_MAX, DEPTH_MAX):
         assert f"{number:,}" in page
+
+
+def test_without_the_count_a_request_would_read_as_many_customers_as_it_has_aliases() -> None:
+    read: list[str] = []
+
+    def customer(_: object, **given: Any) -> None:
+        read.append(given["customerId"])
+
+    query = "{ " + " ".join(f'a{number}: customer(customerId: "{number}") {{ id }}' for number in range(30)) + " }"
+    document = parse(query)
+    assert not validate(SCHEMA, document)
+    execute_sync(SCHEMA, document, {"customer": customer})
+    assert len(read) == 30

@@ -49,7 +49,14 @@ SCHEMAS: dict[str, Any] = {
         "required": ["query"],
         "properties": {
             "query": {"type": "string", "maxLength": QUERY_MAX_CHARACTERS},
-            "variables": {"type": ["object", "null"]},
+            "variables": {
+                "type": ["object", "null"],
+                "description": "Those of the stored operations; a document may have others.",
+                "properties": {
+                    "customerId": {"type": ["string", "integer"]},
+                    **{name: {"type": "string"} for name in ("customerType", "firstName", "lastName", "company")},
+                },
+            },
             "operationName": {"type": ["string", "null"]},
         },
     },

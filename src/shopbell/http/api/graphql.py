@@ -51,7 +51,7 @@ READ_SCOPE, WRITE_SCOPE = "customers:read", "customers:write"
 QUERY_MAX_CHARACTERS = 5_000
 TOKENS_MAX = 300
 DEPTH_MAX = 10
-"""Brackets within brackets; the parser calls itself for each."""
+"""Brackets within brackets."""
 
 SDL = '''\
 type Query {
