@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx2
+import jsonschema
 import pytest
 from fastapi import FastAPI
 
@@ -233,6 +234,21 @@ def test_a_file_is_taken_for_nothing_else_and_counted_by_its_route(server: Serve
     metrics = server.client.get("/metrics").text
     assert f'shopbell_http_requests_total{{route="{route}",status="200"}}' in metrics
     assert 'route="(no such route)",status="200"' not in metrics
+
+
+def test_below_a_path_of_a_proxy_the_type_of_a_problem_leads_to_its_page(tmp_path: Path) -> None:
+    with on_sqlite(tmp_path).serving(public_url="https://shop.example.org/chat/") as server:
+        answers = [
+            server.client.post("/api/widget/send-message-to-business"),
+            server.client.get("/api/threads"),
+            server.client.get("/api/stream"),
+            server.client.get("/", headers={"X-Large": "x" * 40_000}),
+        ]
+        for answer in answers:
+            assert re.match("/chat/problems/[a-z-]+$", kind := answer.json()["type"])
+            assert server.client.get(kind.removeprefix("/chat")).status_code == 200  # as the proxy asks
+        document = server.client.get("/openapi.json").json()
+    jsonschema.validate(answers[0].json(), document["components"]["schemas"]["Problem"] | document)
 
 
 def test_the_reference_is_counted_by_its_route(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import orjson
 from starlette.types import Send
@@ -10,10 +11,21 @@ from shopbell.errors import Problem
 from shopbell.http.caching import API_HEADERS
 
 CONTENT_TYPE = b"application/problem+json"
-REFERENCE = "/problems/"
+_reference = "/problems/"
 
 ANSWER_HEADERS = "shopbell.answer_headers"
 """Where a bare route in its scope, and any other in its state, notes the headers that every answer must have."""
+
+
+def serve_under(public_url: str | None) -> None:
+    """Let the ``type`` of every problem of this process lead to the page that explains it.
+
+    Args:
+        public_url: the address of this server, which may end with the path that a proxy puts before ours.
+    """
+    global _reference
+    path = urlsplit(public_url).path.rstrip("/") if public_url else ""
+    _reference = f"{path}/problems/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ def render(problem: Problem, request_id: str, more_headers: Sequence[tuple[bytes
     """
     body = orjson.dumps(
         {
-            "type": REFERENCE + problem.name,
+            "type": _reference + problem.name,
             "title": problem.title,
             "status": problem.status,
             "detail": problem.detail,

@@ -100,7 +100,7 @@ from shopbell.http.edge import Edge, HotRoute, StreamRoute
 from shopbell.http.hooks import http_texts, twilio
 from shopbell.http.hooks.access import TextHooks
 from shopbell.http.metrics import RequestMetrics
-from shopbell.http.problems import Answer, render
+from shopbell.http.problems import Answer, render, serve_under
 from shopbell.http.request_log import RequestLog
 from shopbell.http.widget import ROUTE
 from shopbell.id_names import THINGS
@@ -143,6 +143,7 @@ def build(
         lifespan: opens and closes what the routes need.
         text_hooks: what the routes for providers of texts hand on.
     """
+    serve_under(None if settings.public_url is None else str(settings.public_url))
     app = FastAPI(
         # pages.py has its own of both: FastAPI's page needs a script inside it, and its document's route has no name.
         docs_url=None,
