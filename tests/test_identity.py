@@ -1,5 +1,6 @@
 """Normal forms of e-mail addresses, phone numbers and locales: one for each, whatever is sent."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shopbell import identity
-from shopbell.identity import normal_email, normal_locale, normal_phone
+from shopbell.identity import normal_email, normal_locale, normal_phone, phone_key, phone_spellings, provider_phone
 
 # Characters that are near the border of what an address may hold.
 near_emails = st.text(st.sampled_from("abzAZ019_+-.@.@!#'\" ()<>,;:\\\n\x00éÉßİıſKﬁ。．\u0301\u200d中"), max_size=80)
@@ -31,7 +32,7 @@ def _or_refused(function: Callable[[], str]) -> str | None:
         return function()
     except ValueError as error:
         told = str(error)
-    assert told in (identity.INVALID_EMAIL, identity.INVALID_PHONE, identity.INVALID_LOCALE)
+    assert told in (identity.INVALID_EMAIL, identity.INVALID_PHONE, identity.EXTENSION, identity.INVALID_LOCALE)
     return None
 
 
@@ -145,3 +146,90 @@ def test_the_normal_form_of_a_locale_is_its_own_normal_form(text: str) -> None:
 @pytest.mark.parametrize("text", ["ſt", "\u212aa", "en-ſs", "eN\u0130"])
 def test_letters_that_only_fold_to_ascii_make_no_locale(text: str) -> None:
     assert _or_refused(lambda: normal_locale(text)) is None
+
+
+TWICE = [
+    ("+5511987654321", "+551187654321"),
+    ("+541155551234", "+5491155551234"),
+    ("+525512345678", "+5215512345678"),
+]
+
+
+@pytest.mark.parametrize(("key", "other"), TWICE)
+def test_both_spellings_of_a_number_have_one_key_and_each_stays_as_it_is_written(key: str, other: str) -> None:
+    assert (normal_phone(key, None), normal_phone(other, None)) == (key, other)
+    assert phone_key(key) == phone_key(other) == key
+    assert phone_spellings(key) == phone_spellings(other) == [key, other]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+551123456789", "+551132345678", "+16175550142", "+33612345678", "+54911555512", "12345", "+5511887654321"],
+)
+def test_other_numbers_have_one_spelling(number: str) -> None:
+    assert phone_key(number) == number
+    assert phone_spellings(number) == [number]
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "number"),
+    [
+        ("(11) 8765-4321", "BR", "+551187654321"),
+        ("011 15 5555-1234", "AR", "+5491155551234"),
+        ("+54 11 15 5555-1234", None, "+5491155551234"),
+        ("55 1234 5678", "MX", "+525512345678"),
+        ("044 55 1234 5678", "MX", "+525512345678"),
+        ("1 55 1234 5678", "MX", "+525512345678"),
+        ("+52 1 55 1234 5678", "US", "+5215512345678"),
+    ],
+)
+def test_a_number_is_read_as_people_write_it_there(written: str, region: str | None, number: str) -> None:
+    assert normal_phone(written, region) == number
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "\u202a+1 617 555 0142\u202c",
+        "\u200e+16175550142",
+        "\u00a0+1\u00a0617\u00a0555\u00a00142\u00a0",
+        "  +1 617 555 0142 ",
+        "\ufeff+1\u00ad617\u200b5550142",
+        "\u2066(617) 555-0142\u2069",
+    ],
+)
+def test_what_nobody_sees_in_a_pasted_number_does_not_count(pasted: str) -> None:
+    assert normal_phone(pasted, "US") == "+16175550142"
+    assert identity.looks_like_phone(pasted)
+
+
+@pytest.mark.parametrize(
+    "extended", ["+1 617 555 0142 ext. 5", "(617) 555-0142 x5", "+16175550142;ext=5", "+1 617 555 0142 #5"]
+)
+@pytest.mark.parametrize("region", ["US", None])
+def test_an_extension_is_called_an_extension(extended: str, region: str | None) -> None:
+    with pytest.raises(ValueError, match=re.escape(identity.EXTENSION)):
+        normal_phone(extended, region)
+
+
+@pytest.mark.parametrize(
+    ("sent", "region", "number"),
+    [
+        ("+16175550142", "FR", "+16175550142"),
+        ("16175550142", "US", "+16175550142"),
+        ("6172530142", "US", "+16172530142"),
+        ("33612345678", "FR", "+33612345678"),
+        ("33612345678", None, "+33612345678"),
+        ("0612345678", "FR", "+33612345678"),
+        ("5511987654321", "BR", "+5511987654321"),
+        ("551187654321", "BR", "+551187654321"),
+        ("5215512345678", "MX", "+5215512345678"),
+        ("447911123456", "US", "+447911123456"),
+        ("15551234567", None, "+15551234567"),
+        ("12345", "DE", "12345"),
+        ("80808", "DE", "80808"),
+        ("ACME", "US", "ACME"),
+    ],
+)
+def test_a_number_of_a_provider_gets_its_country(sent: str, region: str | None, number: str) -> None:
+    assert provider_phone(sent, region) == number

@@ -368,3 +368,36 @@ def test_a_server_goes_on_with_what_the_first_version_left(first_version: tuple[
         answer = server.client.post("/api/send-message-to-customer-thread", json=reply, headers=headers)
         assert answer.status_code == 200, answer.text
         assert int(answer.json()["messageId"]) >= 30_000
+
+
+def test_a_number_of_two_spellings_gets_its_key_and_two_holders_are_possible_duplicates(
+    first_version: tuple[Installation, str], opened_again: OpenDatabase
+) -> None:
+    installation, _ = first_version
+    opened_again.write_now(_upgrade, "0006")
+    for number, customer in (
+        ("+551187654321", CAROL),
+        ("+5511987654321", DAVE),
+        ("+5491155551234", DAVE),
+        ("+16175550142", CAROL),
+    ):
+        installation.database.change(
+            "INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)"
+            " VALUES (:acme, 'phone', :number, :customer, :number, :at_ms)",
+            acme=ACME,
+            number=number,
+            customer=customer,
+            at_ms=T_MS,
+        )
+    installation.cli("migrate")
+    rows = installation.database.rows(
+        "SELECT value, customer_id FROM customer_identities WHERE kind = 'phone' ORDER BY value"
+    )
+    assert sorted(tuple(row.values()) for row in rows) == [
+        ("+16175550142", CAROL),
+        ("+541155551234", DAVE),
+        ("+551187654321", CAROL),
+        ("+5511987654321", DAVE),
+    ]
+    rows = installation.database.rows("SELECT customer_id, other_customer_id FROM possible_duplicates")
+    assert [tuple(row.values()) for row in rows] == [(CAROL, DAVE)]

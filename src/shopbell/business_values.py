@@ -113,6 +113,7 @@ def _normal_time_zone(text: str, _: str | None) -> str:
 
 
 def _valid_email(text: str, _: str | None) -> str | None:
+    text = identity.visible(text)
     if text:
         identity.normal_email(text)
     return text or None

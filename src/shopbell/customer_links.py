@@ -202,7 +202,8 @@ def _is_his(tx: Connection, customer: Customer, channel: str, address: str | Non
         return False
     known = {each.value for each in customers.identities_of(tx, customer)}
     if channel != "EMAIL":
-        return address in known or address == customer.unverified_phone
+        said = customer.unverified_phone
+        return identity.phone_key(address) in known | ({identity.phone_key(said)} if said else set())
     said = customer.unverified_email
     known |= {identity.normal_email(said)} if said else set()
     try:

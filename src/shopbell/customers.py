@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Table, and_
 
 from shopbell import events
 from shopbell.errors import CommandError, Conflict, NotFound
+from shopbell.identity import phone_as_shown, phone_key
 from shopbell.storage.schema import customer_identities, customers, possible_duplicates, threads
 from shopbell.texts import Texts
 
@@ -45,11 +46,16 @@ class Customer:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:
-    """What a customer is known by: ``value`` in normal form, ``shown`` as it was first sent."""
+    """What a customer is known by: ``value`` in normal form (of a number its key), ``shown`` as it was first sent."""
 
     kind: str
     value: str
     shown: str
+
+    @property
+    def number(self) -> str:
+        """A phone number in E.164, in the spelling that the customer first used."""
+        return phone_as_shown(self.value, self.shown)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,7 +107,7 @@ class Profile:
         identity = next(found, None)
         if identity is None:
             return None
-        return identity.shown if kind == "email" else identity.value
+        return identity.shown if kind == "email" else identity.number
 
 
 def get(tx: Connection, customer_id: int) -> Customer:
@@ -325,7 +331,7 @@ def search(
         .order_by(c.id.desc())
         .limit(limit + 1)
     )
-    for kind, value in (("email", email), ("phone", phone)):
+    for kind, value in (("email", email), ("phone", phone and phone_key(phone))):
         if value is not None:
             query = query.where(c.id == _known_by(organization_id, kind, value))
     if before_id is not None:

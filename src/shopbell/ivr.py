@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select
 
 from shopbell import customers, events, organizations
 from shopbell.events import InThread
+from shopbell.identity import phone_spellings
 from shopbell.incoming import open_thread
 from shopbell.opt_outs import OptOuts
 from shopbell.organizations import Business
@@ -76,7 +77,11 @@ def _business(tx: Connection, organization_id: int, number: str) -> Business | N
     c = businesses.c
     query = (
         select(c.id)
-        .where(c.organization_id == organization_id, c.phone_number == number, c.deactivated_at_ms.is_(None))
+        .where(
+            c.organization_id == organization_id,
+            c.phone_number.in_(phone_spellings(number)),
+            c.deactivated_at_ms.is_(None),
+        )
         .order_by(c.id)
     )
     business_id = tx.scalar(query.limit(1))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, case, delete, func, insert, null, selec
 from shopbell import audit, customers, events
 from shopbell.customers import Customer, Identity
 from shopbell.errors import Conflict, Fault, Invalid, NotFound
+from shopbell.identity import phone_spellings
 from shopbell.storage.customer_schema import customer_sessions
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import (
@@ -300,7 +301,8 @@ def _give_back(
 def _part(tx: Connection, customer: Customer, other: Customer) -> None:
     """Let no conversation and no session of a customer name an identity of the other one any more."""
     organization_id = customer.organization_id
-    values = [each.value for each in customers.identities_of(tx, other)]
+    # No number looks like an address.
+    values = [spelling for each in customers.identities_of(tx, other) for spelling in phone_spellings(each.value)]
     family = customers.with_merged(tx, organization_id, customer.id)
     ids = [row.id for row in customers.threads_of(tx, organization_id, family)]
     of_threads = and_(threads.c.organization_id == organization_id, threads.c.id.in_(ids))

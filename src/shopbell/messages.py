@@ -43,6 +43,7 @@ class Send(NamedTuple):
         key: the client's wish that the request has one effect, however often it is sent.
         body_hash: with a key, what the body says, as 64 hexadecimal digits.
         name: what to call a customer who has no name yet.
+        phone: the number in E.164 as it is written here; its identity has the key of all its spellings.
     """
 
     organization_id: int
@@ -53,6 +54,7 @@ class Send(NamedTuple):
     key: IdempotencyKey | None = None
     body_hash: str | None = None
     name: str | None = None
+    phone: str | None = None
 
 
 class Sent(NamedTuple):
@@ -150,7 +152,8 @@ class _Plan:
             else:
                 self.messages.append((thread, self.promises.add(thread, message_id), message_id, send.body))
                 own = (identity for identity, _ in send.identities if self.customers[identity] == customer_id)
-                self.named[thread] = {kind: value for _, kind, value in own}
+                named = {kind: value for _, kind, value in own}
+                self.named[thread] = named | {"phone": send.phone} if send.phone and "phone" in named else named
 
     def _customer(self, send: Send, ids: Iterator[int]) -> int:
         owners = [self.customers.get(identity) for identity, _ in send.identities]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, and_, delete, select
 
 from shopbell.events import upsert
+from shopbell.identity import phone_spellings
 from shopbell.keys import Keys
 from shopbell.security import token_hash
 from shopbell.storage.customer_schema import opt_outs
@@ -26,7 +27,7 @@ class OptOuts:
         self._keys = keys.derive(KEY_PURPOSE)
 
     def hash_of(self, way: Way) -> str:
-        """Under what an address is kept."""
+        """Under what an address is kept: the same for all spellings of a number."""
         return self._hashes(way)[0]
 
     def add(self, tx: Connection, organization_id: int, way: Way, *, now_ms: int) -> None:
@@ -42,7 +43,10 @@ class OptOuts:
 
     def among(self, tx: Connection, organization_id: int, ways: Collection[Way]) -> frozenset[Way]:
         """Which of these ways are closed."""
-        by_hash = {(way[0], each): way for way in ways for each in self._hashes(way)}
+        by_hash: dict[Way, list[Way]] = {}
+        for way in ways:
+            for each in self._hashes(way):
+                by_hash.setdefault((way[0], each), []).append(way)
         if not by_hash:
             return frozenset()
         c = opt_outs.c
@@ -51,8 +55,11 @@ class OptOuts:
             c.channel.in_(sorted({channel for channel, _ in by_hash})),
             c.address_hash.in_(sorted({each for _, each in by_hash})),
         )
-        found = (by_hash.get((channel, address_hash)) for channel, address_hash in tx.execute(query))
-        return frozenset(way for way in found if way is not None)
+        found = (by_hash.get((channel, address_hash), []) for channel, address_hash in tx.execute(query))
+        return frozenset(way for several in found for way in several)
 
     def _hashes(self, way: Way) -> Sequence[str]:
-        return [token_hash(key, f"{way[0]} {way[1]}") for key in self._keys]
+        channel, address = way
+        # What was noted before its number had a key stands under the spelling of then.
+        spellings = phone_spellings(address) if channel in ("SMS", "WHATSAPP") else [address]
+        return [token_hash(key, f"{channel} {spelling}") for spelling in spellings for key in self._keys]

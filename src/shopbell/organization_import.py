@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shopbell import audit, feed, webhooks
 from shopbell.attachments import blob_name
 from shopbell.blobs.store import Store
 from shopbell.errors import CommandError, StorageError
+from shopbell.identity import phone_key
 from shopbell.organization_archive import Shift, id_columns, with_ids
 from shopbell.organization_file import File, Piece, Row, look_through, read
 from shopbell.sealing import Seals
@@ -27,7 +28,7 @@ from shopbell.storage.database import Database
 from shopbell.storage.delivery_schema import webhooks as webhooks_table
 from shopbell.storage.ids import take_block
 from shopbell.storage.running import alone
-from shopbell.storage.schema import attachments
+from shopbell.storage.schema import attachments, customer_identities
 from shopbell.storage.sqlite import SqliteDatabase
 
 _BATCH = 500
@@ -150,11 +151,22 @@ def _write(database: Database, path: Path, plan: _Plan, now_ms: int, on_progress
 def _insert(tx: Connection, path: Path, plan: _Plan, now_ms: int, on_progress: Progress) -> None:
     for rows in _rows(path, plan, on_progress):
         tx.execute(insert(rows[0].table), [plan.row(row) for row in rows])
+    _key_phones(tx, plan.organization_id)
     # Whatever the file tells of has been told where it came from.
     place = {"organization_id": plan.organization_id, "position": feed.last_position(tx, plan.organization_id)}
     tx.execute(insert(outreach_cursors).values(place))
     subject = f"organization {plan.organization_id}"
     audit.record(tx, plan.organization_id, audit.COMMAND_LINE, "organization.import", subject, now_ms=now_ms)
+
+
+def _key_phones(tx: Connection, organization_id: int) -> None:
+    """Give numbers of older files their keys; of two spellings only one has it."""
+    i = customer_identities.c
+    phones = (i.organization_id == organization_id, i.kind == "phone")
+    for value in tx.scalars(select(i.value).where(*phones, i.value.like("+5%"))).all():
+        key = phone_key(value)
+        if key != value and tx.scalar(select(i.value).where(*phones, i.value == key)) is None:
+            tx.execute(update(customer_identities).where(*phones, i.value == value).values(value=key))
 
 
 def _find_contradiction(tx: Connection, path: Path, plan: _Plan, on_progress: Progress) -> NoReturn:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from shopbell.business_values import DEFAULT_LOCALE, DEFAULT_TIME_ZONE, BusinessChanges, WrongValues, columns_of
 from shopbell.errors import CommandError
+from shopbell.identity import phone_spellings
 from shopbell.storage.ids import take_id
 from shopbell.storage.schema import businesses, organizations
 
@@ -212,7 +213,8 @@ def deactivate_business(tx: Connection, business_id: int, *, now_ms: int) -> Bus
 def _refuse_anothers(tx: Connection, organization_id: int, number: str | None) -> None:
     """A number is one organization's: texts go out in its name, and what strangers write to it comes in."""
     c = businesses.c
-    anothers = (c.phone_number == number, c.organization_id != organization_id, c.deactivated_at_ms.is_(None))
+    spellings = phone_spellings(number) if number else []
+    anothers = (c.phone_number.in_(spellings), c.organization_id != organization_id, c.deactivated_at_ms.is_(None))
     if number and tx.execute(select(c.id).where(*anothers).limit(1)).first():
         raise WrongValues([("phone", "must not be another organization's")])
 

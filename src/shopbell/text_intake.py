@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 from shopbell import customers, incoming, organizations
 from shopbell.errors import Conflict
 from shopbell.events import record
-from shopbell.identity import normal_phone
+from shopbell.identity import phone_key, phone_spellings, provider_phone, region_of
 from shopbell.incoming import Incoming
 from shopbell.keys import Keys
 from shopbell.opt_outs import OptOuts
@@ -72,7 +72,7 @@ class TextIntake:
 
     def __init__(self, database: Database, keys: Keys, wakes: Wakes, *operators: str | None) -> None:
         self._database = database
-        self._operators = frozenset(_number(each) for each in operators if each is not None)
+        self._operators = frozenset(phone_key(provider_phone(each, None)) for each in operators if each is not None)
         self._opt_outs = OptOuts(keys)
         self._wakes = wakes
 
@@ -133,7 +133,7 @@ def keep(
         tx: the transaction; nothing may follow in it.
         text: the text.
         opt_outs: notes who wants nothing more.
-        operators: the numbers, in E.164, from which businesses write that have none of their own.
+        operators: the keys of the numbers from which businesses write that have none of their own.
         now_ms: the time in Unix ms.
 
     Returns:
@@ -142,11 +142,12 @@ def keep(
     Raises:
         Conflict: 409; the conversation's customer was erased.
     """
-    sender = _number(text.sender)
+    recipient = provider_phone(text.recipient, None)
+    sender = provider_phone(text.sender, region_of(recipient) or _region_at(tx, recipient))
     written = _written_to(tx, text.channel, sender)
     if (known := _kept_before(tx, text, sender, written)) is not None:
         return known
-    place = _place(tx, text, sender, written, operators, now_ms=now_ms)
+    place = _place(tx, text.channel, sender, recipient, written, operators, now_ms=now_ms)
     if place is None:
         return None
     business = place.business
@@ -180,28 +181,43 @@ def _kept_before(tx: Connection, text: InboundText, sender: str, written: Sequen
 
 def _place(
     tx: Connection,
-    text: InboundText,
+    channel: str,
     sender: str,
+    recipient: str,
     written: Sequence[Row[Any]],
     operators: Collection[str],
     *,
     now_ms: int,
 ) -> Place | None:
-    b, recipient = businesses.c, _number(text.recipient)
-    of_number = select(b.organization_id, b.id).where(b.phone_number == recipient, b.deactivated_at_ms.is_(None))
-    ids = {(row.organization_id, row.id) for row in tx.execute(of_number)}
+    ids = {(row.organization_id, row.id) for row in _businesses_at(tx, recipient)}
     for thread in written:
         business = organizations.find_business(tx, thread.organization_id, thread.business_id)
         if business is None:
             continue
         # Whoever has the operator's number for his own is not answered what others wrote from it.
-        is_operators = not ids or (recipient in operators and (text.channel != "SMS" or not business.phone_number))
+        is_operators = not ids or (
+            phone_key(recipient) in operators and (channel != "SMS" or not business.phone_number)
+        )
         if is_operators or (business.organization_id, business.id) in ids:
             return Place(business, _thread_of_answer(tx, thread, sender, now_ms))
     # A stranger's text is never guessed to be one organization's or another's.
     is_ones = len({organization_id for organization_id, _ in ids}) == 1
     business = organizations.find_business(tx, *min(ids)) if is_ones else None
     return Place(business, None) if business else None
+
+
+def _businesses_at(tx: Connection, number: str) -> list[Row[Any]]:
+    """The businesses that have a number, by ascending id."""
+    b = businesses.c
+    query = select(b.organization_id, b.id, b.default_region).where(
+        b.phone_number.in_(phone_spellings(number)), b.deactivated_at_ms.is_(None)
+    )
+    return list(tx.execute(query.order_by(b.organization_id, b.id)))
+
+
+def _region_at(tx: Connection, number: str) -> str | None:
+    """The country of the business that has a short code."""
+    return next((row.default_region for row in _businesses_at(tx, number)), None)
 
 
 def _written_to(tx: Connection, channel: str, number: str) -> list[Row[Any]]:
@@ -211,7 +227,13 @@ def _written_to(tx: Connection, channel: str, number: str) -> list[Row[Any]]:
     query = (
         select(d.organization_id, d.thread_id, t.business_id, t.customer_id, last_id, last_ms)
         .join(threads, (t.organization_id == d.organization_id) & (t.id == d.thread_id))
-        .where(_IS_TEXT, d.address == number, d.channel == channel, d.audience == "customer", d.attempts > 0)
+        .where(
+            _IS_TEXT,
+            d.address.in_(phone_spellings(number)),
+            d.channel == channel,
+            d.audience == "customer",
+            d.attempts > 0,
+        )
         .group_by(d.organization_id, d.thread_id, t.business_id, t.customer_id)
         .order_by(last_id.desc())
     )
@@ -229,7 +251,8 @@ def _thread_of_answer(tx: Connection, written: Row[Any], number: str, now_ms: in
     known_id = _known_by(tx, organization_id, number)
     if known_id is not None:
         return written.thread_id if known_id == owner_id else None
-    is_his = customers.find(tx, organization_id, owner_id).unverified_phone == number
+    said = customers.find(tx, organization_id, owner_id).unverified_phone
+    is_his = said is not None and phone_key(said) == phone_key(number)
     return written.thread_id if is_his and now_ms - written.last_ms < ANSWERED_WITHIN_MS else None
 
 
@@ -283,7 +306,9 @@ def _thread_of(tx: Connection, business: Business, number: str) -> int | None:
 def _known_by(tx: Connection, organization_id: int, number: str) -> int | None:
     """Who is known by a number."""
     i = customer_identities.c
-    known = select(i.customer_id).where(i.organization_id == organization_id, i.kind == "phone", i.value == number)
+    known = select(i.customer_id).where(
+        i.organization_id == organization_id, i.kind == "phone", i.value == phone_key(number)
+    )
     customer_id = tx.scalar(known)
     return None if customer_id is None else customers.find(tx, organization_id, customer_id).id
 
@@ -305,13 +330,6 @@ def _body(text: InboundText) -> str:
     """What it says; files stay with the provider, and are named by their types."""
     files = [f"[{media.content_type}]" for media in text.media]
     return "\n".join(part for part in (text.text, *files) if part).replace("\0", "")
-
-
-def _number(sent: str) -> str:
-    try:
-        return normal_phone(sent, None)
-    except ValueError:  # a short code, or a name
-        return sent
 
 
 def _referred(reference: str | None) -> tuple[int, int] | None:

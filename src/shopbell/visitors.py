@@ -93,7 +93,7 @@ def own_identities(
     """The address and the number of the claims, in normal form; None for one that is another customer's."""
     held = _holders(tx, organization_id, claims)
     own = {kind: value for (kind, value), holder_id in held.items() if holder_id == customer_id}
-    return own.get("email"), own.get("phone")
+    return own.get("email"), claims.phone if "phone" in own else None
 
 
 def is_same(tx: Connection, session: CustomerSession, claims: Claims) -> bool:
@@ -163,7 +163,7 @@ def introduce(
     known = {each.value for each in customers.identities_of(tx, customer)}
     said: dict[str, str | None] = {"first_name": first_name, "last_name": last_name}
     said["unverified_email"] = email if email and identity.normal_email(email) not in known else None
-    said["unverified_phone"] = phone if phone not in known else None
+    said["unverified_phone"] = phone if phone and identity.phone_key(phone) not in known else None
     now_ms = time.time_ns() // 1_000_000
     names = ("first_name", "last_name")
     # Names that his site or an employee gave him stay.
@@ -229,7 +229,7 @@ def _identities(claims: Claims) -> Iterator[tuple[str, str]]:
     if claims.email is not None:
         yield "email", claims.email[1]
     if claims.phone is not None:
-        yield "phone", claims.phone
+        yield "phone", identity.phone_key(claims.phone)
 
 
 def _shown(claims: Claims, kind: str) -> str:

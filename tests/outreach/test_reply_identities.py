@@ -241,7 +241,7 @@ def test_a_caller_is_welcomed_at_the_number_that_they_call_from(desk: Desk) -> N
     for caller in (second, first):
         with desk.shop.database.writing() as tx:
             acme = int(desk.shop.world.acme)
-            assert ivr.take(tx, acme, caller, NUMBER, RULES, OPT_OUTS, now_ms=now_ms()).situation == "welcomed"
+            assert ivr.take(tx, acme, caller, NUMBER, RULES, OPT_OUTS, now_ms=now_ms()).has_business
         query = "SELECT address FROM dispatches WHERE thread_id = :id AND purpose = 'welcome' ORDER BY id"
         assert [row["address"] for row in desk.shop.database.rows(query, id=int(thread_id))] == [second]
     assert desk.reply(thread_id) == [("SMS", first)]  # a call is no message

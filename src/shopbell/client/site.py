@@ -36,6 +36,8 @@ ENGLISH: Mapping[str, str] = {
 
 _FIELD_OF = {"#/message": "message", "#/user/email": "email", "#/user/phoneNumber": "phone", "#/user": "email"}
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-[A-Za-z]{2}|-[0-9]{3})?")
+# Marks of direction, spaces without width and the like: web pages and address books add them.
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
 _log = logging.getLogger("shopbell.client")
 
 
@@ -89,8 +91,8 @@ class Form:
     def call(self, visit: Visit) -> Call[SentMessage]:
         """What carries the visitor's message to the business: once, however often the same form is sent."""
         message = visit.fields.get("message", "")
-        email = visit.fields.get("email", "").strip() or None
-        phone_number = visit.fields.get("phone", "").strip() or None
+        email = _typed(visit.fields.get("email", ""))
+        phone_number = _typed(visit.fields.get("phone", ""))
         form_id = _form_id(visit.fields)
         content = json.dumps([str(self.business_id), message, email, phone_number, visit.locale])
         return send_message_to_business(
@@ -212,6 +214,11 @@ def _faults(error: ShopbellError) -> dict[str, str]:
         return {}
     faults = {_FIELD_OF.get(fault.name, ""): fault.code for fault in error.errors}
     return {} if "" in faults else faults
+
+
+def _typed(text: str) -> str | None:
+    """What a visitor typed or pasted, without the characters that nobody sees; None for nothing."""
+    return _INVISIBLE.sub("", text).strip() or None
 
 
 def _json(status: int, value: object) -> Said:

@@ -100,7 +100,8 @@ REQUEST_SCHEMA: dict[str, Any] = {
                     "format": "phone",
                     "maxLength": PHONE_MAX_CHARACTERS,
                     "description": "With `+` and the country code; without them it is read as a number of the "
-                    "business's region. It must be possible, not assigned. Extensions are refused.",
+                    "business's region. It must be possible, not assigned. Extensions are refused. "
+                    "Characters that nobody sees and spaces around it do not count.",
                 },
                 "locale": {
                     "type": ["string", "null"],

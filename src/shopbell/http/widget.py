@@ -24,6 +24,7 @@ from shopbell.http.caching import API_HEADERS
 from shopbell.http.problems import ANSWER_HEADERS, Answer, render
 from shopbell.http.rate import Header, RateLimit
 from shopbell.http.widget_fields import WidgetMessage
+from shopbell.identity import phone_key
 from shopbell.messages import Identity, Outcome, Send, Sent
 from shopbell.organizations import Business
 from shopbell.storage.group_commit import GroupCommit
@@ -112,7 +113,7 @@ class SendMessageToBusiness:
         if message.email is not None:
             identities.append(((organization_id, "email", message.normal_email), message.email))
         if message.phone is not None:
-            identities.append(((organization_id, "phone", message.normal_phone), message.phone))
+            identities.append(((organization_id, "phone", phone_key(message.normal_phone)), message.phone))
         key = body_hash = None
         if message.idempotency_key is not None:
             key = (organization_id, token.id, ROUTE, message.idempotency_key)
@@ -130,6 +131,7 @@ class SendMessageToBusiness:
                 key,
                 body_hash,
                 message.name,
+                message.normal_phone or None,
             )
         )
         if isinstance(outcome, IdempotencyKeyReused):

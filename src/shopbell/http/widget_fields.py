@@ -11,13 +11,13 @@ from shopbell.http.json_body import parse_object
 from shopbell.http.json_headers import Headers, read_json_headers
 from shopbell.identity import (
     EMAIL_MAX_CHARACTERS,
-    INVALID_PHONE,
     LOCALE_MAX_CHARACTERS,
     is_international,
     looks_like_phone,
     normal_email,
     normal_locale,
     normal_phone,
+    phone_fault,
 )
 
 MESSAGE_MAX_CHARACTERS = 10_000
@@ -142,7 +142,7 @@ class WidgetMessage:
             except ValueError as error:
                 self.faults.append(_invalid_phone(str(error)))
         elif not looks_like_phone(self.phone):
-            self.faults.append(_invalid_phone(INVALID_PHONE))
+            self.faults.append(_invalid_phone(phone_fault(self.phone)))
 
 
 def _name(value: object) -> str | None:

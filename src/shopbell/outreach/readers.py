@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from shopbell import customers
 from shopbell.customers import Customer
-from shopbell.identity import normal_email
+from shopbell.identity import normal_email, phone_as_shown, phone_key
 from shopbell.opt_outs import OptOuts
 from shopbell.outreach.decisions import Reader
 from shopbell.storage.schema import customer_identities, customer_merges
@@ -34,6 +34,11 @@ class _Identity:
     merge_id: int | None = None
     created_at_ms: int = 0
     is_verified: bool = True
+
+    @property
+    def number(self) -> str:
+        """A phone number in E.164, in the spelling that the customer first used."""
+        return phone_as_shown(self.value, self.shown)
 
 
 def read_readers(
@@ -76,12 +81,16 @@ def read_readers(
     for row in threads:
         one, (email, phone) = found[owners[row.customer_id]], chosen[row.id]
         mine_of = {"EMAIL": email, "SMS": phone, "WHATSAPP": phone}
-        named_phone_only = row.last_email is None and phone is not None and phone.value == row.last_phone
+        named = caller or row.last_phone
+        # A number may have two spellings: the one that was used last is the one that answers.
+        is_named = phone is not None and named is not None and phone_key(named) == phone_key(phone.value)
+        number = named if is_named else phone.number if phone else None
+        named_phone_only = row.last_email is None and is_named and caller in (None, row.last_phone)
         readers[row.id] = (
             one,
             Reader(
                 email=email.shown if email else None,
-                phone=phone.value if phone else None,
+                phone=number,
                 verified=frozenset(each.kind for each in (email, phone) if each and each.is_verified),
                 prefers_text=named_phone_only,
                 cannot="erased"
@@ -103,7 +112,8 @@ def _choose(known: Sequence[_Identity], kind: Kind, named: str | None, merge_id:
     Without it: the newest one of the customer who began the conversation, who may since have been merged into another.
     """
     of_kind = [each for each in known if each.kind == kind]
-    wanted = [each for each in of_kind if each.value == named]
+    key = phone_key(named) if named else None
+    wanted = [each for each in of_kind if phone_key(each.value) == key]
     return max(
         wanted or of_kind,
         key=lambda each: (each.is_verified, each.merge_id == merge_id, each.created_at_ms, each.value),

@@ -136,8 +136,9 @@ customer_identities = table(
     # Not led by the organization: on a new table PostgreSQL would take its prefix for the way to an address.
     Index(None, "customer_id", "organization_id"),
 )
-"""What a customer is known by: ``value`` in normal form, of which an organization has at most one; ``shown`` as first
-sent; ``merge_id``: the merge that brought it to this customer, which an undo takes back."""
+"""What a customer is known by: ``value`` in normal form (of a phone number its key, ``identity.phone_key``), of which
+an organization has at most one; ``shown`` as first sent; ``merge_id``: the merge that brought it to this customer,
+which an undo takes back."""
 
 possible_duplicates = table(
     "possible_duplicates",

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, Wit
 from pydantic_core import InitErrorDetails
 from sqlalchemy import Connection
 
-from shopbell import audit, business_values, events, organizations
+from shopbell import audit, business_values, events, identity, organizations
 from shopbell.business_values import BusinessChanges, WrongValues
 from shopbell.errors import Invalid, NotFound
 from shopbell.hours import JSON_SCHEMA, OpeningHours
@@ -36,7 +36,7 @@ def _valid(name: str) -> AfterValidator:
 
     def check(text: str, info: ValidationInfo) -> str:
         region = info.data.get("region")
-        if "phone" in name and region is None and not text.startswith("+"):
+        if "phone" in name and region is None and not identity.is_international(text):
             return text  # of the business's own region, which is not known here
         try:
             business_values.check(name, text, region=region and region.upper())

@@ -165,15 +165,15 @@ def _find(tx: Connection, organization_id: int, named: str) -> _Found | None:
         except NotFound:
             return None
         return None if found.erased_at_ms is not None else _Found(found.id)
+    is_email = "@" in named
     try:
-        kind, value = (
-            ("email", identity.normal_email(named)) if "@" in named else ("phone", identity.normal_phone(named, None))
-        )
+        normal = identity.normal_email(named) if is_email else identity.normal_phone(named, None)
     except ValueError:
         return None
+    kind, value = ("email", normal) if is_email else ("phone", identity.phone_key(normal))
     c = customer_identities.c
     query = select(c.customer_id).where(c.organization_id == organization_id, c.kind == kind, c.value == value)
     found_id: int | None = tx.scalar(query)
     if found_id is None:
         return None
-    return _Found(found_id, email=value) if kind == "email" else _Found(found_id, phone=value)
+    return _Found(found_id, email=normal) if is_email else _Found(found_id, phone=normal)

@@ -275,7 +275,7 @@ def _entry(profile: Profile) -> CustomerEntry:
         last_name=customer.last_name,
         company=customer.company,
         email_addresses=[each.shown for each in profile.identities if each.kind == "email"],
-        phone_numbers=[each.value for each in profile.identities if each.kind == "phone"],
+        phone_numbers=[each.number for each in profile.identities if each.kind == "phone"],
         locale=customer.locale,
         created_at=customer.created_at_ms,
         blocked_at=customer.blocked_at_ms,

@@ -4,14 +4,14 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from sqlalchemy import Connection
 
 from shopbell import audit, employees, handovers, identity
 from shopbell.employees import Employee
 from shopbell.http.api.access import Caller, ManagesOrganization, ReadsThreads
 from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Email, Fields, FilledLine, PathId, wrong
+from shopbell.http.api.fields import Email, Fields, FilledLine, PathId, typed, wrong
 from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.http.api.results import Ok
 
@@ -26,7 +26,10 @@ def _email_or_nothing(text: str) -> str:
 
 
 EmailOrNothing = Annotated[
-    str, StringConstraints(max_length=identity.EMAIL_MAX_CHARACTERS), AfterValidator(_email_or_nothing)
+    str,
+    BeforeValidator(typed),
+    StringConstraints(max_length=identity.EMAIL_MAX_CHARACTERS),
+    AfterValidator(_email_or_nothing),
 ]
 EmployeeOfPath = Annotated[PathId, Path(alias="employeeId", description="The employee.", examples=["12351"])]
 

@@ -124,12 +124,18 @@ def _by(normal: Callable[[str], str], code: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def typed(value: object) -> object:
+    """A text without the characters that nobody sees, which pasted addresses carry; anything else as it is."""
+    return identity.visible(value) if isinstance(value, str) else value
+
+
 Email = Annotated[
     str,
+    BeforeValidator(typed),
     StringConstraints(max_length=identity.EMAIL_MAX_CHARACTERS),
     _by(identity.normal_email, "invalid_email"),
 ]
-"""An e-mail address as sent; ``identity.normal_email`` has its normal form."""
+"""An e-mail address as a person typed it, without what nobody sees; ``identity.normal_email`` has its normal form."""
 
 
 def _content_sid(text: str) -> str:

@@ -31,7 +31,7 @@ def _phone(text: str) -> str:
     """As far as it can be judged without knowing the country."""
     if not identity.is_international(text):
         if not identity.looks_like_phone(text):
-            raise wrong("invalid_phone_number", identity.INVALID_PHONE)
+            raise wrong("invalid_phone_number", identity.phone_fault(text))
         return text
     try:
         return identity.normal_phone(text, None)

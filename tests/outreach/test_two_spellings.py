@@ -1,0 +1,160 @@
+"""A number that is written in two ways is one customer's in every route, and answers go to the spelling used last."""
+
+import hashlib
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from harness.desk import KEYS, NUMBER, OPT_OUTS, RULES, Desk, now_ms
+from harness.shop import Shop
+from shopbell import ivr, private_keys, text_intake
+from shopbell.opt_outs import KEY_PURPOSE
+from shopbell.sealing import Seals
+from shopbell.security import token_hash
+from shopbell.texting.inbound import InboundText
+
+_DIGITS = itertools.count(100_000)
+COUNTRIES = {
+    "BR": ("+551198{:07d}", "+55118{:07d}"),
+    "AR": ("+54113{:07d}", "+549113{:07d}"),
+    "MX": ("+52553{:07d}", "+521553{:07d}"),
+}
+
+
+@pytest.fixture
+def desk(engine: str, shops: Callable[..., Shop]) -> Desk:
+    """Acme's desk; Boston has a number."""
+    shop = shops(engine, run_worker="false")
+    sets = "UPDATE businesses SET phone_number = :number WHERE id = :id"
+    shop.database.change(sets, number=NUMBER, id=int(shop.world.boston))
+    return Desk(shop)
+
+
+def two_spellings(country: str = "BR") -> tuple[str, str]:
+    """A number that was never used, in both spellings."""
+    digits = next(_DIGITS)
+    one, other = COUNTRIES[country]
+    return one.format(digits), other.format(digits)
+
+
+def test_the_spellings_are_told_apart_by_nothing_but_their_country() -> None:
+    assert [two_spellings(country)[0][:3] for country in COUNTRIES] == ["+55", "+54", "+52"]
+
+
+@pytest.mark.parametrize("country", COUNTRIES)
+@pytest.mark.parametrize("first", [0, 1])
+def test_both_spellings_are_one_customer_and_the_last_one_is_answered(desk: Desk, country: str, first: int) -> None:
+    one, other = two_spellings(country)[:: 1 if first == 0 else -1]
+    thread_id = desk.shop.send(user={"phoneNumber": one})
+    assert desk.reply(thread_id) == [("SMS", one)]
+    assert desk.text(other, "WHATSAPP") == thread_id
+    assert desk.reply(thread_id) == [("WHATSAPP", other)]
+    assert desk.shop.send(user={"phoneNumber": one}) == thread_id
+    assert desk.reply(thread_id) == [("SMS", one)]
+    assert len(desk.shop.identities(desk.shop.customer_of(thread_id))["phone"]) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_search_and_profile_find_a_customer_by_either_spelling(desk: Desk, first: int) -> None:
+    one, other = two_spellings()[:: 1 if first == 0 else -1]
+    customer_id = str(desk.shop.customer_of(desk.shop.send(user={"phoneNumber": one})))
+    headers = {"token": desk.shop.world.token}
+    for number in (one, other):
+        answer = desk.shop.server.client.get("/api/customers", params={"phoneNumber": number}, headers=headers)
+        assert [customer["id"] for customer in answer.json()["customers"]] == [customer_id]
+    profile = desk.shop.server.client.get(f"/api/customers/{customer_id}/profile", headers=headers).json()
+    assert profile["phoneNumber"] == one
+
+
+def test_a_call_from_the_other_spelling_is_the_same_customers_and_welcomed_there(desk: Desk) -> None:
+    one, other = two_spellings("MX")
+    thread_id = desk.shop.send(user={"phoneNumber": one})
+    with desk.shop.database.writing() as tx:
+        ivr.take(tx, int(desk.shop.world.acme), other, NUMBER, RULES, OPT_OUTS, now_ms=now_ms())
+    query = "SELECT address FROM dispatches WHERE thread_id = :id AND purpose = 'welcome'"
+    assert desk.shop.database.value(query, id=int(thread_id)) == other
+
+
+def test_an_app_speaks_for_a_customer_by_either_spelling(desk: Desk) -> None:
+    one, other = two_spellings()
+    thread_id = desk.shop.send(user={"phoneNumber": one})
+    with desk.shop.database.writing() as tx:
+        seals = Seals(KEYS, private_keys.SEALING_PURPOSE)
+        key, _ = private_keys.find_or_make(tx, int(desk.shop.world.acme), seals, now_ms=now_ms())
+    nonce = f"nonce-{other}"
+    digest = hashlib.sha1(f"{key}{nonce}{other}".encode(), usedforsecurity=False).hexdigest()
+    body = {"customerId": other, "nonce": nonce, "digest": digest, "algorithm": "sha1"}
+    answer = desk.shop.post(body, path="/api/authenticate-customer")
+    assert answer.status_code == 200, answer.text
+    listed = desk.shop.server.client.get(
+        "/api/customer/threads", headers={"Authorization": f"Bearer {answer.json()['sessionToken']}"}
+    )
+    assert [thread["customerThreadId"] for thread in listed.json()["threads"]] == [thread_id]
+
+
+def test_who_is_blocked_is_blocked_by_either_spelling(desk: Desk) -> None:
+    one, other = two_spellings()
+    thread_id = desk.shop.send(user={"phoneNumber": one})
+    desk.shop.post({}, path=f"/api/customers/{desk.shop.customer_of(thread_id)}/block")
+    assert desk.shop.send(user={"phoneNumber": other}) == thread_id
+    assert len(desk.shop.messages(thread_id)) == 1
+
+
+@pytest.mark.parametrize("noted_before", [False, True])
+def test_stop_from_one_spelling_ends_texts_to_the_other_until_start(desk: Desk, noted_before: bool) -> None:
+    one, other = two_spellings()
+    thread_id = desk.text(one)
+    if noted_before:  # as the version before this one noted it: under the spelling of then
+        acme = int(desk.shop.world.acme)
+        insert = "INSERT INTO opt_outs (organization_id, channel, address_hash, at_ms) VALUES (:acme, 'SMS', :hash, 1)"
+        desk.shop.database.change(insert, acme=acme, hash=_hash_of_then(other))
+    else:
+        desk.text(other, word="STOP")
+    assert desk.reply(thread_id) == []
+    desk.text(one, word="START")
+    assert desk.reply(thread_id) != []
+
+
+def _hash_of_then(number: str) -> str:
+    (key,) = KEYS.derive(KEY_PURPOSE)
+    return token_hash(key, f"SMS {number}")
+
+
+def test_texts_to_either_spelling_share_one_pause() -> None:
+    one, other = two_spellings()
+    assert OPT_OUTS.hash_of(("SMS", one)) == OPT_OUTS.hash_of(("SMS", other))
+    assert OPT_OUTS.hash_of(("EMAIL", one)) != OPT_OUTS.hash_of(("EMAIL", other))
+
+
+def test_an_undone_merge_takes_both_spellings_back(desk: Desk) -> None:
+    one, other = two_spellings()
+    thread_id = desk.shop.send()
+    merge_id = desk.merge(thread_id, desk.shop.send(user={"phoneNumber": one}))
+    assert desk.text(other) == thread_id
+    assert desk.shop.thread(thread_id)["last_phone"] == other
+    desk.undo(merge_id)
+    assert desk.shop.thread(thread_id)["last_phone"] is None
+
+
+@pytest.mark.parametrize("to", [NUMBER, NUMBER.removeprefix("+")])
+@pytest.mark.parametrize("sent", ["16172{:06d}", "6172{:06d}"])
+def test_a_providers_number_without_a_plus_is_the_customers(desk: Desk, to: str, sent: str) -> None:
+    digits = 530_000 + next(_DIGITS) % 10_000
+    number = f"+16172{digits:06d}"
+    thread_id = desk.shop.send(user={"phoneNumber": number})
+    text = InboundText(f"SM-{to}-{sent}-{digits}", "SMS", sent.format(digits), to, "Hello?")
+    with desk.shop.database.writing() as tx:
+        assert text_intake.keep(tx, text, OPT_OUTS, (), now_ms=now_ms()) == int(desk.shop.world.acme)
+    assert len(desk.shop.messages(thread_id)) == 2
+    assert desk.reply(thread_id) == [("SMS", number)]
+
+
+def test_a_text_to_a_businesss_number_in_the_other_spelling_is_to_that_business(desk: Desk) -> None:
+    one, other = two_spellings()
+    carol = desk.shop.some_number()
+    sets = "UPDATE businesses SET phone_number = :number WHERE id = :id"
+    desk.shop.database.change(sets, number=one, id=int(desk.shop.world.boston))
+    text = InboundText(f"SM-{other}", "SMS", carol, other, "Hello?")
+    with desk.shop.database.writing() as tx:
+        assert text_intake.keep(tx, text, OPT_OUTS, (), now_ms=now_ms()) == int(desk.shop.world.acme)
