@@ -375,12 +375,8 @@ def test_a_number_of_two_spellings_gets_its_key_and_two_holders_are_possible_dup
 ) -> None:
     installation, _ = first_version
     opened_again.write_now(_upgrade, "0006")
-    for number, customer in (
-        ("+551187654321", CAROL),
-        ("+5511987654321", DAVE),
-        ("+5491155551234", DAVE),
-        ("+16175550142", CAROL),
-    ):
+    held = {"+551187654321": CAROL, "+5511987654321": DAVE, "+5491155551234": DAVE, "+16175550142": CAROL}
+    for number, customer in held.items():
         installation.database.change(
             "INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)"
             " VALUES (:acme, 'phone', :number, :customer, :number, :at_ms)",

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from babel import localedata
 from phonenumbers import SUPPORTED_REGIONS
 
-from shopbell import identity
+from shopbell import identity, names
 from shopbell.errors import CommandError, Fault, Invalid
 from shopbell.hours import OpeningHours
 from shopbell.storage.customer_schema import SURVEY_KINDS
@@ -84,7 +84,7 @@ def columns_of(given: BusinessChanges, *, region: str | None) -> dict[str, Any]:
 
 
 def _normal_name(text: str, _: str | None) -> str:
-    name = text.strip()
+    name = names.stored(text.strip())
     if not name or len(name) > NAME_MAX_CHARACTERS or any(category(character) in ("Cc", "Cs") for character in name):
         raise ValueError(f"must have 1 to {NAME_MAX_CHARACTERS} characters, none of them a control character")
     return name

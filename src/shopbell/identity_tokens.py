@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from shopbell import identity
+from shopbell import graphemes, identity, names
 
 T = TypeVar("T")
 
@@ -170,4 +170,4 @@ def _phone(text: str) -> str:
 
 def _name(text: str) -> str | None:
     seen = "".join(one for one in text if category(one) not in ("Cc", "Cs")).strip()
-    return seen[:_NAME_MAX_CHARACTERS] or None
+    return graphemes.beginning(names.stored(seen), _NAME_MAX_CHARACTERS) or None

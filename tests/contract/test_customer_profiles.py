@@ -146,6 +146,49 @@ def test_customers_are_found_by_part_of_their_name_in_capitals_or_not(shop: Shop
 
 
 @pytest.mark.parametrize(
+    ("kept", "sought"),
+    [
+        ("José", "jose"),
+        ("Jose\u0301", "JOSÉ"),
+        ("José", "Jose\u0301"),
+        ("Groß", "GROSS"),
+        ("GROSS", "groß"),
+        ("Łukasz Ødegård", "lukasz odegard"),
+        ("İpek Işık", "ipek isik"),
+        ("Acme  Ltd", "Acme Ltd"),
+        ("Acme Ltd", "acme\u00a0 ltd"),
+        ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+        ("\u202aDave\u202c", "dave"),
+        ("محمد", "مُحَمَّد"),
+        ("ＡＣＭＥ", "acme"),
+    ],
+)
+def test_a_name_is_found_whatever_its_case_accents_and_spaces(shop: Shop, kept: str, sought: str) -> None:
+    mark = shop.somebody().partition("@")[0]
+    for field in ("lastName", "company"):
+        carol = shop.customer_of(shop.send())
+        _update(shop, carol, **{field: f"{mark} {kept}"})
+        assert _found(shop, name=f"{mark.upper()} {sought}")[:1] == [str(carol)]
+
+
+def test_a_voicing_mark_and_a_vowel_sign_make_another_name(shop: Shop) -> None:
+    mark = shop.somebody().partition("@")[0]
+    _update(shop, shop.customer_of(shop.send()), company=f"{mark} かき")
+    assert _found(shop, name=f"{mark} がき") == []
+    assert _found(shop, name="\u0301") == []
+
+
+def test_a_name_is_stored_in_one_form(shop: Shop) -> None:
+    carol = shop.customer_of(shop.send())
+    _update(shop, carol, firstName="Jose\u0301", company="Cafe\u0301")
+    row = shop.database.rows("SELECT first_name, company FROM customers WHERE id = :id", id=carol)[0]
+    assert (row["first_name"], row["company"]) == ("José", "Café")
+    query = "SELECT count(*) FROM events WHERE type = 'customer-updated' AND customer_id = :id"
+    _update(shop, carol, firstName="José")
+    assert shop.database.value(query, id=carol) == 1
+
+
+@pytest.mark.parametrize(
     ("name", "wrong", "code"),
     [
         ("name", "Ca\0rol", "invalid_character"),

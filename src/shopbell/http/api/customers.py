@@ -116,7 +116,8 @@ async def list_customers(
     name: Annotated[
         FilledLine | None,
         Query(
-            description="Only whose name or company has this text in it, in capitals or not. Each page looks among "
+            description="Only whose name or company has this text in it, whatever the case, accents and spaces: `jose` "
+            "finds `José`. Each page looks among "
             f"{customers.NAMES_AT_ONCE:,} customers: it may have few or none, while `nextCursor` leads to more."
         ),
     ] = None,

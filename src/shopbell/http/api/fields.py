@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from shopbell import identity
+from shopbell import identity, names
 from shopbell.errors import Fault
 from shopbell.http.ids import read_id
 from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
@@ -97,7 +97,7 @@ MessageText = Annotated[str, StringConstraints(max_length=MESSAGE_MAX_CHARACTERS
 def _line(text: str) -> str:
     if any(category(character) in ("Cc", "Cs") for character in text):
         raise wrong("invalid_character", "must not contain control characters")
-    return text.strip()
+    return names.stored(text.strip())
 
 
 def _filled(text: str) -> str:
@@ -107,7 +107,7 @@ def _filled(text: str) -> str:
 
 
 Line = Annotated[str, StringConstraints(max_length=LINE_MAX_CHARACTERS), AfterValidator(_line)]
-"""A name or title, 0 to 200 characters without control characters; outer white space is taken away."""
+"""A name or title in NFC, 0 to 200 characters without control characters; outer white space is taken away."""
 
 FilledLine = Annotated[Line, AfterValidator(_filled)]
 """As ``Line``, and not blank."""
