@@ -283,7 +283,7 @@ async def _quietly(name: str, job: Callable[[], Awaitable[None]]) -> None:
     """Run a job that may as well be done later: that it failed is a line in the log."""
     try:
         await job()
-    except StorageError:
-        log.warning("put off", job=name)
+    except StorageError as error:
+        log.warning("put off", job=name, reason=str(error))
     except Exception as error:  # a bug in one run must not be the end of all later ones
         log.error("bug", job=name, exc_info=error)

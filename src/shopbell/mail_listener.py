@@ -141,8 +141,8 @@ class MailListener:
         try:
             async with asyncio.timeout(RECEIVE_TIMEOUT_S):
                 return None if await self._accepts(recipient) else _UNKNOWN
-        except (StorageError, TimeoutError):
-            log.warning("put off", job="look for a recipient")
+        except (StorageError, TimeoutError) as error:
+            log.warning("put off", job="look for a recipient", reason=str(error) or "it takes too long")
         except Exception as error:
             log.error("bug", job="look for a recipient", exc_info=error)
         return _LATER
@@ -168,8 +168,8 @@ class MailListener:
         try:
             async with asyncio.timeout(RECEIVE_TIMEOUT_S):
                 return await self._receive(envelope, mail)
-        except (StorageError, TimeoutError):
-            log.warning("put off", job="keep a mail")
+        except (StorageError, TimeoutError) as error:
+            log.warning("put off", job="keep a mail", reason=str(error) or "it takes too long")
         except Exception as error:
             log.error("bug", job="keep a mail", exc_info=error)
         return NotNow()

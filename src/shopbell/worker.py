@@ -144,9 +144,9 @@ class Worker:
         """One turn, after which the worker goes on, whatever happens; gives the seconds to wait then."""
         try:
             wait_s = await self._turn()
-        except StorageError:
+        except StorageError as error:
             if not self._is_failing:
-                log.warning("put off", job="deliver")
+                log.warning("put off", job="deliver", reason=str(error))
             self._is_failing = True
         except Exception as error:  # a bug in one turn must not be the end of all later ones
             log.error("bug", job="deliver", exc_info=error)
@@ -289,8 +289,8 @@ class Worker:
             try:
                 if self._finished:
                     await self._settle_and_claim()
-            except StorageError:
-                log.warning("put off", job="deliver")
+            except StorageError as error:
+                log.warning("put off", job="deliver", reason=str(error))
                 break
             except Exception as error:  # what could be settled is
                 log.error("bug", job="deliver", exc_info=error)
@@ -343,8 +343,8 @@ async def _safely(job: str, work: Awaitable[object]) -> None:
     """Do one of several jobs; what goes wrong with it is no other's end, and not the end of its own next time."""
     try:
         await work
-    except StorageError:
-        log.warning("put off", job=job)
+    except StorageError as error:
+        log.warning("put off", job=job, reason=str(error))
     except Exception as error:
         log.error("bug", job=job, exc_info=error)
 

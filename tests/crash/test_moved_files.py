@@ -1,6 +1,8 @@
 """Files of the database are moved, replaced or deleted beneath a server: 503, nothing is lost, nothing is created."""
 
+import json
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +98,30 @@ def _check_that_commands_create_nothing(installation: Installation) -> None:
     done = installation.run("doctor")
     assert done.returncode == 1
     assert "shopbell.db is missing" in done.stdout
+
+
+def _reasons(server: Server) -> dict[str, list[str]]:
+    """Why the database failed, by what could not be done."""
+    reasons: dict[str, list[str]] = {}
+    for line in server.log.splitlines():
+        if line.startswith("{") and "reason" in (said := json.loads(line)):
+            reasons.setdefault(said.get("job", said["event"]), []).append(said["reason"])
+    return reasons
+
+
+def test_an_idle_server_logs_once_for_each_job_which_file_was_moved(installation: Installation, people: World) -> None:
+    path = _folder(installation) / LOG
+    jobs = ("deliver", "decide who is reached", "send EMAIL", "the database cannot be read")
+    with installation.serving(log_format="json", poll_interval_s="0.5") as server:
+        path.rename(path.with_name("away"))
+        for _ in range(3):  # several turns of each job
+            _check_that_it_is_not_ready(server)
+            time.sleep(0.6)
+        wait_until(lambda: set(jobs) <= set(_reasons(server)), lambda: server.log)
+        path.with_name("away").rename(path)
+        reasons = _reasons(server)
+    assert {job: len(reasons[job]) for job in jobs} == dict.fromkeys(jobs, 1)
+    assert all(f"{path} was moved" in reasons[job][0] for job in jobs)
 
 
 def test_a_server_that_does_not_watch_its_files_is_caught(installation: Installation, people: World) -> None:

@@ -2,6 +2,8 @@
 
 import time
 
+import structlog
+
 from shopbell import supervision
 from shopbell.errors import StorageError
 from shopbell.http.fresh import Fresh
@@ -10,6 +12,9 @@ from shopbell.storage.migrate import State, state
 
 FAILURE_COUNTS_S = 5.0
 """How long a failed write makes a process not ready; then it gets another chance, with or without traffic."""
+
+
+log = structlog.get_logger()
 
 
 class Readiness:
@@ -24,6 +29,7 @@ class Readiness:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._failed_at_s: float | None = None
+        self._cannot_read = False
         # Anybody may ask: a thread for every question would be taken from the look-ups of tokens.
         self._known: Fresh[None, bool] = Fresh()
 
@@ -41,6 +47,11 @@ class Readiness:
 
     async def _reads(self) -> bool:
         try:
-            return await self._database.read(state) is State.CURRENT
-        except StorageError:
+            found = await self._database.read(state)
+        except StorageError as error:
+            if not self._cannot_read:
+                log.warning("the database cannot be read", reason=str(error))
+            self._cannot_read = True
             return False
+        self._cannot_read = False
+        return found is State.CURRENT

@@ -80,7 +80,6 @@ class Outreach:
         self._ending = asyncio.Event()
         self._clock_changes = ClockChanges(database, clock_changes.move_up)
         self._last_organization_id = 0
-        self._is_failing = False
         self._is_held_back = False
         self._task: SupervisedTask | None = None
 
@@ -107,10 +106,10 @@ class Outreach:
 
     async def _run(self) -> None:
         with self._wakes.listen(None) as self._news:
-            tasks = [supervise("decide who is reached", partial(self._again_and_again, self._decide, self._news))]
+            tasks = [self._supervise("decide who is reached", self._decide, self._news)]
             for channels, listener in self._due.items():
                 turn = partial(self._send_due, channels)
-                tasks.append(supervise(f"send {'/'.join(channels)}", partial(self._again_and_again, turn, listener)))
+                tasks.append(self._supervise(f"send {'/'.join(channels)}", turn, listener))
             try:
                 for task in tasks:
                     await task.ended()
@@ -122,22 +121,26 @@ class Outreach:
             if channel is not None:
                 await channel.close()
 
-    async def _again_and_again(self, turn: Callable[[], Awaitable[float]], listener: Listener) -> None:
+    def _supervise(self, job: str, turn: Callable[[], Awaitable[float]], listener: Listener) -> SupervisedTask:
+        return supervise(job, partial(self._again_and_again, job, turn, listener))
+
+    async def _again_and_again(self, job: str, turn: Callable[[], Awaitable[float]], listener: Listener) -> None:
         """Do turns, each after the seconds that the one before it gave or at the next wake-up, whatever happens."""
+        is_failing = False  # of this task: one that has nothing to do succeeds while the others fail
         while not self._ending.is_set():
             try:
                 wait_s = await turn()
-            except StorageError:
-                if not self._is_failing:
-                    log.warning("put off", job="reach people")
-                self._is_failing = True
+            except StorageError as error:
+                if not is_failing:
+                    log.warning("put off", job=job, reason=str(error))
+                is_failing = True
                 await self._pause(_PAUSE_AFTER_FAILURE_S)
                 continue
             except Exception as error:  # a bug in one turn must not be the end of all later ones
-                log.error("bug", job="reach people", exc_info=error)
+                log.error("bug", job=job, exc_info=error)
                 await self._pause(_PAUSE_AFTER_FAILURE_S)
                 continue
-            self._is_failing = False
+            is_failing = False
             await listener.wait(wait_s)
 
     async def _decide(self) -> float:
@@ -265,8 +268,8 @@ class Outreach:
         await asyncio.gather(*cut, return_exceptions=True)
         try:
             await self._settle()
-        except StorageError:
-            log.warning("put off", job="reach people")
+        except StorageError as error:
+            log.warning("put off", job="reach people", reason=str(error))
 
     def _note_held_back(self, is_held_back: bool) -> None:
         if is_held_back and not self._is_held_back:
