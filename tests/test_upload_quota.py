@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from harness.installation import SECRET_KEY, Installation
+from harness.set_clock import avoid_midnight
 from harness.shop import Shop
 from harness.visitors import Browser, Site, acmes_site
 from harness.waiting import wait_until
@@ -32,8 +33,9 @@ END = b"\r\n--b--\r\n"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
+def settings(tmp_path: Path, installation: Installation) -> dict[str, Any]:
     """Small limits, of a server behind a proxy that tells the visitors' addresses."""
+    avoid_midnight(installation)
     return {
         "run_worker": False,
         "trusted_proxies": "127.0.0.1",
