@@ -61,7 +61,7 @@ class MailListener:
     Args:
         settings: those of this process; ``mail_listen`` says where.
         accepts: whether a recipient's address is one of ours; every other one is refused. A ``StorageError`` means that
-            nobody knows for now.
+            this cannot be found out now.
         receive: keeps one mail for one recipient.
         shares_port: whether other processes of the same server listen there, too: then the system shares connections
             out among them. Otherwise a port that is in use is an error.

@@ -97,7 +97,7 @@ def own_identities(
 
 
 def is_same(tx: Connection, session: CustomerSession, claims: Claims) -> bool:
-    """Whether a verified session speaks for the customer whom a site means now, by what the site calls them."""
+    """Whether a verified session is of the customer that a site names now, by the id of the site."""
     if not session.verified:
         return False
     named = _called(tx, session.organization_id, claims.subject)

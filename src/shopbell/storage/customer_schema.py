@@ -97,7 +97,7 @@ customer_sessions = table(
     Index(None, "expires_at_ms"),
 )
 """Browsers and apps of customers. A ``page`` sees one thread, a ``widget`` the customer's thread with one business, an
-``app`` all of the customer's. ``verified``: whether somebody vouched for who this is. ``email`` and ``phone``: the
+``app`` all of the customer's. ``verified``: whether the identity is proved. ``email`` and ``phone``: the
 identities that the session began with, in normal form: its messages name them."""
 
 customer_links = table(

@@ -215,8 +215,8 @@ def check_origin(request: Request, api: Api, key: PublishableKey, shown_on: str 
 def own_origins(request: Request, api: Api) -> set[str]:
     """The origins of this server's own pages, as far as this request can come from them.
 
-    Where the operator names the public URL, the request's own ``Host`` counts for nothing: whoever makes a foreign name
-    lead to this server chooses it.
+    Where the operator sets the public URL, the request's own ``Host`` is ignored: an attacker who points a foreign name
+    at this server chooses it.
     """
     addresses = [urlsplit(base_url(request, api.settings))]
     if api.settings.public_url is None and (host := request.headers.get("host")):
@@ -250,7 +250,7 @@ async def _former(api: Api, request: Request) -> CustomerSession | None:
 
 
 async def _go_on(api: Api, request: Request, asked: _Asked) -> tuple[_Begun, str] | None:
-    """Go on with the session that the browser has, if it is of the customer whom the site vouches for.
+    """Go on with the session that the browser has, if the site vouches for the same customer.
 
     Returns:
         The session and its token; None if a new session must begin.
@@ -272,7 +272,7 @@ def _renew(tx: Connection, former: CustomerSession, claims: Claims, *, now_ms: i
 
 
 async def _begin_new(api: Api, request: Request, asked: _Asked) -> tuple[_Begun, str]:
-    """Begin a session; one of another customer, or of nobody known, ends if an identity takes its place."""
+    """Begin a session. The former one, anonymous or of another customer, ends if the site vouches for a customer."""
     if asked.counted_for_session:
         api.limits.sessions_of_address.take(address_of(request))
     api.limits.sessions_of_key.take(asked.key.id)
