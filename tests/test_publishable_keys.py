@@ -5,6 +5,7 @@ import pytest
 from harness.installation import Installation
 from harness.shop import Shop, faults_of
 from harness.world import World
+from shopbell import publishable_keys
 from shopbell.publishable_keys import PublishableKey, normal_origin
 
 
@@ -101,6 +102,17 @@ def test_all_sites_below_a_domain_of_ones_own_are_allowed(domain: str) -> None:
 def test_an_origin_fits_as_a_whole_or_below_a_domain(allowed: str, origin: str, fits: bool) -> None:
     key = PublishableKey(1, 2, "pk_live_x", None, (allowed,), 0, None)
     assert key.allows(origin) is fits
+
+
+@pytest.mark.parametrize(("origin", "count"), [("https://*.shop.example", 1), ("https://shop.example", 0)])
+def test_the_look_up_of_a_key_reads_the_list_of_suffixes_if_its_origins_need_it(
+    installation: Installation, people: World, origin: str, count: int
+) -> None:
+    made = installation.cli("publishable-key", "create", "--organization", people.acme, "--origin", origin)
+    publishable_keys._public_suffixes.cache_clear()
+    with installation.database.connection() as tx:
+        assert publishable_keys.find(tx, made["key"]) is not None
+    assert publishable_keys._public_suffixes.cache_info().currsize == count
 
 
 def test_an_operator_makes_lists_and_revokes_keys(installation: Installation, people: World) -> None:

@@ -128,6 +128,8 @@ def find(tx: Connection, key: str) -> PublishableKey | None:
         return None
     c = publishable_keys.c
     row = tx.execute(select(publishable_keys).where(c.key == key, c.revoked_at_ms.is_(None))).first()
+    if row is not None and _ANY in row.origins:
+        _public_suffixes()  # in this thread: reading the list would stop the event loop, where `allows` is called
     return None if row is None else _key(row)
 
 
