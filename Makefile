@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+GENERATORS := $(VENV)/generators
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --group build
@@ -23,7 +24,7 @@ run: install ## start the server with a demo shop at http://127.0.0.1:8080
 test: $(VENV)/.installed-dev ## the whole test suite, with a real PostgreSQL
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-system: $(VENV)/.installed-dev $(VENV)/.installed-node ## tests against programs of the system (Debian: apt-get install varnish pgbouncer nodejs npm)
+test-system: $(VENV)/.installed-dev $(VENV)/.installed-node $(GENERATORS)/.installed ## tests against programs of the system (Debian: apt-get install varnish pgbouncer nodejs npm)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
 
 test-browser: $(VENV)/.installed-dev ## widget and pages in Chromium, Firefox and WebKit (packages: .ci/run)
@@ -61,6 +62,7 @@ catalogs: install ## bring the translations up to the texts in the source
 lock: $(VENV)/.installed-dev ## lock all dependencies anew, with hashes
 	$(COMPILE) --upgrade --output-file requirements.txt
 	$(COMPILE) --upgrade --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(subst pyproject.toml --quiet,tests/system/requirements.in --quiet,$(subst --group build,,$(COMPILE))) --upgrade --output-file tests/system/requirements.txt
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Shopbell needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -80,4 +82,10 @@ $(VENV)/.installed-node: tests/system/package.json tests/system/package-lock.jso
 	@command -v npm >/dev/null || { echo 'These tests need Node.js 18.20 or newer and npm (Debian: apt-get install nodejs npm)' >&2; exit 1; }
 	@echo 'Installing what tests need of Node.js …' >&2
 	@npm ci --prefix tests/system --loglevel=error >&2
+	@touch $@
+
+$(GENERATORS)/.installed: tests/system/requirements.txt
+	@echo 'Installing generators of API clients …' >&2
+	@$(PYTHON) -m venv $(GENERATORS)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(GENERATORS)/bin/python -m pip install --quiet --require-hashes --requirement $<
 	@touch $@

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LONGEST_LINES = 400
 SOURCES = (".py", ".html", ".css", ".js", ".sql", ".lua", ".sh")
-LOCKS = ("requirements.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "tests/system/requirements.txt")
 NODE_LOCK = "package-lock.json"
 
 

@@ -53,7 +53,7 @@ SCHEMAS: Mapping[str, Any] = {
             "type": {
                 "type": "string",
                 "format": "uri-reference",
-                "pattern": "^/problems/[a-z-]+$",
+                "pattern": "^(/.*)?/problems/[a-z-]+$",
                 "description": "What kind of problem it is; stable. This server explains it at that address.",
             },
             "title": {"type": "string", "minLength": 1, "description": "The kind in a few words."},
@@ -71,6 +71,10 @@ SCHEMAS: Mapping[str, Any] = {
                 "minimum": 1,
                 "description": "Of 413 and 431, and 429 of files: the limit.",
             },
+            "reason": {
+                "enum": ["expired", "invalid"],
+                "description": "Of 401, where an identity token was sent: what is wrong with it.",
+            },
             "errors": {
                 "type": "array",
                 "minItems": 1,
@@ -84,7 +88,7 @@ SCHEMAS: Mapping[str, Any] = {
         "description": "A problem that lists every fault of the request.",
         "allOf": [{"$ref": "#/components/schemas/Problem"}],
         "required": ["errors"],
-        "properties": {"type": {"const": "/problems/validation-error"}},
+        "properties": {"type": {"type": "string", "pattern": "^(/.*)?/problems/validation-error$"}},
     },
     "Fault": {
         "type": "object",
@@ -102,13 +106,15 @@ SCHEMAS: Mapping[str, Any] = {
             "detail": {"type": "string", "description": "What must be, as the end of a sentence."},
             "expected": {"type": "string", "description": "Of `type`: what it must be."},
             "maxLength": {"type": "integer", "description": "Of `too_long`: the limit, in characters."},
-            "allowed": {"type": "array", "description": "Of `invalid_value`: what may stand there."},
+            "allowed": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Of `invalid_value`: what may stand there.",
+            },
             "line": {"type": "integer", "minimum": 1, "description": "Of `malformed_json`: the line, from 1."},
             "column": {"type": "integer", "minimum": 1, "description": "Of `malformed_json`: the column, from 1."},
         },
-        "if": {"properties": {"in": {"const": "body"}}},
-        "then": {"required": ["pointer"]},
-        "else": {"required": ["name"]},
+        "allOf": [{"oneOf": [{"required": ["pointer"]}, {"required": ["name"]}]}],  # why so: reference_widget.py
     },
     "Alive": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
     "Ready": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ready"}}},

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from shopbell.errors import Forbidden, Invalid, MethodNotAllowed, NotFound, QuotaExceeded, Unauthorized
+from shopbell.errors import Fault, Forbidden, Invalid, MethodNotAllowed, NotFound, QuotaExceeded, Unauthorized
+from shopbell.http.api.events import AFTER_FORMAT
 from shopbell.http.customer import stream as customer_stream
 from shopbell.http.customer.access import NoSession
 from shopbell.http.customer.stream import NoConversation
@@ -56,7 +57,7 @@ def path_items() -> dict[str, Any]:
         _query("businessId", "Only events of this business.", "^(0|[1-9][0-9]{0,15})$"),
         {**_query("present", "Whether customers see that somebody is there."), "schema": {"type": "boolean"}},
     ]
-    wrong = Invalid([])
+    wrong = Invalid([Fault("query", "after", "invalid_format", AFTER_FORMAT)])
     return {
         organization_stream.ROUTE: {
             "get": {

@@ -114,10 +114,8 @@ REQUEST_SCHEMA: dict[str, Any] = {
                     "where the customer has no name yet. Anything else is ignored.",
                 },
             },
-            "anyOf": [
-                {"required": ["email"], "properties": {"email": {"type": "string"}}},
-                {"required": ["phoneNumber"], "properties": {"phoneNumber": {"type": "string"}}},
-            ],
+            # Not beside `properties`: generators of clients would take the branches for the whole, and drop all fields.
+            "allOf": [{"anyOf": [{"required": ["email"]}, {"required": ["phoneNumber"]}]}],
         },
     },
 }
