@@ -5,6 +5,7 @@ webhook's body is made once: what is sent again are the same bytes.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -42,6 +43,49 @@ class Told:
     attachment_type: str | None = None
     attachment_bytes: int | None = None
     assignee_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A message to a customer, as the server of their app is told of it.
+
+    Args:
+        unread_count: the messages that the customer has not read, in all their conversations.
+        employee_name: who wrote it; None where no employee did.
+        picture_url: the link to the attachment, where that is a picture.
+    """
+
+    customer_id: int
+    unread_count: int
+    sent_at_ms: int
+    organization_name: str
+    employee_name: str | None
+    text: str | None
+    attachment_name: str | None
+    attachment_type: str | None
+    picture_url: str | None
+
+
+def push_body(push: Push) -> str:
+    """The body of a push. What a message does not have is left out; of an employee customers learn the first name."""
+    sender: dict[str, Any] = {"organization": {"name": push.organization_name}}
+    if push.employee_name and (names := push.employee_name.split()):
+        sender["user"] = {"firstName": names[0]}
+    message: dict[str, Any] = {"from": sender}
+    if push.text:
+        message["text"] = push.text
+    if push.attachment_name is not None:
+        thumbnails = {"thumbnails": {"_50x50": push.picture_url}} if push.picture_url else {}
+        message["attachment"] = {"name": push.attachment_name, "contentType": push.attachment_type, **thumbnails}
+    sent_at = datetime.fromtimestamp(push.sent_at_ms / 1_000, UTC).isoformat(timespec="milliseconds")
+    whole = {
+        "type": "message",
+        "unreadMessagesCount": push.unread_count,
+        "date": sent_at.replace("+00:00", "Z"),
+        "customer": {"id": str(push.customer_id)},
+        "message": message,
+    }
+    return orjson.dumps(whole).decode()
 
 
 def delivery_id(organization_id: int, webhook_id: int, position: int, created_at_ms: int) -> str:

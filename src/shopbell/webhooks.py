@@ -73,7 +73,7 @@ class WebhookChanges(TypedDict, total=False):
 
 
 def create(
-    tx: Connection, organization_id: int, seals: Seals, given: WebhookChanges, *, now_ms: int
+    tx: Connection, organization_id: int, seals: Seals, given: WebhookChanges, *, now_ms: int, is_push: bool = False
 ) -> tuple[Webhook, str]:
     """Make a webhook.
 
@@ -83,6 +83,7 @@ def create(
         seals: for ``SEALING_PURPOSE``.
         given: at least ``url`` and ``topics``.
         now_ms: the time in Unix ms.
+        is_push: whether it is the push URL's.
 
     Returns:
         The webhook, and its secret, which is shown this once.
@@ -90,9 +91,7 @@ def create(
     Raises:
         Conflict: 409; the organization has as many as it may.
     """
-    # Two at once would both find room for one.
-    of_this = select(organizations.c.id).where(organizations.c.id == organization_id)
-    tx.execute(of_this.with_for_update(key_share=True))
+    lock_organization(tx, organization_id)  # two at once would both find room for one
     c = webhooks.c
     alive = select(func.count()).where(c.organization_id == organization_id, c.deleted_at_ms.is_(None))
     if tx.execute(alive).scalar_one() >= WEBHOOKS_MAX:
@@ -111,11 +110,18 @@ def create(
             sealed_extra_headers=seals.seal(as_text(headers)) if headers else None,
             sealed_secret=seals.seal(secret),
             created_at_ms=now_ms,
+            is_push=is_push,
         )
     )
     made = get(tx, organization_id, webhook_id, seals)
     _subscribe(tx, made)
     return made, secret
+
+
+def lock_organization(tx: Connection, organization_id: int) -> None:
+    """Let one transaction at a time create webhooks of an organization."""
+    of_this = select(organizations.c.id).where(organizations.c.id == organization_id)
+    tx.execute(of_this.with_for_update(key_share=True))
 
 
 def get(tx: Connection, organization_id: int, webhook_id: int, seals: Seals) -> Webhook:
@@ -187,9 +193,12 @@ def update_webhook(
 
     Raises:
         NotFound: 404.
-        Conflict: 409; it is switched on while more is left to be forgotten than one transaction may.
+        Conflict: 409; it is switched on while more is left to be forgotten than one transaction may, or it is the push
+            URL's, and its topics or its payload were given.
     """
     before = _row(tx, organization_id, webhook_id, lock=True)
+    if before.is_push and not changes.keys().isdisjoint(("topics", "payload_version")):
+        raise Conflict("The events and the payload of the push URL's webhook cannot be changed.")
     columns: dict[str, Any] = {}
     if "url" in changes:
         columns["url"] = changes["url"]
@@ -318,7 +327,7 @@ def _webhook(row: Row[Any], seals: Seals) -> Webhook:
         url=row.url,
         enabled=row.enabled,
         topics=tuple(row.topics.split()),
-        payload_version=row.payload_version,
+        payload_version="ipns" if row.is_push else row.payload_version,
         extra_header_names=_names_of(row.sealed_extra_headers, seals),
         created_at_ms=row.created_at_ms,
         failing_since_ms=row.failing_since_ms,

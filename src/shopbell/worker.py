@@ -27,6 +27,7 @@ from shopbell.outbound.client import OutboundClient
 from shopbell.outbox import clock_changes
 from shopbell.outbox import log as delivery_log
 from shopbell.outbox.claims import Claimed, Outlook, Rules, Taken, claim, look
+from shopbell.outbox.pushes import picture_urls
 from shopbell.outbox.runs import QUICK_MS, RUN_S, Run, runs_of
 from shopbell.outbox.settlements import Finished, settle
 from shopbell.schedule import Attempt, Delivered, GiveUp, NotSent, Outcome, WebhookKey, decide
@@ -87,6 +88,7 @@ class Worker:
             order_wait_ms=round(settings.delivery_order_wait_s * 1_000),
             failure_days=settings.webhook_failure_days,
             failure_attempts=settings.webhook_failure_attempts,
+            picture_url=picture_urls(settings, keys),
         )
         self._sending: dict[asyncio.Task[None], Run] = {}
         self._quick: set[WebhookKey] = set()

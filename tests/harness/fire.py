@@ -42,6 +42,7 @@ class Request:
     body: bytes
     headers: dict[str, str]
     acknowledged_at_s: float | None = None
+    method: str = "POST"
     at_ms: float = field(default_factory=lambda: time.time() * 1_000)
 
     @property
@@ -147,8 +148,8 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
         headers = {name.lower(): value.strip() for name, _, value in lines}
-        body = await reader.readexactly(int(headers["content-length"]))
-        request = Request(time.monotonic(), headers["webhook-id"], body, headers)
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        request = Request(time.monotonic(), headers["webhook-id"], body, headers, method=head.partition(" ")[0])
         self.requests.append(request)
         if random.random() < self.share:
             self.failed += 1

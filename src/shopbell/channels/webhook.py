@@ -1,4 +1,4 @@
-"""Webhooks: one signed POST (Standard Webhooks), and what came of it."""
+"""Webhooks: one signed request (Standard Webhooks), and what came of it."""
 
 import time
 from datetime import UTC, datetime
@@ -48,13 +48,20 @@ class WebhookChannel:
         """
         at_ms, begun_s = time.time_ns() // _MS, time.monotonic()
         try:
-            answer = await self._client.post(
-                claimed.url,
-                headers=self._headers(claimed, at_ms // 1_000),
-                content=claimed.body.encode(),
-                timeout_s=self._timeout_s,
-                connect_timeout_s=self._connect_timeout_s,
-            )
+            headers = self._headers(claimed, at_ms // 1_000)
+            timeout_s, connect_timeout_s = self._timeout_s, self._connect_timeout_s
+            if claimed.is_health_check:
+                answer = await self._client.get(
+                    claimed.url, headers=headers, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
+                )
+            else:
+                answer = await self._client.post(
+                    claimed.url,
+                    headers=headers,
+                    content=claimed.body.encode(),
+                    timeout_s=timeout_s,
+                    connect_timeout_s=connect_timeout_s,
+                )
         except Exception as error:  # whatever it is, the delivery must not be lost with it
             if not isinstance(error, OutboundFailure):
                 organization_id, webhook_id = claimed.webhook
@@ -84,6 +91,8 @@ class WebhookChannel:
             "webhook-timestamp": str(at_s),
             "webhook-signature": " ".join(key.sign(sent_id, sent_at, claimed.body) for key in keys),
         }
+        if claimed.is_push:
+            ours["ipns-version"] = "1"
         return {name: value for name, value in headers.items() if name.lower() not in ours} | ours
 
     def _open(self, sealed: str) -> str:

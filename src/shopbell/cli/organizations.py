@@ -6,12 +6,15 @@ from typing import Annotated, cast
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, business_values, events, organizations
+from shopbell import audit, business_values, events, installation, organizations, push_urls, settings, webhooks
 from shopbell.business_values import BusinessChanges
-from shopbell.cli.access import read, write
+from shopbell.cli.access import read, secret_keys, write
 from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
 from shopbell.errors import CommandError
 from shopbell.organizations import KEEP_DAYS_MAX, Business, Organization, OrganizationChanges
+from shopbell.outbound.addresses import AllowList
+from shopbell.outbound.targets import check_url
+from shopbell.sealing import Seals
 
 organization_app = typer.Typer(help="Companies whose customers write to their businesses.", no_args_is_help=True)
 business_app = typer.Typer(
@@ -28,6 +31,10 @@ KeepMessages = Annotated[
 ]
 KeepEvents = Annotated[
     str | None, typer.Option(metavar="N|none", help="Days after which events are deleted; none: never.")
+]
+PushUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL|none", help="Where messages to customers are pushed to, for their apps; none: nowhere."),
 ]
 Locale = Annotated[str | None, typer.Option(help="Language that customers are spoken to, such as en or fr-CA.")]
 Region = Annotated[str | None, typer.Option(help="Country of phone numbers without a +: two letters such as US.")]
@@ -93,6 +100,7 @@ def update_organization(
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     keep_messages_days: KeepMessages = None,
     keep_events_days: KeepEvents = None,
+    push_url: PushUrl = None,
     json: JSON = False,
 ) -> None:
     """Change what is given of an organization; what is older than it is to be kept goes for good."""
@@ -103,19 +111,25 @@ def update_organization(
         changes["keep_messages_days"] = _days(keep_messages_days)
     if keep_events_days is not None:
         changes["keep_events_days"] = _days(keep_events_days)
-    if not changes:
+    url = None if push_url == "none" else push_url
+    if url is not None:
+        _check_url(url)
+    if not changes and push_url is None:
         raise CommandError("nothing to change was given; `shopbell organization update --help` lists what can be")
-    at_ms = now_ms()
+    at_ms, keys = now_ms(), None if push_url is None else secret_keys()
 
-    def work(tx: Connection) -> Organization:
+    def work(tx: Connection) -> tuple[Organization, str | None]:
         changed = organizations.change(tx, organization, changes)
+        if keys is not None:
+            installation.adopt(tx, keys)
+            push_urls.change(tx, organization, Seals(keys, webhooks.SEALING_PURPOSE), url, now_ms=at_ms)
         subject = f"organization {organization}"
         audit.record(tx, organization, audit.COMMAND_LINE, "organization.update", subject, now_ms=at_ms)
-        return changed
+        return changed, push_urls.find(tx, organization)
 
-    changed = write(work)
+    changed, shown_url = write(work)
     if json:
-        print_json(as_json(changed))
+        print_json({**as_json(changed), "pushUrl": shown_url})
         return
     print_facts(
         (
@@ -123,9 +137,17 @@ def update_organization(
             ("name", changed.name),
             ("keeps messages", _in_days(changed.keep_messages_days)),
             ("keeps events", _in_days(changed.keep_events_days)),
+            ("push URL", shown_url or "none"),
             ("created", iso(changed.created_at_ms)),
         )
     )
+
+
+def _check_url(url: str) -> None:
+    try:
+        check_url(url, AllowList.parse(settings.load().outbound_allow))
+    except ValueError as error:
+        raise CommandError(f"the URL {error}") from None
 
 
 def _days(text: str) -> int | None:

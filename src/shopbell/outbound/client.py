@@ -122,20 +122,44 @@ class OutboundClient:
             OutboundFailure: there was none, and why.
             ValueError: a header has characters that it may not have; nothing was sent.
         """
+        return await self._send("POST", url, headers, content, timeout_s, connect_timeout_s, read_limit_bytes)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        connect_timeout_s: float,
+        read_limit_bytes: int = READ_LIMIT_BYTES,
+    ) -> Answer:
+        """Send one GET, once, as ``post`` does."""
+        return await self._send("GET", url, headers, b"", timeout_s, connect_timeout_s, read_limit_bytes)
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes,
+        timeout_s: float,
+        connect_timeout_s: float,
+        read_limit_bytes: int,
+    ) -> Answer:
         begun_s = time.monotonic()
         try:
             target = parse_url(url)
         except ValueError as error:
             raise AddressDenied(f"the URL {error}") from None
         request = httpcore2.Request(
-            "POST",
+            method,
             httpcore2.URL(
                 scheme=target.scheme.encode(),
                 host=target.host.encode(),
                 port=target.port,
                 target=target.path.encode(),
             ),
-            headers=_headers(target, headers, content),
+            headers=_headers(target, headers, content if method == "POST" else None),
             content=content,
             extensions={"timeout": {"connect": connect_timeout_s}},
         )
@@ -151,12 +175,12 @@ class OutboundClient:
         return Answer(status, answered, body, round((time.monotonic() - begun_s) * 1_000))
 
 
-def _headers(target: Target, headers: Mapping[str, str], content: bytes) -> list[tuple[bytes, bytes]]:
+def _headers(target: Target, headers: Mapping[str, str], content: bytes | None) -> list[tuple[bytes, bytes]]:
     if not all(text.isascii() for field in headers.items() for text in field):
         raise ValueError(_WRONG_HEADER)
     return [
         (b"Host", target.authority.encode()),
-        (b"Content-Length", b"%d" % len(content)),
+        *([] if content is None else [(b"Content-Length", b"%d" % len(content))]),
         # Nobody here unpacks anything: what unpacks can be a bomb.
         (b"Accept-Encoding", b"identity"),
         *((name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()),

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from shopbell.clock import TOLERANCE_MS
+from shopbell.outbox.pushes import PUSH, PictureUrl, push_for
 from shopbell.outbox.queues import (
     FINISH,
     LEASE,
@@ -51,6 +52,7 @@ class Rules:
         order_wait_ms: how long others of a thread wait for one that does not get through, in ms.
         failure_days: days without a success after which a webhook is switched off,
         failure_attempts: with at least so many failures.
+        picture_url: makes links to the pictures of pushes.
     """
 
     lease_ms: int
@@ -59,6 +61,7 @@ class Rules:
     order_wait_ms: int
     failure_days: float
     failure_attempts: int
+    picture_url: PictureUrl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Claimed:
         sealed_secrets: what signs, the present one first.
         sealed_extra_headers: what goes with it, if anything.
         is_failing: whether the webhook has failed since its last success.
+        is_push: whether it goes to a push URL.
     """
 
     queue: QueueKey
@@ -92,6 +96,12 @@ class Claimed:
     sealed_secrets: tuple[str, ...]
     sealed_extra_headers: str | None
     is_failing: bool
+    is_push: bool = False
+
+    @property
+    def is_health_check(self) -> bool:
+        """Whether it only asks whether the push URL answers."""
+        return self.is_push and not self.body
 
     @property
     def webhook(self) -> WebhookKey:
@@ -255,8 +265,8 @@ def _take(
         elif ripe_at_ms > now_ms:
             released.append(of_queue(queue, due_at_ms=ripe_at_ms, leased_until_ms=None))
         else:
-            version = row.payload_version or webhook.payload_version
-            body = row.body or body_for(row, version)
+            version = PUSH if webhook.is_push else row.payload_version or webhook.payload_version
+            body = row.body or (push_for(tx, row, rules.picture_url) if webhook.is_push else body_for(row, version))
             if body is None:
                 skipped.append(of_delivery(key, state="skipped", settled_at_ms=now_ms))
                 left[queue] = now_ms
@@ -303,4 +313,5 @@ def _claimed(
         sealed_secrets=secrets,
         sealed_extra_headers=webhook.sealed_extra_headers,
         is_failing=webhook.failing_since_ms is not None,
+        is_push=webhook.is_push,
     )

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     PrimaryKeyConstraint,
     String,
+    false,
     text,
 )
 
@@ -67,12 +68,14 @@ webhooks = table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("disabled_reason", String(16), nullable=True),
     ms("deleted_at_ms", nullable=True),
+    Column("is_push", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
     one_of("payload_version", PAYLOAD_VERSIONS),
     one_of("disabled_reason", DISABLED_REASONS),
 )
 """Who is told of events. ``sealed_…`` are encrypted. ``failures`` counts failed attempts since the last success.
+``is_push``: the push URL of the organization (``push_urls.py``), whose payload is ``ipns``.
 ``disabled_reason`` is set when Shopbell itself switched it off: its deliveries go on to be made, and are held."""
 
 webhook_subscriptions = table(

@@ -41,7 +41,8 @@ def _checked(check: Callable[[Any], None], code: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
-def _reachable(url: str, info: ValidationInfo) -> str:
+def reachable(url: str, info: ValidationInfo) -> str:
+    """Check a URL by the operator's rules, as pydantic does."""
     settings = info.context
     assert isinstance(settings, Settings)  # noqa: S101 - body.takes gives them
     try:
@@ -79,7 +80,7 @@ class GivenHeader(Fields):
     )
 
 
-Url = Annotated[str, StringConstraints(max_length=URL_LONGEST), AfterValidator(_reachable)]
+Url = Annotated[str, StringConstraints(max_length=URL_LONGEST), AfterValidator(reachable)]
 Topic = Literal["messages", "transfers", "deliveries"]
 Topics = Annotated[
     list[Topic], Field(min_length=1, max_length=len(get_args(Topic))), AfterValidator(_without_repetition)
@@ -137,7 +138,9 @@ class ShownWebhook(Fields):
     url: str = Field(examples=["https://example.com/webhook"])
     enabled: bool = Field(description=_ENABLED, examples=[True])
     subscribed_events: list[Topic] = Field(examples=[["messages", "transfers"]])
-    payload_version: PayloadVersion = Field(description=_VERSION, examples=["envelope"])
+    payload_version: Literal["envelope", "flat", "ipns"] = Field(
+        description=f"{_VERSION} `ipns`: that of the organization's push URL.", examples=["envelope"]
+    )
     extra_headers: list[SetHeader] | None = Field(
         description="`null` where they were encrypted under a secret key that the server no longer has: the operator "
         "must name it, or the secret and the headers be set anew."
