@@ -151,7 +151,7 @@ def _write(database: Database, path: Path, plan: _Plan, now_ms: int, on_progress
 def _insert(tx: Connection, path: Path, plan: _Plan, now_ms: int, on_progress: Progress) -> None:
     for rows in _rows(path, plan, on_progress):
         tx.execute(insert(rows[0].table), [plan.row(row) for row in rows])
-    _key_phones(tx, plan.organization_id)
+    key_phones(tx, plan.organization_id)
     # Whatever the file tells of has been told where it came from.
     place = {"organization_id": plan.organization_id, "position": feed.last_position(tx, plan.organization_id)}
     tx.execute(insert(outreach_cursors).values(place))
@@ -159,7 +159,7 @@ def _insert(tx: Connection, path: Path, plan: _Plan, now_ms: int, on_progress: P
     audit.record(tx, plan.organization_id, audit.COMMAND_LINE, "organization.import", subject, now_ms=now_ms)
 
 
-def _key_phones(tx: Connection, organization_id: int) -> None:
+def key_phones(tx: Connection, organization_id: int) -> None:
     """Give numbers of older files their keys; of two spellings only one has it."""
     i = customer_identities.c
     phones = (i.organization_id == organization_id, i.kind == "phone")

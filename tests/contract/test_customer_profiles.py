@@ -130,6 +130,7 @@ def test_customers_are_found_by_address_and_number_in_any_form(shop: Shop) -> No
     assert _found(shop, email=email.upper()) == [carol]
     assert _found(shop, phoneNumber=f"{number[:5]} {number[5:]}") == [carol]
     assert _found(shop, phoneNumber=f" {number[1:]}") == [carol]  # a plus that was not encoded
+    assert _found(shop, phoneNumber=f" \u202a{number}\u202c ") == [carol]  # pasted
     assert _found(shop, email=email, phoneNumber=number) == [carol]
     assert _found(shop, email=email, phoneNumber=shop.some_number()) == []
     assert _found(shop, email=shop.somebody()) == []

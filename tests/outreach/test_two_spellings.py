@@ -1,6 +1,5 @@
 """A number that is written in two ways is one customer's in every route, and answers go to the spelling used last."""
 
-import hashlib
 import itertools
 from collections.abc import Callable
 
@@ -8,9 +7,9 @@ import pytest
 
 from harness.desk import KEYS, NUMBER, OPT_OUTS, RULES, Desk, now_ms
 from harness.shop import Shop
-from shopbell import ivr, private_keys, text_intake
+from harness.visitors import acmes_site
+from shopbell import ivr, organization_import, text_intake
 from shopbell.opt_outs import KEY_PURPOSE
-from shopbell.sealing import Seals
 from shopbell.security import token_hash
 from shopbell.texting.inbound import InboundText
 
@@ -79,18 +78,8 @@ def test_a_call_from_the_other_spelling_is_the_same_customers_and_welcomed_there
 def test_an_app_speaks_for_a_customer_by_either_spelling(desk: Desk) -> None:
     one, other = two_spellings()
     thread_id = desk.shop.send(user={"phoneNumber": one})
-    with desk.shop.database.writing() as tx:
-        seals = Seals(KEYS, private_keys.SEALING_PURPOSE)
-        key, _ = private_keys.find_or_make(tx, int(desk.shop.world.acme), seals, now_ms=now_ms())
-    nonce = f"nonce-{other}"
-    digest = hashlib.sha1(f"{key}{nonce}{other}".encode(), usedforsecurity=False).hexdigest()
-    body = {"customerId": other, "nonce": nonce, "digest": digest, "algorithm": "sha1"}
-    answer = desk.shop.post(body, path="/api/authenticate-customer")
-    assert answer.status_code == 200, answer.text
-    listed = desk.shop.server.client.get(
-        "/api/customer/threads", headers={"Authorization": f"Bearer {answer.json()['sessionToken']}"}
-    )
-    assert [thread["customerThreadId"] for thread in listed.json()["threads"]] == [thread_id]
+    listed = acmes_site(desk.shop).app(other).get("threads").json()["threads"]
+    assert [thread["customerThreadId"] for thread in listed] == [thread_id]
 
 
 def test_who_is_blocked_is_blocked_by_either_spelling(desk: Desk) -> None:
@@ -135,6 +124,30 @@ def test_an_undone_merge_takes_both_spellings_back(desk: Desk) -> None:
     assert desk.shop.thread(thread_id)["last_phone"] == other
     desk.undo(merge_id)
     assert desk.shop.thread(thread_id)["last_phone"] is None
+
+
+def test_numbers_of_an_older_organizations_file_get_their_keys(desk: Desk) -> None:
+    one, other = two_spellings("AR")
+    thread_id = desk.shop.send()
+    acme, customer_id = int(desk.shop.world.acme), desk.shop.customer_of(thread_id)
+    insert = (
+        "INSERT INTO customer_identities (organization_id, kind, value, customer_id, shown, created_at_ms)"
+        " VALUES (:acme, 'phone', :number, :customer, :number, 1)"
+    )
+    desk.shop.database.change(insert, acme=acme, number=other, customer=customer_id)
+    with desk.shop.database.writing() as tx:
+        organization_import.key_phones(tx, acme)
+    assert desk.shop.identities(customer_id)["phone"] == [one]
+    assert desk.shop.send(user={"phoneNumber": one}) == thread_id
+
+
+def test_an_address_that_was_pasted_into_the_widget_is_the_address(desk: Desk) -> None:
+    visitor = acmes_site(desk.shop).visitor()
+    address = desk.shop.somebody()
+    answer = visitor.post("identify", email=f"\u200e{address}\u00a0", phoneNumber="\u202a+16175550142\u202c")
+    assert answer.status_code == 200, answer.text
+    query = "SELECT unverified_phone FROM customers WHERE unverified_email = :address"
+    assert desk.shop.database.value(query, address=address) == "+16175550142"
 
 
 @pytest.mark.parametrize("to", [NUMBER, NUMBER.removeprefix("+")])

@@ -83,9 +83,8 @@ def read_readers(
         mine_of = {"EMAIL": email, "SMS": phone, "WHATSAPP": phone}
         named = caller or row.last_phone
         # A number may have two spellings: the one that was used last is the one that answers.
-        is_named = phone is not None and named is not None and phone_key(named) == phone_key(phone.value)
-        number = named if is_named else phone.number if phone else None
-        named_phone_only = row.last_email is None and is_named and caller in (None, row.last_phone)
+        number = named if _is_spelling_of(named, phone) else phone.number if phone else None
+        named_phone_only = row.last_email is None and _is_spelling_of(row.last_phone, phone)
         readers[row.id] = (
             one,
             Reader(
@@ -119,6 +118,10 @@ def _choose(known: Sequence[_Identity], kind: Kind, named: str | None, merge_id:
         key=lambda each: (each.is_verified, each.merge_id == merge_id, each.created_at_ms, each.value),
         default=None,
     )
+
+
+def _is_spelling_of(named: str | None, phone: _Identity | None) -> bool:
+    return named is not None and phone is not None and phone_key(named) == phone_key(phone.value)
 
 
 def _identities(tx: Connection, organization_id: int, found: Sequence[Customer]) -> dict[int, list[_Identity]]:

@@ -156,7 +156,8 @@ def _wanted(email: str | None, phone: str | None) -> tuple[str | None, str | Non
     if phone is not None:
         try:
             # In a query a plus that was not encoded arrives as a space.
-            number = identity.normal_phone(f"+{phone[1:]}" if phone.startswith(" ") else phone, None)
+            is_plus_lost = phone.startswith(" ") and not identity.is_international(phone)
+            number = identity.normal_phone(f"+{phone[1:]}" if is_plus_lost else phone, None)
         except ValueError as error:
             faults.append(Fault("query", "phoneNumber", "invalid_phone_number", str(error)))
     if faults:
