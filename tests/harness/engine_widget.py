@@ -25,9 +25,15 @@ class EngineShop:
     demo: RunningDemo
     site: HostSite
     driver: WebDriver
+    host: str = "localhost"
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self.key = self.store.key(self.origin)
+
+    def set_host(self, host: str) -> None:
+        """Give the website another host name; with that of the server, both are one site."""
+        self.host = host
         self.key = self.store.key(self.origin)
 
     @property
@@ -38,7 +44,7 @@ class EngineShop:
     @property
     def origin(self) -> str:
         """The website's origin."""
-        return self.site.origin.replace("127.0.0.1", "localhost")
+        return self.site.origin.replace("127.0.0.1", self.host)
 
     def page(self, path: str = "/", *, script: str = "", lang: str = "en", **attributes: str) -> str:
         """Put a page with the widget on the site, under the strictest policy; returns its address.
@@ -166,8 +172,13 @@ class EngineWidget:
         ActionChains(self.driver).send_keys(text, Keys.ENTER).perform()
 
     def send_file(self, name: str, media_type: str, content: bytes) -> None:
-        """Choose a file."""
-        self.panel(
+        """Choose a file in the panel."""
+        self.enter()
+        self.choose_file(name, media_type, content)
+
+    def choose_file(self, name: str, media_type: str, content: bytes) -> None:
+        """Choose a file in the document that is looked at."""
+        self.driver.execute_script(
             """const data = new DataTransfer()
             data.items.add(new File([new Uint8Array(arguments[2])], arguments[0], { type: arguments[1] }))
             const input = document.getElementById('file')

@@ -34,7 +34,7 @@ class Log {
     this.isLive = true
     this.sticks = true // to the end, whatever grows above or below the log
     const scrolled = scroller === region ? region : document
-    scrolled.addEventListener('scroll', () => (this.sticks = this.isAtEnd), { passive: true })
+    scrolled.addEventListener('scroll', () => this.follow(), { passive: true })
     const observer = new ResizeObserver(() => this.sticks && this.toEnd())
     for (const each of [region, list]) observer.observe(each)
     this.shown = new Map() // by id of message
@@ -43,6 +43,7 @@ class Log {
     this.clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' })
     this.calendar = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' })
     this.adopt()
+    this.size = this.measure()
   }
 
   /** Take over what the server has put into the page. */
@@ -93,7 +94,7 @@ class Log {
     else this.place(item)
     this.shown.set(message.messageId, item)
     if (this.isLive) this.tidy()
-    if (this.sticks && !earlier) this.toEnd()
+    if (this.sticks) this.toEnd()
     return !earlier
   }
 
@@ -216,3 +217,16 @@ class Log {
     this.scroller.scrollTop = this.scroller.scrollHeight
   }
 }
+    this.size = this.measure()
+  }
+
+  /** Only people scroll away from the end. Where the size has changed, the browser may have moved the log. */
+  follow() {
+    const size = this.measure()
+    if (this.isAtEnd) this.sticks = true
+    else if (size === this.size) this.sticks = false
+    this.size = size
+  }
+
+  measure() {
+    return `${this.scroller.scrollHeight} ${this.scroller.clientHeight}`
