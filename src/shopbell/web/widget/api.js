@@ -87,6 +87,9 @@ function element(tag, attributes = {}, ...children) {
 
 const byId = (id) => document.getElementById(id)
 
+/** Whether a key belongs to an input method; Safari says so by the key code alone. */
+const isComposing = ({ isComposing, keyCode }) => isComposing || keyCode === 229
+
 /** A text with its {names} filled in. */
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all))
 

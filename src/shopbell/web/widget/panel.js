@@ -196,7 +196,7 @@ function listenForClose(host) {
   byId('close').addEventListener('click', close)
   const menu = byId('menu')
   addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape' || event.isComposing) return
+    if (event.key !== 'Escape' || isComposing(event)) return
     if (menu && menu.open) {
       closeMenu()
       menu.firstElementChild.focus()

@@ -46,7 +46,7 @@ class Talk {
     this.text.disabled = false
     byId('composer').addEventListener('submit', (event) => (event.preventDefault(), this.submit()))
     this.text.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return
+      if (event.key !== 'Enter' || event.shiftKey || isComposing(event)) return
       event.preventDefault()
       this.submit()
     })
