@@ -20,7 +20,7 @@ from shopbell.http.customer.widget_texts import launcher_texts
 
 FOLDER = Path(__file__).parents[2] / "web" / "widget"
 
-_TALK = ("api.js", "stream.js", "log.js", "outgoing.js", "cards.js", "talk.js")
+_TALK = ("api.js", "stream.js", "log.js", "outgoing.js", "cards.js", "files.js", "talk.js")
 _PARTS = {
     "widget.js": ("widget.js",),
     "panel.js": (*_TALK, "visitor.js", "panel.js"),

@@ -54,37 +54,7 @@ class Talk {
     addEventListener('offline', () => this.setUp(false, true))
     document.addEventListener('visibilitychange', () => this.seen())
     document.addEventListener('scroll', () => this.seen(), { passive: true, capture: true })
-    if (this.config.attachments) this.listenForFiles()
-  }
-
-  listenForFiles() {
-    const input = byId('file')
-    byId('attach').addEventListener('click', () => input.click())
-    input.addEventListener('change', () => {
-      this.files(input.files)
-      input.value = ''
-    })
-    this.text.addEventListener('paste', (event) => {
-      if (!event.clipboardData.files.length) return
-      event.preventDefault()
-      this.files(event.clipboardData.files)
-    })
-    const drop = byId('drop')
-    const carriesFiles = (event) => event.dataTransfer && event.dataTransfer.types.includes('Files')
-    const over = (event) => {
-      if (!carriesFiles(event)) return
-      event.preventDefault()
-      drop.hidden = false
-    }
-    addEventListener('dragenter', over)
-    addEventListener('dragover', over)
-    addEventListener('dragleave', (event) => event.relatedTarget || (drop.hidden = true))
-    addEventListener('drop', (event) => {
-      drop.hidden = true
-      if (!carriesFiles(event)) return
-      event.preventDefault()
-      this.files(event.dataTransfer.files)
-    })
+    if (this.config.attachments) takeFiles(this)
   }
 
   /** Begin to hear; what was heard before is not asked for again. */
@@ -238,14 +208,6 @@ class Talk {
   grow() {
     this.text.style.height = 'auto'
     this.text.style.height = `${this.text.scrollHeight + 2}px`
-  }
-
-  files(files) {
-    const most = this.config.attachmentLimitBytes
-    for (const file of files) {
-      if (most && file.size > most) this.say(filled(this.texts.fileTooLarge, { size: sizeText(most, this.config.locale) }), true)
-      else this.outgoing.add({ file })
-    }
   }
 
   showPending(item, error) {
