@@ -177,9 +177,40 @@ def test_who_writes_too_fast_is_told_and_nothing_is_lost(shop: Shop) -> None:
     widget.page.route("**/api/customer/messages", refuse(429))
     widget.write("Too fast")
     expect(widget.panel.get_by_role("status")).to_have_text("That was a lot at once. Please wait a moment.")
+    expect(widget.panel.locator("#messages .mine.last .state")).to_have_text("Will be sent in a moment…")
     widget.page.unroute("**/api/customer/messages")
     widget.expect_state("sent")
     shop.complaints.forgive("status of 429")
+
+
+def test_ten_seconds_without_a_connection_are_told_however_many_attempts_fail(shop: Shop) -> None:
+    tag = shop.tag()
+    widget = shop.visit(shop.page(tag))
+    widget.open()
+    widget.write("Hello")
+    widget.expect_state("sent")
+    widget.page.clock.install()
+    widget.page.goto(shop.page(tag, path="/next"))
+    widget.open()
+    widget.expect_texts("Hello")
+    document = widget.page.frames[1]
+    failed: list[str] = []
+    widget.page.context.on("requestfailed", lambda request: failed.append(request.url))
+    widget.page.context.route("**/api/customer/stream", lambda route: route.abort())
+    widget.page.clock.pause_at(document.evaluate("Date.now() + 1000") / 1000)
+    banner = widget.panel.locator("#banner")
+    lost_ms = document.evaluate("dispatchEvent(new Event('online')), Date.now()")  # connects again, in vain
+    while not banner.is_visible():
+        widget.page.clock.run_for(500)
+        widget.page.wait_for_load_state()  # lets the attempts of this time fail
+        shown_ms = document.evaluate("Date.now()")
+        assert shown_ms - lost_ms <= 11_000
+    assert shown_ms - lost_ms >= 10_000
+    assert len(failed) > 2, "too few attempts to restart a timer"
+    widget.page.context.unroute("**/api/customer/stream")
+    widget.page.clock.run_for(60_000)
+    expect(banner).to_be_hidden()
+    shop.complaints.forgive("ERR_FAILED")
 
 
 def test_two_tabs_share_one_stream_and_show_the_same(shop: Shop) -> None:

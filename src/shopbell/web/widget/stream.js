@@ -125,6 +125,7 @@ function sharedConnection(name, its) {
   let own = null
   let channel = null
   let isOver = false
+  let isUp = true // until the first attempt has failed
   let letGo = () => {}
   let patience
 
@@ -147,19 +148,20 @@ function sharedConnection(name, its) {
         hear(event)
         say({ event })
       },
-      onState(isUp) {
+      onState(state) {
+        isUp = state
         its.onState(isUp)
         say({ isUp })
       },
     })
   }
   const follow = ({ data }) => {
-    if (data.hello && own) say({ replay: [...known.values()] })
+    if (data.hello && own) say({ replay: [...known.values()], isUp })
     if (own) return
     clearTimeout(patience)
     for (const event of data.replay || []) hear(event)
     if (data.event) hear(data.event)
-    if (data.replay || 'isUp' in data) its.onState(data.isUp !== false)
+    if ('isUp' in data) its.onState(data.isUp)
   }
 
   try {

@@ -299,7 +299,6 @@ class Talk {
 
   /** A banner only for what lasts: nobody needs to hear of a second. */
   setUp(isUp, isCertain) {
-    clearTimeout(this.down)
     const banner = byId('banner')
     const show = () => {
       banner.textContent = navigator.onLine ? this.texts.reconnecting : this.texts.offline
@@ -308,10 +307,14 @@ class Talk {
     }
     if (isUp) {
       if (!banner.hidden) this.say(this.texts.backOnline)
+    if (isUp || isCertain || !navigator.onLine) {
+      clearTimeout(this.down)
+      this.down = null
+    }
       banner.hidden = true
       this.outgoing.flush()
     } else if (isCertain || !navigator.onLine) show()
-    else this.down = setTimeout(show, OFFLINE_BANNER_MS)
+    else this.down ??= setTimeout(show, OFFLINE_BANNER_MS) // from the first failure on
   }
 
   /** For those who listen; and, where it is meant for all, for those who look. */
