@@ -93,6 +93,13 @@ def test_a_file_above_the_daily_limit_is_given_up_and_texts_go_on(shop: Shop) ->
     shop.complaints.forgive("status of 429")
 
 
+def test_an_empty_file_is_called_empty(shop: Shop) -> None:
+    widget = begun(shop)
+    widget.panel.locator("#file").set_input_files({"name": "list.txt", "mimeType": "text/plain", "buffer": b""})
+    expect(widget.panel.get_by_role("status")).to_have_text("This file is empty.")
+    expect(widget.panel.locator("#messages .mine")).to_have_count(1)
+
+
 def test_the_visitor_sees_that_the_store_types_and_what_it_has_read(shop: Shop) -> None:
     widget = begun(shop)
     thread = widget.thread

@@ -123,6 +123,17 @@ def test_a_form_that_is_sent_twice_is_one_message(told: tuple[Post, str, str, st
     assert said == ["Yes, from ten.", "And on Sunday.", "Yes, from ten."]
 
 
+def test_who_goes_back_and_sends_another_text_sends_another_message(told: tuple[Post, str, str, str]) -> None:
+    post, thread_id, _, path = told
+    form = _hidden(post, path)
+    texts = ["Yes, from ten.", "Bring the receipt.", "And the key."]
+    assert [_send(post, path, text, form).status_code for text in texts] == [303] * 3
+    assert [message["text"] for message in post.messages(thread_id)[1:]] == texts
+    post.reply(thread_id, "The key is here.")
+    late = _send(post, path, "No key, then.", form)
+    assert (late.status_code, "The key is here." in late.text) == (409, True)
+
+
 def test_nothing_is_sent_that_is_blank_too_long_or_from_a_foreign_page(told: tuple[Post, str, str, str]) -> None:
     post, thread_id, _, path = told
     assert _send(post, path, "  ").status_code == 400

@@ -57,8 +57,8 @@ async def show(request: Request, token: str) -> Response:
 async def answer(request: Request, token: str) -> Response:
     """Answer the customer, as a mail to the reply address does. Who comes too late is shown what a colleague wrote.
 
-    A form that is sent twice is one message. It is another one when something else was written into it, and comes too
-    late then: nobody knows whether the same person sends it.
+    A form that is sent twice is one message. With another text it is another message: its author went back in the
+    browser. It is refused only if someone else has answered after the form was loaded.
 
     Raises:
         Problem: 400, 403, 404, 408, 413, 429; else the page says what is wrong.
@@ -77,15 +77,21 @@ async def answer(request: Request, token: str) -> Response:
             "Your message is too long. At most {count} characters can be sent.", count=MESSAGE_MAX_CHARACTERS
         )
         return _page(request, api, shown, fault=fault, text=text)
-    seen, name = fields.get("seen", ""), _name_of(fields.get("form", ""), text)
+    form, seen = fields.get("form", ""), _sequence(fields.get("seen", ""))
+    name = _name_of(form, text)
     reply = Reply(
         organization_id=answering.organization_id,
         token_id=shown.business.id,  # nobody knows which employee it is: the business itself answers
         thread_id=answering.thread_id,
         body=text,
-        last_reply_sequence=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) <= 16 else 0,
+        last_reply_sequence=seen,
         external_id=name,
     )
+    since = [_name_of(form, line.text) for line in shown.lines if not line.from_customer and line.sequence > seen]
+    has_all = shown.lines[0].sequence <= seen + 1
+    if since and has_all and name not in since and await api.database.read(_are_stored, answering, since):
+        # Only this form has answered since it was loaded.
+        reply = reply._replace(last_reply_sequence=shown.last_reply_sequence)
     try:
         await api.replies.submit(reply)
     except Problem as refused:
@@ -95,6 +101,14 @@ async def answer(request: Request, token: str) -> Response:
     # Loaded again, the page sends nothing twice.
     own = request.scope["path"].rpartition("/")[2]
     return RedirectResponse(f"{own}?{_SENT}", 303, headers={"Cache-Control": "no-store"})
+
+
+def _are_stored(tx: Connection, answering: Answering, names: list[str]) -> bool:
+    return all(was_stored(tx, answering.organization_id, answering.thread_id, name) for name in names)
+
+
+def _sequence(sent: str) -> int:
+    return int(sent) if sent.isascii() and sent.isdecimal() and len(sent) <= 16 else 0
 
 
 def _name_of(form_id: str, text: str) -> str:

@@ -127,7 +127,7 @@ async def read_message(visitor: Visitor, request: Request) -> SentMessage:
     try:
         kept = await keep(visitor, request, form)
     except Invalid:
-        if form.has_file or not form.is_over:
+        if form.has_file or form.sent_name or not form.is_over:  # without a file browsers send a part without a name
             raise
     return form.message(kept)
 

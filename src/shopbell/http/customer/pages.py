@@ -302,7 +302,9 @@ def _name_of(problem: Problem) -> str:
         return "slowDown"
     if isinstance(problem, ContentTooLarge):
         return "fileTooLarge"
-    return "fileRefused" if isinstance(problem, Invalid) else "tryLater"
+    if isinstance(problem, Invalid):
+        return "fileEmpty" if any(fault.code == "blank" for fault in problem.faults) else "fileRefused"
+    return "tryLater"
 
 
 def _told(speaks: Texts, fault: str, limit_bytes: int) -> str:

@@ -162,12 +162,12 @@ class Log {
   }
 
   /** One word below a message of one's own; a change of it is not read out (the status line says what matters). */
-  setState(item, state) {
+  setState(item, state, text = this.texts[state]) {
     const meta = item.querySelector('.meta')
     let shown = meta.querySelector('.state')
     if (!shown) meta.append((shown = element('span.state', { 'aria-live': 'off' })))
     item.dataset.state = state
-    shown.textContent = this.texts[state] || ''
+    shown.textContent = text || ''
   }
 
   /** The store has read so far. */

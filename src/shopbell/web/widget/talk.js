@@ -213,7 +213,8 @@ class Talk {
   showPending(item, error) {
     let shown = this.pending.get(item)
     if (!shown) this.pending.set(item, (shown = this.log.drawPending(item)))
-    this.log.setState(shown, item.state)
+    const isRefused = item.state === 'waiting' && error instanceof Refused // the server is there, and wants a pause
+    this.log.setState(shown, item.state, isRefused ? this.texts.sentSoon : this.texts[item.state])
     shown.classList.toggle('failed', item.state === 'notSent')
     this.showProgress(shown, item)
     const isFailed = item.state === 'notSent'
@@ -247,7 +248,8 @@ class Talk {
       return filled(this.texts.fileTooLarge, { size: sizeText(most, this.config.locale) })
     }
     if (file && refused && refused.isForToday) return this.texts.fileTomorrow
-    return file && status === 400 ? this.texts.fileRefused : this.texts.notSent
+    if (!file || status !== 400) return this.texts.notSent
+    return (refused.problem.errors || []).some(({ code }) => code === 'blank') ? this.texts.fileEmpty : this.texts.fileRefused
   }
 
   discard(item) {
