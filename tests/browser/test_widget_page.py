@@ -4,6 +4,7 @@ import httpx2
 import pytest
 from invited import Invited
 from playwright.sync_api import Page, expect
+from test_widget_more import PICTURE
 
 from harness.browser import DARK, DESKTOP, NARROW, NO_SCRIPTS, PHONE, Look, faults, keep_image, overflow_px
 from harness.widget import Shop
@@ -73,6 +74,18 @@ def test_without_scripts_she_reads_writes_uploads_and_takes_the_conversation_wit
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the conversation").click()
     assert "Which one?" in download.value.path().read_text()
+
+
+def test_without_scripts_a_picture_is_shown_and_an_empty_file_is_called_empty(shop: Shop) -> None:
+    carol = Invited(shop)
+    visit, page = carol.comes(NO_SCRIPTS)
+    page.locator("#file").set_input_files({"name": "list.txt", "mimeType": "text/plain", "buffer": b""})
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text("This file is empty.")
+    visit.forgive("status of 400")
+    page.locator("#file").set_input_files({"name": "bike.png", "mimeType": "image/png", "buffer": PICTURE})
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("img", name="Picture: bike.png")).to_be_visible()
 
 
 def test_without_scripts_an_empty_message_is_told_and_the_page_stays_whole(shop: Shop) -> None:

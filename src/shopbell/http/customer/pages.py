@@ -36,6 +36,8 @@ _SAID = {_SENT: "messageSent", _ANSWERED: "thanks"}
 _ID_MAX_DIGITS = 16
 _SCORE_MAX_DIGITS = 2
 _SURVEY_MAX_BYTES = 32_768
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
+"""The types of files that the page shows itself, as ``log.js`` does."""
 LINES_MAX = 200
 """How many messages the page shows; a conversation may have any number, and the transcript has them all."""
 
@@ -267,6 +269,7 @@ def _shown(line: Line, page: _Page, request: Request, api: Api, speaks: Texts) -
         "who": speaks.gettext("You") if line.from_customer else line.author or page.business.name,
         "text": line.text,
         "attachment": message.attachment,
+        "is_picture": line.attachment is not None and line.attachment.content_type in PICTURES,
         "created_at_ms": line.created_at_ms,
         **looks.time_values(speaks, line.created_at_ms, page.business.time_zone),
     }

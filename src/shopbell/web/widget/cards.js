@@ -30,7 +30,7 @@ function fault(field, text) {
 function askForContact(texts, save, onDone) {
   const field = element('input', {
     id: 'contact', type: 'text', autocomplete: 'email', required: true, maxlength: 254, dir: 'auto',
-    'aria-describedby': 'contact-fault',
+    placeholder: ' ', 'aria-describedby': 'contact-fault',
   })
   const card = element(
     'form.card',
@@ -71,7 +71,7 @@ function askSurvey(texts, { surveyId, kind }, save) {
     const input = element('input', { type: 'radio', name: 'score', value: score, required: true, 'aria-label': words })
     return element('label', {}, input, element('span', { 'aria-hidden': 'true' }, `${score}`))
   }
-  const comment = element('textarea', { id: 'comment', rows: 2, maxlength: 2000, dir: 'auto' })
+  const comment = element('textarea', { id: 'comment', rows: 2, maxlength: 2000, dir: 'auto', placeholder: ' ' })
   const wrong = element('p.fault', { role: 'alert' })
   const card = element(
     'form.card',
