@@ -25,9 +25,10 @@ function fault(field, text) {
  * Ask where an answer can go.
  * @param {Object} texts
  * @param {(profile: {email?: string, phoneNumber?: string}) => Promise<void>} save
- * @param {() => void} onDone called once, whatever was chosen
+ * @param {(isSaved: boolean) => void} onDone called once, whatever was chosen
+ * @param {boolean} isForgotten whether the browser forgets the conversation: then the question says so
  */
-function askForContact(texts, save, onDone) {
+function askForContact(texts, save, onDone, isForgotten) {
   const field = element('input', {
     id: 'contact', type: 'text', autocomplete: 'email', required: true, maxlength: 254, dir: 'auto',
     placeholder: ' ', 'aria-describedby': 'contact-fault',
@@ -35,11 +36,11 @@ function askForContact(texts, save, onDone) {
   const card = element(
     'form.card',
     { 'aria-labelledby': 'contact-title', novalidate: true, submit: send },
-    element('p', { id: 'contact-title' }, texts.whereToAnswer),
+    element('p', { id: 'contact-title' }, isForgotten ? texts.forgottenSoon : texts.whereToAnswer),
     element('label', { for: 'contact' }, texts.contact),
     element('div.row', {}, field, element('button.main', {}, texts.save)),
     element('p.fault', { id: 'contact-fault', role: 'alert' }),
-    element('button.quiet', { type: 'button', click: () => (onDone(), endCard(card)) }, texts.notNow),
+    element('button.quiet', { type: 'button', click: () => (onDone(false), endCard(card)) }, texts.notNow),
   )
   async function send(event) {
     event.preventDefault()
@@ -47,7 +48,7 @@ function askForContact(texts, save, onDone) {
     if (!said) return fault(field, texts.contactInvalid)
     try {
       await save(said.includes('@') ? { email: said } : { phoneNumber: said })
-      onDone()
+      onDone(true)
       endCard(card, texts.contactSaved)
     } catch (error) {
       fault(field, error.status === 400 ? texts.contactInvalid : texts.tryLater)

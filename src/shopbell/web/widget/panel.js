@@ -1,6 +1,7 @@
 // The panel of the widget: who is here, and what passes between this document and the page that it is shown on.
 
 const ANSWER_MS = 10000
+const ASKED_AT_MOST = 3
 const TYPING = /^(.|Dead|Process|Unidentified)$/su // keys that bring text, by their names in DOM events
 
 /** What the page around is asked and told; it hears nothing before it has shown its own origin. */
@@ -102,11 +103,14 @@ function runConversation(config) {
     }
   }
 
-  /** Somebody nobody knows is asked where he can be answered, once. */
+  /** Ask an anonymous visitor for a contact: once, or several times where the browser forgets the conversation. */
   function askOnce() {
-    const { asked, session } = kept.read()
+    const isForgotten = isForgetful(host.origin)
+    const { asked, session, declined = 0 } = kept.read()
     if (asked || !session || session.verified || byId('cards').firstChild) return
-    askForContact(config.texts, (contact) => visitor.saveContact(contact), () => kept.write({ asked: true }))
+    const isLast = !isForgotten || declined + 1 >= ASKED_AT_MOST
+    const done = (isSaved) => kept.write(isSaved || isLast ? { asked: true } : { declined: declined + 1 })
+    askForContact(config.texts, (contact) => visitor.saveContact(contact), done, isForgotten)
   }
 
   function showMenu() {
@@ -177,6 +181,15 @@ function closeMenu() {
 function focusFirst(field) {
   if (matchMedia('(pointer: coarse)').matches) byId('title').focus()
   else field.focus()
+}
+
+/**
+ * Whether the browser keeps the panel's storage in memory only, as WebKit does for a frame of another site. No script
+ * knows where sites begin: two hosts below one public suffix such as co.uk count as one site here.
+ */
+function isForgetful(origin) {
+  const site = (url) => new URL(url).hostname.split('.').slice(-2).join('.')
+  return /^Apple/.test(navigator.vendor) && site(origin) !== site(location.href)
 }
 
 /**
