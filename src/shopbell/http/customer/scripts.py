@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parents[2] / "web" / "widget"
 _TALK = ("api.js", "stream.js", "log.js", "outgoing.js", "cards.js", "files.js", "talk.js")
 _PARTS = {
     "widget.js": ("widget.js",),
+    "looks.js": ("looks.js",),
     "panel.js": (*_TALK, "visitor.js", "panel.js"),
     "conversation.js": (*_TALK, "conversation.js"),
     "panel.css": ("panel.css",),

@@ -68,6 +68,7 @@ class Log {
   clear() {
     for (const item of [...this.list.children]) if (!item.dataset.client) item.remove()
     this.shown.clear()
+    this.region.classList.toggle('begun', this.list.children.length > 0)
     this.last = this.readByStore = 0
   }
 
@@ -101,6 +102,7 @@ class Log {
   place(item) {
     const later = [...this.list.children].find((one) => one.dataset.client || one.sequence > item.sequence)
     this.list.insertBefore(item, later || null)
+    this.region.classList.add('begun')
   }
 
   draw({ messageId, sequence, fromCustomer, text, createdAt, employeeName, attachment }) {
@@ -192,9 +194,11 @@ class Log {
       else if (!isNewDay && day) day.remove()
       const isClose = !isNewDay && item.at - before.at < TOGETHER_MS
       item.classList.toggle('follows', isClose && before.dataset.who === item.dataset.who)
-      item.classList.remove('last')
+      item.classList.remove('last', 'followed')
+      if (item.classList.contains('follows')) before.classList.add('followed')
       before = item
     }
+    this.region.classList.toggle('begun', Boolean(before))
     const mine = this.list.querySelectorAll('.mine')
     if (mine.length) mine[mine.length - 1].classList.add('last')
   }
@@ -215,8 +219,6 @@ class Log {
   toEnd() {
     this.sticks = true
     this.scroller.scrollTop = this.scroller.scrollHeight
-  }
-}
     this.size = this.measure()
   }
 
@@ -230,3 +232,5 @@ class Log {
 
   measure() {
     return `${this.scroller.scrollHeight} ${this.scroller.clientHeight}`
+  }
+}

@@ -307,12 +307,12 @@ class Talk {
       banner.hidden = false
       this.say(banner.textContent)
     }
-    if (isUp) {
-      if (!banner.hidden) this.say(this.texts.backOnline)
     if (isUp || isCertain || !navigator.onLine) {
       clearTimeout(this.down)
       this.down = null
     }
+    if (isUp) {
+      if (!banner.hidden) this.say(this.texts.backOnline)
       banner.hidden = true
       this.outgoing.flush()
     } else if (isCertain || !navigator.onLine) show()

@@ -32,8 +32,8 @@
 :host{all:initial!important;position:fixed!important;z-index:var(--z)!important}
 [hidden]{display:none!important}
 button{all:unset;width:56px;height:56px;border-radius:50%;display:grid;place-items:center;cursor:pointer;background:var(--color);color:var(--ink);box-shadow:0 4px 20px #0005}
-button,.frame{position:fixed;right:calc(20px + var(--n)*72px);bottom:calc(20px + env(safe-area-inset-bottom))}
-.left button,.left .frame{right:auto;left:calc(20px + var(--n)*72px)}
+button,.frame{position:fixed;right:calc(20px + var(--n)*72px + env(safe-area-inset-right));bottom:calc(20px + env(safe-area-inset-bottom))}
+.left button,.left .frame{right:auto;left:calc(20px + var(--n)*72px + env(safe-area-inset-left))}
 button:focus-visible{outline:3px solid var(--color);outline-offset:3px;box-shadow:0 0 0 3px #fff}
 svg{width:26px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
 b{position:absolute;top:-5px;right:-5px;min-width:12px;padding:0 5px;border:2px solid #fff;border-radius:12px;background:#c0182b;color:#fff;font:700 12px/18px system-ui;text-align:center}
@@ -43,7 +43,8 @@ i{position:fixed;clip-path:inset(50%)}
 .dark .frame{color-scheme:dark}
 iframe{display:block;width:100%;height:100%;border:0}
 @keyframes up{from{opacity:0;transform:translateY(12px)}}
-@media ${PHONE}{.all .frame{inset:0;width:auto;height:100vh;height:100dvh;border-radius:0}.open button{display:none}}
+@media ${PHONE}{.all .frame{inset:0;width:auto;height:100vh;height:100dvh;border-radius:0}}
+@media ${PHONE}{.open button{display:none}}
 @media (prefers-reduced-motion){.frame{animation:none}}
 @media (forced-colors:active){button,.frame{border:2px solid}}
 @media print{.all{display:none}}`
@@ -315,7 +316,8 @@ iframe{display:block;width:100%;height:100%;border:0}
       root.adoptedStyleSheets = [new CSSStyleSheet()]
       root.adoptedStyleSheets[0].replaceSync(CSS)
     } catch {
-      root.append(make('style', { textContent: CSS }))
+      // Safari before 16.4 makes no style sheets by script.
+      import(new URL('widget/looks.js', script.src)).then((old) => old.paint(host, root, CSS)).catch(warn)
     }
     all.append(bubble, status)
     root.append(all)
