@@ -1,0 +1,88 @@
+"""The main stories of the widget in Chromium, Firefox and WebKit; the other tests tell them all in Chromium."""
+
+import json
+
+from invited import Invited
+from selenium.webdriver import ActionChains, Keys
+
+from harness.engine_widget import EngineShop
+from harness.host_site import Asked, HostPage
+from harness.waiting import wait_until
+
+
+def test_both_sides_talk_and_the_next_page_goes_on(engine_shop: EngineShop) -> None:
+    widget = engine_shop.visit()
+    widget.open()
+    widget.write("Do you have the red one?")
+    widget.expect_state("sent")
+    engine_shop.store.answer(widget.thread, "Yes, in all sizes.")
+    widget.expect_texts("Do you have the red one?", "Yes, in all sizes.")
+    assert engine_shop.store.messages(widget.thread) == widget.texts()
+    widget.go(engine_shop.page("/next"))
+    widget.open()
+    widget.expect_texts("Do you have the red one?", "Yes, in all sizes.")
+    widget.write("Thank you")
+    widget.expect_state("sent")
+
+
+def test_a_closed_panel_counts_and_gives_the_focus_back(engine_shop: EngineShop) -> None:
+    widget = engine_shop.visit()
+    widget.open()
+    widget.write("Hello")
+    widget.expect_state("sent")
+    widget.press(Keys.ESCAPE)
+    widget.wait("return heard.some(({ name }) => name === 'closed')")
+    is_bubble = "return document.querySelector('shopbell-widget').shadowRoot.activeElement?.tagName"
+    assert widget.page(is_bubble) == "BUTTON"
+    engine_shop.store.answer(widget.thread, "Are you there?")
+    label = "return document.querySelector('shopbell-widget').shadowRoot.querySelector('button').ariaLabel"
+    wait_until(lambda: widget.page(label) == "Open chat, Unread messages: 1", lambda: str(widget.page(label)))
+    ActionChains(widget.driver).send_keys(Keys.ENTER).perform()
+    wait_until(lambda: widget.page(label) == "Close chat", lambda: str(widget.page(label)))
+
+
+def test_a_site_sends_by_its_own_backend(engine_shop: EngineShop) -> None:
+    got: list[Asked] = []
+
+    def contact(asked: Asked) -> HostPage:
+        got.append(asked)
+        return HostPage(b'{"result": "ok"}', {"Content-Type": "application/json"})
+
+    engine_shop.site.answers["/contact"] = contact
+    widget = engine_shop.visit(engine_shop.page(endpoint="/contact"))
+    widget.open()
+    widget.press("Is it open on Monday?", Keys.TAB, "dave@customers.example", Keys.ENTER)
+    widget.wait_in_panel(
+        "return document.getElementById('done').textContent === 'Thank you. Your message has arrived.'"
+    )
+    sent = json.loads(got[0].body)
+    assert (sent["message"], sent["email"]) == ("Is it open on Monday?", "dave@customers.example")
+
+
+def test_signing_out_forgets_the_conversation(engine_shop: EngineShop) -> None:
+    widget = engine_shop.visit()
+    widget.open()
+    widget.write("Hello")
+    widget.expect_state("sent")
+    widget.press_button("#sign-out")
+    widget.wait_in_panel("return !document.querySelector('#messages li')")
+    widget.go(engine_shop.page("/next"))
+    widget.open()
+    widget.write("Somebody else")
+    widget.expect_state("sent")
+    widget.expect_texts("Somebody else")
+
+
+def test_the_conversation_page_is_live_and_loads_again(engine_shop: EngineShop) -> None:
+    driver = engine_shop.driver
+    carol = Invited(engine_shop)
+    driver.get(carol.link())
+    driver.find_element("css selector", "button.main").click()
+    wait_until(lambda: f"/c/{carol.thread}" in driver.current_url, lambda: driver.current_url)
+    driver.find_element("id", "text").send_keys("It is order 12.", Keys.ENTER)
+    engine_shop.store.answer(carol.thread, "We look for it.")
+    texts = "return [...document.querySelectorAll('#messages .text')].map((one) => one.textContent).sort()"
+    said = ["Hello, I need help with my order.", "It is order 12.", "We look for it."]
+    wait_until(lambda: driver.execute_script(texts) == said, lambda: str(driver.execute_script(texts)))
+    driver.refresh()
+    wait_until(lambda: driver.execute_script(texts) == said, lambda: str(driver.execute_script(texts)))
