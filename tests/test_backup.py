@@ -203,7 +203,7 @@ def test_a_backup_is_a_tar_that_says_what_it_is(installation: Installation, file
         assert database is not None
         digest = hashlib.sha256(database.read()).hexdigest()
     assert names[:2] == ["manifest.json", "manifest.sha256"]
-    assert (manifest["format"], manifest["engine"], manifest["revision"]) == (1, engine, "0006")
+    assert (manifest["format"], manifest["engine"], manifest["revision"]) == (1, engine, "0008")
     (member,) = manifest["members"]
     assert (member["name"], member["sha256"]) == (names[2], digest)
 
