@@ -168,6 +168,12 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def public_origin(self) -> str:
+        """The origin of its own pages, as browsers see it."""
+        public = self._settings.get("SHOPBELL_PUBLIC_URL", self.url)
+        return "/".join(public.split("/")[:3])
+
+    @property
     def pid(self) -> int:
         """The process id; with several workers, of the process above them."""
         assert self._process is not None, "the server is not running"

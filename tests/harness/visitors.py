@@ -93,7 +93,7 @@ class Site:
     def begin(self, headers: Mapping[str, str] | None = None, **changes: Any) -> httpx2.Response:
         """Ask for a session as the widget's own document does; None leaves a field or a header out."""
         body = {"key": self.key, "businessId": self.business_id, "origin": ORIGIN} | changes
-        its = {"origin": self.shop.server.url} | dict(headers or {})
+        its = {"origin": self.shop.server.public_origin} | dict(headers or {})
         return self.shop.server.client.post(
             "/api/customer/sessions",
             json={name: value for name, value in body.items() if value is not None},
