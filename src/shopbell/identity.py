@@ -34,7 +34,7 @@ _PLAIN_DOMAIN_MAX = 63
 _PHONE = re.compile(r"[+＋]?[\d .()/\-\u00a0\u2009\u202f\u3000\u2010-\u2015\u2212]+")
 _PHONE_DIGITS = range(3, 21)
 _SHORT_CODE_MAX_DIGITS = 6
-# Marks of direction, spaces without width and other characters that nobody sees; web pages and address books add them.
+# Marks of direction, spaces without width and other invisible characters; web pages and address books add them.
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+")
 _SPACES = " \u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
 
@@ -91,8 +91,7 @@ def normal_email(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """A text without the characters that nobody sees and without spaces around it, as an address is meant that a
-    person typed or pasted."""
+    """Remove the invisible characters and the outer spaces of an address that a person typed or pasted."""
     return (text if text.isascii() else _INVISIBLE.sub("", text)).strip(_SPACES)
 
 
@@ -119,7 +118,7 @@ def normal_phone(text: str, region: str | None) -> str:
     ``phone_key`` is the same of both.
 
     Args:
-        text: at most 40 characters; those that nobody sees and spaces around do not count.
+        text: at most 40 characters, invisible ones and spaces around it not counted.
         region: ISO 3166 code of the country whose numbers are written without ``+``; None when there is none.
 
     Raises:

@@ -20,7 +20,7 @@ class Told:
     Args:
         event_type: as the feed names it.
         details: the event's own details, as JSON.
-        assignee_id: the employee to whom the conversation is assigned now.
+        assignee_id: the employee that the conversation is assigned to now.
     """
 
     organization_id: int

@@ -95,7 +95,7 @@ class TextSettings(BaseSettings):
 
     @property
     def wants_no_texts(self) -> bool:
-        """Whether somebody chose to send no texts: ``none`` was set, and is not only the default."""
+        """Whether the operator chose to send no texts: ``none`` was set, and is not only the default."""
         return self.sms_provider == "none" and "sms_provider" in self.model_fields_set
 
     @field_validator("sms_http_secret")

@@ -91,7 +91,7 @@ def warn(sentences: Iterable[str], log_format: str) -> None:
     from shopbell.log_output import output
 
     for sentence in sentences:
-        if log_format == "json":  # whoever reads standard error as JSON gets nothing else there
+        if log_format == "json":  # standard error then holds JSON alone
             structlog.get_logger().warning(sentence)
         else:
             output().write(f"Warning: {sentence}\n")

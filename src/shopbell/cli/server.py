@@ -41,7 +41,7 @@ def serve(
         url = _url(host, port)
         if json:
             print_json({"url": url}, one_line=True)
-        elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
+        elif chosen.log_format == "json":  # standard error then holds JSON alone
             structlog.get_logger().info("listening", url=url)
         else:
             output().write(f"Shopbell runs at {url}/\n")

@@ -22,7 +22,7 @@ def worker(json: JSON = False) -> None:
     def on_started() -> None:
         if json:
             print_json({"worker": "running"}, one_line=True)
-        elif chosen.log_format == "json":  # whoever reads standard error as JSON gets nothing else there
+        elif chosen.log_format == "json":  # standard error then holds JSON alone
             structlog.get_logger().info("delivering")
         else:
             output().write("Shopbell delivers webhooks, mails and texts\n")

@@ -217,7 +217,7 @@ def _faults(error: ShopbellError) -> dict[str, str]:
 
 
 def _typed(text: str) -> str | None:
-    """What a visitor typed or pasted, without the characters that nobody sees; None for nothing."""
+    """What a visitor typed or pasted, without invisible characters; None for nothing."""
     return _INVISIBLE.sub("", text).strip() or None
 
 

@@ -101,7 +101,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
                     "maxLength": PHONE_MAX_CHARACTERS,
                     "description": "With `+` and the country code; without them it is read as a number of the "
                     "business's region. It must be possible, not assigned. Extensions are refused. "
-                    "Characters that nobody sees and spaces around it do not count.",
+                    "Invisible characters and spaces around it are ignored.",
                 },
                 "locale": {
                     "type": ["string", "null"],

@@ -83,7 +83,7 @@ GIVEN_UP = re.compile(
     r"fatal) (?:fatal )?error",
     re.IGNORECASE,
 )
-"""That nobody will try again; it counts more than the words of the attempt that failed last."""
+"""The mail server gave up. These words count more than those of the last attempt."""
 
 WILL_RETRY = re.compile(
     r"will (?:be )?(?:retry|re-?tried|keep trying|continue|try again|re-?attempt)|attempts will (?:continue|be made)|"

@@ -244,7 +244,7 @@ def _is_heading(text: str, *, is_ended: bool, is_marked: bool, is_paragraph: boo
         return (dated and clocked) or (written and _is_written(text))
     if dated and _DATE_AND_ADDRESS.search(text) is not None:
         return is_paragraph
-    # Nobody but a program names the zone of a time.
+    # Only a program names the zone of a time.
     return dated and clocked and is_paragraph and (_names_author(text) or _ZONE.search(text) is not None)
 
 

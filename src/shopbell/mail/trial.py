@@ -16,7 +16,7 @@ def compose_trial(
 
     Args:
         sender: the address that all mails are from.
-        recipient: whom it goes to.
+        recipient: the address that it goes to.
         envelope_sender: where reports come back to, as of other mails: SPF is checked for its domain.
         message_id: with its angle brackets.
         origin: where this installation is reached.

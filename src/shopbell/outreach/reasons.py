@@ -1,4 +1,4 @@
-"""Why Shopbell itself did not send a message to somebody.
+"""Why Shopbell itself did not send a message.
 
 A mail server's reasons are in ``channels/smtp.py``, a text provider's in ``texting/reasons.py``.
 """

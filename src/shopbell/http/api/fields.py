@@ -125,7 +125,7 @@ def _by(normal: Callable[[str], str], code: str) -> AfterValidator:
 
 
 def typed(value: object) -> object:
-    """A text without the characters that nobody sees, which pasted addresses carry; anything else as it is."""
+    """Remove the invisible characters that pasted addresses carry; other values stay as they are."""
     return identity.visible(value) if isinstance(value, str) else value
 
 
@@ -135,7 +135,7 @@ Email = Annotated[
     StringConstraints(max_length=identity.EMAIL_MAX_CHARACTERS),
     _by(identity.normal_email, "invalid_email"),
 ]
-"""An e-mail address as a person typed it, without what nobody sees; ``identity.normal_email`` has its normal form."""
+"""An e-mail address as typed, without invisible characters; ``identity.normal_email`` has its normal form."""
 
 
 def _content_sid(text: str) -> str:

@@ -128,7 +128,7 @@ class SetHeader(Fields):
     """A header that is sent with each delivery; its value is a secret."""
 
     name: str = Field(examples=["Authorization"])
-    set: bool = Field(True, description="It has a value, which nobody can read.")
+    set: bool = Field(True, description="It has a value, which cannot be read.")
 
 
 class ShownWebhook(Fields):
