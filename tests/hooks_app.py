@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from shopbell.channels.twilio_media import open_media
 from shopbell.errors import Problem, StorageError
 from shopbell.http import routes
 from shopbell.http.edge import Edge
@@ -45,7 +46,7 @@ def create() -> ASGIApp:
         return told
 
     app = FastAPI(docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.text_hooks = TextHooks(settings, on_inbound, on_status)
+    app.state.text_hooks = TextHooks(settings, on_inbound, on_status, open_media(settings))
     app.include_router(twilio.router)
     app.include_router(http_texts.router)
     app.add_api_route("/told", tell)

@@ -25,6 +25,7 @@ from shopbell import (
 from shopbell.attachment_links import AttachmentLinks
 from shopbell.attachment_sweep import Sweep
 from shopbell.blobs.open import open_store
+from shopbell.channels.twilio_media import open_media
 from shopbell.demo import Demo
 from shopbell.errors import StorageError
 from shopbell.http import routes
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
     worker = Worker(settings, database, secrets, wakes)
     outreach = Outreach(settings, database, secrets, wakes)
     texts = TextIntake(database, secrets, wakes, settings.sms_from, settings.whatsapp_from)
+    twilio_media = open_media(settings)
     mails = MailIntake(settings, database, secrets, wakes, blobs)
     mail_listener = MailListener(settings, mails.accepts, mails.receive, shares_port=settings.workers > 1)
     sends = group_commit(settings, database, readiness, wakes, from_customers)
@@ -170,6 +172,8 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
             stack.push_async_callback(database.close)
             if blobs:
                 stack.callback(blobs.close)
+            if twilio_media:
+                stack.push_async_callback(twilio_media.close)
             stack.enter_context(hold(database))
             stack.push_async_callback(_quietly, "note uses of tokens", authentication.note_uses)
             await wakes.start()
@@ -205,7 +209,7 @@ def create_app(settings: Settings | None = None, demo: Demo | None = None) -> AS
         metrics=metrics,
         request_log=request_log,
         lifespan=lifespan,
-        text_hooks=TextHooks(settings, texts.receive, texts.report),
+        text_hooks=TextHooks(settings, texts.receive, texts.report, twilio_media),
     )
 
 

@@ -143,8 +143,8 @@ class Settings(TextSettings, MailListenerSettings):
     )
     outbound_allow: str = Field(
         "",
-        description="Comma-separated `host:port` or networks (CIDR) that webhooks may reach although they are private, "
-        "by plain HTTP too: `127.0.0.1:9000` while developing.",
+        description="Comma-separated `host:port` or networks (CIDR) that webhooks, and Twilio's redirects to "
+        "contacts, may reach although they are private, by plain HTTP too: `127.0.0.1:9000` while developing.",
     )
     delivery_schedule_s: Annotated[tuple[float, ...], NoDecode] = Field(
         (0, 5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400, 86_400, 86_400),

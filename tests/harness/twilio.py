@@ -11,7 +11,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,16 +57,29 @@ class FakeTwilio:
     closed_windows: set[str] = field(default_factory=set)
     released: threading.Event = field(default_factory=threading.Event)
     connections: int = 0
+    media: dict[str, str] = field(default_factory=dict)
+    """Where it redirects to, by the id of a file."""
+    asked_for: list[str] = field(default_factory=list)
+    """The ids of the files that it was asked for with the account's credentials."""
 
     @property
     def url(self) -> str:
         """Where its API is."""
         return f"http://127.0.0.1:{self.port}"
 
+    def media_url(self, media_id: str, location: str) -> str:
+        """The URL of a file that is really elsewhere, as it stands in a webhook."""
+        self.media[media_id] = location
+        return f"{self.url}/2010-04-01/Accounts/{SID}/Messages/MM{'0' * 32}/Media/{media_id}"
+
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request has the account's credentials."""
+        expected = "Basic " + base64.b64encode(f"{SID}:{self.token}".encode()).decode()
+        return hmac.compare_digest(headers.get("authorization", ""), expected)
+
     def judge(self, received: Received) -> tuple[int, dict[str, Any]]:
         """Status and body for a form, as documented."""
-        expected = "Basic " + base64.b64encode(f"{SID}:{self.token}".encode()).decode()
-        if not hmac.compare_digest(received.headers.get("authorization", ""), expected):
+        if not self.knows(received.headers):
             return _refusal(401, 20003, "Authenticate")
         if received.path != f"/2010-04-01/Accounts/{SID}/Messages.json":
             return _refusal(404, 20404, "The requested resource was not found")
@@ -214,6 +227,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer_json(*_refusal(403, 20005, "Account not active"))
             case None:
                 self._answer_json(*twilio.judge(received))
+
+    def do_GET(self) -> None:
+        """Redirect to a file."""
+        media_id = self.path.rpartition("/")[2]
+        if not self.twilio.knows({name.lower(): value for name, value in self.headers.items()}):
+            self._answer_json(*_refusal(401, 20003, "Authenticate"))
+        elif media_id not in self.twilio.media:
+            self._answer_json(*_refusal(404, 20404, "The requested resource was not found"))
+        else:
+            self.twilio.asked_for.append(media_id)
+            self._answer(307, b"", "application/xml", location=self.twilio.media[media_id])
 
     def _answer_json(self, status: int, document: dict[str, Any], **headers: str) -> None:
         self._answer(status, json.dumps(document).encode(), "application/json", **headers)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.media_host import media_host
 from harness.post import Post
 from harness.twilio import NUMBER, SID, TOKEN, WHATSAPP, FakeTwilio, fake_twilio
 from harness.visitors import acmes_site
@@ -88,6 +89,28 @@ def test_a_text_that_comes_twice_is_kept_once(line: Line) -> None:
     for _ in range(2):
         line.text_in(carol, "Is it ready?", sid="SM" + "1" * 32)
     assert len(line.post.messages(line.thread_of(carol))) == 1
+
+
+def test_a_contact_by_whatsapp_shows_its_content_and_is_kept_once(open_post: Any) -> None:
+    with (
+        fake_twilio() as twilio,
+        media_host() as host,
+        open_post(**twilio_settings(twilio), whatsapp_from=WHATSAPP, outbound_allow=host.place) as post,
+    ):
+        post.business(phone_number=WHATSAPP)
+        line = Line(post, twilio)
+        carol = post.shop.some_number()
+        url = twilio.media_url("ME1", host.serve("dave", b"BEGIN:VCARD\nFN:Dave\nTEL:+1 617 555 0101\nEND:VCARD\n"))
+        gone = twilio.media_url("ME2", f"http://{host.place}/gone")
+        media = {"MediaContentType0": "text/vcard", "MediaContentType1": "text/vcard", "NumMedia": "2"}
+        for first in (url, url, gone):  # the last time it cannot be fetched any more
+            fields = {"MessageSid": "MM" + "1" * 32, "MediaUrl0": first, "MediaUrl1": gone, **media}
+            whatsapp = {"From": f"whatsapp:{carol}", "To": f"whatsapp:{WHATSAPP}", "Body": ""}
+            hook = f"{PUBLIC}/hooks/twilio/inbound"
+            assert twilio.post(hook, fields | whatsapp, post.shop.server.url).status_code == 200
+        (message,) = post.messages(line.thread_of(carol))
+        assert message["text"] == "Contact: Dave\n+1 617 555 0101\n[text/vcard]"
+        assert "Dave" not in post.shop.server.log
 
 
 def test_a_text_that_comes_again_is_known_though_another_shop_has_written_from_the_operators_number(line: Line) -> None:

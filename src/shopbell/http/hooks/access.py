@@ -5,6 +5,7 @@ from typing import cast
 
 from fastapi import Request
 
+from shopbell.channels.twilio_media import TwilioMedia
 from shopbell.errors import Forbidden, NotFound, Problem
 from shopbell.settings import Settings
 from shopbell.texting.inbound import OnInbound, OnStatus
@@ -18,11 +19,13 @@ class TextHooks:
         settings: those of this process.
         on_inbound: stores a text that came in.
         on_status: stores what became of one that went out.
+        twilio_media: reads the contacts that come by WhatsApp; None where Twilio does not carry the texts.
     """
 
     settings: Settings
     on_inbound: OnInbound
     on_status: OnStatus
+    twilio_media: TwilioMedia | None
 
 
 class NotSigned(Forbidden):

@@ -75,7 +75,8 @@ async def inbound(form: SignedForm) -> Response:
     """
     text = inbound_text(form.fields)
     if text is not None:
-        await form.hooks.on_inbound(text)
+        media = form.hooks.twilio_media
+        await form.hooks.on_inbound(await media.show_contacts(text) if media else text)
     return Response(_NOTHING, media_type="text/xml")
 
 
