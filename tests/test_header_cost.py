@@ -30,6 +30,7 @@ NAMES = [
     "accept-language",
     "access-control-request-headers",
     "access-control-request-method",
+    "authentication-token",
     "authorization",
     "connection",
     "content-encoding",

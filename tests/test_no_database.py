@@ -15,7 +15,7 @@ from shopbell.cli import app
 from shopbell.errors import CommandError
 
 BEGIN = {"serve", "demo", "worker", "migrate", "restore", "organization create", "organization import"}
-WITHOUT_DATABASE = {"webhooks listen", "doctor"}
+WITHOUT_DATABASE = {"webhooks listen", "doctor", "mail test"}
 VALUES = {"origin": "https://shop.example", "url": "https://shop.example"}
 """What commands require that may not be a number, by the parameter's name."""
 

@@ -15,6 +15,7 @@ import pytest
 
 from harness.installation import Installation, Server
 from harness.shop import Shop
+from harness.waiting import wait_until
 from harness.world import World
 from wire import Wire, request
 
@@ -106,6 +107,7 @@ def test_the_end_of_a_server_is_in_its_log(engine: str, installation: Installati
     if engine == "sqlite":
         arguments = ()  # as below
     with installation.serving(*arguments, log_format="json") as server:
+        wait_until(lambda: '"listening"' in server.log, lambda: server.log)  # once all workers are ready
         end(server)
         events = [json.loads(line)["event"] for line in server.log.splitlines()]
     told = ("listening", "stopping", "stopped")

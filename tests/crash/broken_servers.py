@@ -51,7 +51,7 @@ def syncs_the_log_now_and_then() -> None:
 
 def commits_in_the_background() -> None:
     """PostgreSQL's ``synchronous_commit = off``."""
-    weaker = postgres._HOT.replace("synchronous_commit=on", "synchronous_commit=off")
+    weaker = postgres._HOT | {"synchronous_commit": "off"}
     assert weaker != postgres._HOT
     postgres._HOT = weaker
 

@@ -83,8 +83,8 @@ def test_what_waits_when_its_provider_is_taken_away_fails(
     with installation.serving(**sending, smtp_starttls="never", mail_batch_s=3_600, sms_cooldown_s=3_600) as server:
         decided = Post(Shop(server, world), post.mails, post.folder)
         decided.decided()
-        decided.shop.database.change("UPDATE dispatches SET state = 'waiting', attempts = 0, due_at_ms = 1")
-        decided.shop.database.change("UPDATE message_deliveries SET state = 'queued' WHERE channel <> 'WEB'")
+    installation.database.change("UPDATE dispatches SET state = 'waiting', attempts = 0, due_at_ms = 1")
+    installation.database.change("UPDATE message_deliveries SET state = 'queued' WHERE channel <> 'WEB'")
     with installation.serving(**(sending | missing), smtp_starttls="never") as server:
         Post(Shop(server, world), post.mails, post.folder).wait_for_delivery(message_id, channel, "failed")
         assert post.deliveries(message_id)[channel, "customer"] == ("failed", reason)
