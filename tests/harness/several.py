@@ -154,11 +154,6 @@ class Follower:
             thread.join()
 
     @property
-    def messages(self) -> list[dict[str, Any]]:
-        """The messages among what it has heard."""
-        return [event for event in self.events if event["type"] == "message"]
-
-    @property
     def positions(self) -> list[int]:
         """The positions of what it has heard, in the order in which it came."""
         return [event["position"] for event in self.events]
