@@ -28,7 +28,6 @@ test-system: $(VENV)/.installed-dev $(VENV)/.installed-node $(GENERATORS)/.insta
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
 
 test-browser: $(VENV)/.installed-dev ## widget and pages in Chromium, Firefox and WebKit (packages: .ci/run)
-	npm ci --silent --prefix tests/browser/sites
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/browser
 
 test-long: $(VENV)/.installed-dev ## the whole suite with every process started from nothing (long)

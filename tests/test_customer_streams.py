@@ -165,15 +165,6 @@ def test_nobody_hears_what_is_said_to_others(site: Site) -> None:
     assert not {"typing", "read"} & {event["event"] for event in heard}
 
 
-def test_what_the_customer_reads_in_one_tab_is_told_to_the_others(site: Site) -> None:
-    carol, thread_id = somebody(site)
-    reply(site.shop, thread_id, "to carol")
-    with watching(carol) as stream:
-        stream.until_ready()
-        assert carol.post("read", sequence=2).status_code == 200
-        assert stream.next("read")["data"] == {"by": "customer", "sequence": 2}
-
-
 def test_what_the_store_does_is_shown_while_it_does_it(site: Site) -> None:
     carol, thread_id = somebody(site)
     with watching(carol) as stream:

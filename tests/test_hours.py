@@ -140,23 +140,6 @@ def test_who_opens_on_single_dates_only_is_found_years_before_and_after() -> Non
     assert fair.next_opening_ms(at_ms("2033-01-01 00:00")) is None
 
 
-def test_it_changes_when_it_closes_and_when_it_opens_again() -> None:
-    lunch = hours({"mon": [["09:00", "12:00"], ["12:00", "13:00"], ["14:00", "18:00"]]}, "UTC")
-    moments = [at_ms("2026-03-02T08:00")]
-    for _ in range(5):
-        change_ms = lunch.next_change_ms(moments[-1])
-        assert change_ms is not None
-        moments.append(change_ms)
-    days = ("2026-03-02T09:00", "2026-03-02T13:00", "2026-03-02T14:00", "2026-03-02T18:00", "2026-03-09T09:00")
-    assert moments[1:] == [at_ms(each) for each in days]
-
-
-def test_what_never_opens_or_never_closes_does_not_change() -> None:
-    always = hours(every_day(["00:00", "24:00"]), "UTC")
-    assert always.next_change_ms(at_ms("2026-03-02T08:00")) is None
-    assert hours({}, "UTC").next_change_ms(at_ms("2026-03-02T08:00")) is None
-
-
 def test_in_paris_an_hour_that_is_left_out_is_no_time_and_one_that_comes_twice_counts_once() -> None:
     night = hours(every_day(["02:15", "02:45"]))
     spring_ms = at_ms("2026-03-29 00:00", "Europe/Paris")

@@ -129,20 +129,6 @@ class OpeningHours:
         days = chain(_days(first, horizon), beyond)
         return next((start_ms for on in days for start_ms, _ in self._on(on) if start_ms >= at_ms), None)
 
-    def next_change_ms(self, at_ms: int) -> int | None:
-        """The first time after ``at_ms`` at which it opens or closes, both in Unix ms.
-
-        None if it stays closed for ever, or open for longer than two weeks.
-        """
-        if not self.is_open(at_ms):
-            return self.next_opening_ms(at_ms)
-        first, last = self._local_date(at_ms) - 3 * _A_DAY, self._local_date(at_ms) + 14 * _A_DAY
-        closes_ms = at_ms
-        for start_ms, end_ms in sorted(self._between(first, last)):
-            if start_ms <= closes_ms < end_ms:
-                closes_ms = end_ms
-        return closes_ms if self._local_date(closes_ms) < last else None
-
     def closed_period_id(self, at_ms: int) -> int | None:
         """What all times of one closed period have in common: when it closed, in Unix ms.
 

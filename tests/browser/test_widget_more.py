@@ -1,7 +1,6 @@
 """What else happens in a conversation: files, typing, reading, questions, opening hours, and markup that is none."""
 
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -164,21 +163,6 @@ def test_a_closed_business_says_when_it_opens(shop: Shop) -> None:
     expect(widget.panel.locator("#presence")).to_have_text(
         "We are closed now and open again Monday, January 5, 2099, 9:00\u202fAM"
     )
-    shop.store.call("POST", f"/api/businesses/{other}/update", json={"openingHours": None})
-
-
-def test_what_is_said_of_opening_hours_changes_while_the_panel_is_open(shop: Shop) -> None:
-    other = str(shop.demo.facts["businessIds"][1])
-    opens_at = datetime.now(UTC) + timedelta(hours=26)
-    day = [opens_at.strftime("%H:%M"), "24:00"]
-    hours = {"weekly": {}, "exceptions": [{"date": opens_at.date().isoformat(), "intervals": [day]}]}
-    shop.store.call("POST", f"/api/businesses/{other}/update", json={"openingHours": hours, "timeZone": "UTC"})
-    widget = shop.visit(shop.page(shop.tag(business=other)))
-    widget.page.clock.install()
-    widget.open()
-    expect(widget.panel.locator("#presence")).to_contain_text("We are closed now and open again")
-    widget.page.clock.fast_forward("27:00:00")
-    expect(widget.panel.locator("#presence")).to_have_text("We answer as soon as we can")
     shop.store.call("POST", f"/api/businesses/{other}/update", json={"openingHours": None})
 
 

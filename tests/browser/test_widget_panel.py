@@ -238,7 +238,6 @@ def test_two_tabs_share_one_stream_and_show_the_same(shop: Shop) -> None:
 NOTHING_IS_KEPT = """
 for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'caches'])
   Object.defineProperty(window, name, { get() { throw new DOMException('blocked', 'SecurityError') } })
-Object.defineProperty(Document.prototype, 'cookie', { get: () => '', set() {} })
 window.BroadcastChannel = class { constructor() { throw new DOMException('blocked', 'SecurityError') } }
 """
 

@@ -118,7 +118,7 @@ class Visit:
     def close(self) -> None:
         """Leave. Whatever the browser complained of meanwhile fails the test."""
         self.context.close()
-        assert self.complaints == [], self.complaints
+        assert self.complaints == []
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

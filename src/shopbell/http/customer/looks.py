@@ -17,9 +17,6 @@ from shopbell.http.customer.widget_texts import panel_texts, presence_text
 from shopbell.organizations import Business
 from shopbell.texts import Texts
 
-PRESENCE_CHANGES_MAX = 8
-"""Four days with a lunch break each: no page is expected to stay open for longer."""
-
 _templates = Environment(
     loader=FileSystemLoader(scripts.FOLDER),
     autoescape=True,
@@ -114,14 +111,8 @@ def conversation_config(
         attachment_limit_bytes: how large.
         now_ms: the time in Unix ms.
     """
-    its = {
-        "id": str(business.id),
-        "name": business.name,
-        "presence": presence(texts, business, now_ms),
-        "presenceChanges": presence_changes(texts, business, now_ms),
-    }
     return {
-        "business": its,
+        "business": {"id": str(business.id), "name": business.name, "presence": presence(texts, business, now_ms)},
         "locale": texts.locale,
         "texts": panel_texts(texts),
         "attachments": attachments,
@@ -138,23 +129,6 @@ def presence(texts: Texts, business: Business, now_ms: int) -> str:
     is_open = hours.is_open(now_ms)
     opens_at_ms = None if is_open else hours.next_opening_ms(now_ms)
     return presence_text(texts, is_open=is_open, opens_at_ms=opens_at_ms, time_zone=zone)
-
-
-def presence_changes(texts: Texts, business: Business, now_ms: int) -> list[dict[str, object]]:
-    """What ``presence`` is later, while a page stays open.
-
-    Returns:
-        ``afterMs``, the milliseconds from now on, and ``text``, in order; at most ``PRESENCE_CHANGES_MAX``.
-    """
-    if business.opening_hours is None:
-        return []
-    hours = OpeningHours.from_json(json.loads(business.opening_hours), business.time_zone)
-    changes: list[dict[str, object]] = []
-    at_ms = hours.next_change_ms(now_ms)
-    while at_ms is not None and len(changes) < PRESENCE_CHANGES_MAX:
-        changes.append({"afterMs": at_ms - now_ms, "text": presence(texts, business, at_ms)})
-        at_ms = hours.next_change_ms(at_ms)
-    return changes
 
 
 def time_values(texts: Texts, at_ms: int, time_zone: str) -> dict[str, str]:

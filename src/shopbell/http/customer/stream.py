@@ -245,8 +245,6 @@ class _Place:
             self._look_at_s = time.monotonic() + sse.HEARTBEAT_S
         if before.read_by_store_sequence < state.read_by_store_sequence:
             content += sse.event("read", {"by": "store", "sequence": state.read_by_store_sequence})
-        if before.read_by_customer_sequence < state.read_by_customer_sequence:
-            content += sse.event("read", {"by": "customer", "sequence": state.read_by_customer_sequence})
         if state.survey_id is not None and state.survey_id != self._survey_id:
             content += sse.event("survey", {"surveyId": str(state.survey_id), "kind": state.survey_kind})
         self._survey_id = state.survey_id

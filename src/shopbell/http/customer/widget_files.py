@@ -19,16 +19,7 @@ from shopbell.organizations import Business
 from shopbell.publishable_keys import PublishableKey
 from shopbell.texts import for_locale
 
-PANEL_FILES = (
-    "looks.js",
-    "form.js",
-    "panel.js",
-    "panel.css",
-    "conversation.js",
-    "conversation.css",
-    "demo.js",
-    "demo.css",
-)
+PANEL_FILES = ("looks.js", "panel.js", "panel.css", "conversation.js", "conversation.css", "demo.js", "demo.css")
 THEMES = ("auto", "light", "dark")
 _LOCALE_MAX_CHARACTERS = 35
 _ID_MAX_DIGITS = 16

@@ -4,11 +4,12 @@ from shopbell.texts import Texts
 
 
 def launcher_texts(texts: Texts) -> list[str]:
-    """What the loader says before the panel is loaded: open, close, the panel's name."""
+    """What the loader says before anything else was loaded: open, close, unread, the panel's name."""
     _ = texts.gettext
     return [
         _("Open chat"),
         _("Close chat"),
+        _("Unread messages: {count}", count="{count}"),
         _("Chat"),
     ]
 
@@ -56,7 +57,6 @@ def panel_texts(texts: Texts) -> dict[str, str]:
         "discard": _("Delete"),
         "typing": _("{name} is typing…", name="{name}"),
         "someoneTyping": _("Somebody is typing…"),
-        "unread": _("Unread messages: {count}", count="{count}"),
         "newMessage": _("New message from {name}", name="{name}"),
         "offline": _("You are offline. What you write is sent as soon as you are back."),
         "reconnecting": _("The connection is interrupted. Trying again…"),
@@ -80,9 +80,6 @@ def panel_texts(texts: Texts) -> dict[str, str]:
         "send": _("Send"),
         "whereToAnswer": _("Where can we answer you if you leave this page?"),
         "forgottenSoon": _("This browser forgets the conversation when you close it. Where can we answer you?"),
-        "keepsNothing": _(
-            "Your browser does not keep this conversation: it ends when you leave this page. Where can we answer you?"
-        ),
         "contact": _("E-mail address or phone number"),
         "contactInvalid": _("This is not an e-mail address or phone number."),
         "contactSaved": _("Thank you. We will answer you here and there."),

@@ -92,3 +92,45 @@ const isComposing = ({ isComposing, keyCode }) => isComposing || keyCode === 229
 
 /** A text with its {names} filled in. */
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all))
+
+/** What this browser keeps under a name; where it keeps nothing, this page does. */
+function keptUnder(name) {
+  let kept = {}
+  const read = () => {
+    try {
+      kept = JSON.parse(localStorage.getItem(name)) || {}
+    } catch {
+      // Blocked or broken: what this page knows is what there is.
+    }
+    return kept
+  }
+  const write = (changes) => {
+    kept = { ...read(), ...changes }
+    try {
+      localStorage.setItem(name, JSON.stringify(kept))
+    } catch {
+      // As above.
+    }
+  }
+  const forget = () => {
+    kept = {}
+    try {
+      localStorage.removeItem(name)
+    } catch {
+      // As above.
+    }
+  }
+  return { read, write, forget }
+}
+
+/** The names that begin with a prefix, of what this browser keeps. */
+function keptNames(prefix) {
+  try {
+    return Object.keys(localStorage).filter((name) => name.startsWith(prefix))
+  } catch {
+    return [] // blocked
+  }
+}
+
+/** Keeps nothing: for as long as it is not known who is here. */
+const KEPT_NOWHERE = { read: () => ({}), write() {}, forget() {} }

@@ -66,8 +66,8 @@ function runConversation(config) {
     channel: () => `shopbell:${visitor.session.name}`,
     isSeen: () => isOpen && document.visibilityState === 'visible',
     tell: (name, detail) => host.tell({ type: 'event', name, detail }),
-    onUnread: tellUnread,
-    onSent: () => (kept.write({ session: { ...kept.read().session, hasThread: true } }), showMenu(), tellUsed(), askOnce()),
+    onUnread: (count) => !isOpen && host.tell({ type: 'unread', count }),
+    onSent: () => (kept.write({ session: { ...kept.read().session, hasThread: true } }), showMenu(), askOnce()),
   })
 
   /** Another person is here than `before`: nothing of a verified person's may stay for the next one. */
@@ -76,18 +76,7 @@ function runConversation(config) {
     else talk.restart()
     talk.outgoing.resume()
     showMenu()
-    if (visitor.person !== undefined) tellUsed()
     if (visitor.session?.hasThread) talk.start()
-  }
-
-  function tellUnread() {
-    const { unread } = talk
-    if (!isOpen) host.tell({ type: 'unread', count: unread, text: filled(config.texts.unread, { count: unread }) })
-  }
-
-  /** Whether the next page should look for unread messages before somebody opens the panel. */
-  function tellUsed() {
-    host.tell({ type: 'used', isUsed: Boolean(visitor.session?.hasThread) })
   }
 
   /** After a 401: with an identity the visitor is signed in again at once; otherwise an anonymous session begins. */
@@ -116,13 +105,12 @@ function runConversation(config) {
 
   /** Ask an anonymous visitor for a contact: once, or several times where the browser forgets the conversation. */
   function askOnce() {
-    const isForgotten = !keeper || isForgetful(host.origin)
-    const texts = keeper ? config.texts : { ...config.texts, forgottenSoon: config.texts.keepsNothing }
+    const isForgotten = isForgetful(host.origin)
     const { asked, session, declined = 0 } = kept.read()
     if (asked || !session || session.verified || byId('cards').firstChild) return
     const isLast = !isForgotten || declined + 1 >= ASKED_AT_MOST
     const done = (isSaved) => kept.write(isSaved || isLast ? { asked: true } : { declined: declined + 1 })
-    askForContact(texts, (contact) => visitor.saveContact(contact), done, isForgotten)
+    askForContact(config.texts, (contact) => visitor.saveContact(contact), done, isForgotten)
   }
 
   function showMenu() {
@@ -133,7 +121,6 @@ function runConversation(config) {
     talk.clear()
     visitor.signOut()
     showMenu()
-    tellUsed()
   }
 
   async function download() {
@@ -157,8 +144,7 @@ function runConversation(config) {
         talk.log.toEnd()
         return talk.seen()
       case 'closed':
-        isOpen = false
-        return talk.log.isAtEnd || tellUnread() // what is seen at its end is read in a moment
+        return (isOpen = false)
       case 'compose':
         suggest(talk.text, message.text)
         talk.grow()

@@ -131,8 +131,7 @@ function sharedConnection(name, its) {
 
   const remember = (event) => {
     if (event.type === 'resync') known.clear()
-    const { type, data } = event
-    const key = type === 'message' ? data.messageId : type === 'read' ? `read by ${data.by}` : type
+    const key = event.type === 'message' ? event.data.messageId : event.type
     if (!['typing', 'resync', 'survey'].includes(event.type)) known.set(key, event)
   }
   const hear = (event) => {

@@ -38,7 +38,6 @@ class Talk {
       onRefused: (item, refused) => this.refused(item, refused),
     })
     this.showPresence()
-    followHours(this.config.business, () => this.showPresence())
     this.listen()
   }
 
@@ -149,10 +148,10 @@ class Talk {
     this.log.last = Math.max(this.log.last, message.sequence)
     if (message.fromCustomer || !isNew) return
     this.showTyping(false)
-    if (this.threadId) this.count() // before that it is not known what has been read
     if (!this.log.isLive) return
     this.its.tell?.('message:received', { messageId: message.messageId, sequence: message.sequence })
     if (!this.its.isSeen()) this.say(filled(this.texts.newMessage, { name: message.employeeName || this.config.business.name }))
+    this.count()
   }
 
   /** A question is put once: each stream begins with it until it is answered. */
@@ -291,8 +290,7 @@ class Talk {
     if (name !== false) this.typingEnds = setTimeout(() => this.showTyping(false), TYPING_ENDS_MS)
   }
 
-  showPresence(isOnline = this.isOnline) {
-    this.isOnline = isOnline
+  showPresence(isOnline) {
     byId('presence').textContent = isOnline ? this.texts.online : this.config.business.presence
     byId('presence').classList.toggle('online', Boolean(isOnline))
   }

@@ -14,32 +14,19 @@
  */
 (() => {
   'use strict'
-  // By locale: open, close, the panel's name. The server puts them in.
+  // By locale: open, close, unread, the panel's name. The server puts them in.
   const LABELS = __LABELS__
   const PHONE = '(max-width:480px),(max-height:420px)'
   const PATIENCE_MS = 20000
   const SHORT_MS = 3000
-  const WAKE_MS = 1000
   const MAIN = 'main'
 
-  const LOADED = Symbol.for('shopbell')
-
   const { console, document } = window
-  const warn = (...words) => console.warn('[shopbell]', ...words)
-  const { currentScript } = document
-  // A module has no current script.
-  const scripts = currentScript ? [currentScript] : [...document.querySelectorAll('script[type=module][src*="/widget.js"]')]
-  const { q: queue = [] } = window.Shopbell || {}
-  const start = (Shopbell) => {
-    window.Shopbell = Shopbell
-    scripts.forEach(Shopbell.tag)
-    queue.forEach((call) => Shopbell(...call))
-  }
-  // It runs again where the page has two tags, or where Turbo puts the next page in.
-  if (window[LOADED]) return start(window[LOADED])
-  if (!scripts[0]) return warn('no script tag found')
-  const { src } = scripts[0]
-  const page = () => document.documentElement
+  const page = document.documentElement
+  const script = document.currentScript
+  const earlier = window.Shopbell
+  if (earlier && earlier.tag) return earlier.tag(script)
+  const ORIGIN = new URL(script.src).origin
 
   const CSS = `
 :host{all:initial!important;position:fixed!important;z-index:var(--z)!important}
@@ -62,10 +49,10 @@ iframe{display:block;width:100%;height:100%;border:0}
 @media (forced-colors:active){button,.frame{border:2px solid}}
 @media print{.all{display:none}}`
 
-  // The calls of each widget of this page, and the script tag that has made it, by its name.
+  /** The calls of each widget of this page, by its name. */
   const widgets = new Map()
-  const tags = new Map()
 
+  const warn = (...words) => console.warn('[shopbell]', ...words)
   const make = (tag, properties, attributes = {}) => {
     const made = Object.assign(document.createElement(tag), properties)
     for (const name in attributes) made.setAttribute(name, attributes[name])
@@ -90,19 +77,24 @@ iframe{display:block;width:100%;height:100%;border:0}
     const host = make('shopbell-widget')
     const root = host.attachShadow({ mode: 'closed' })
     const all = make('div')
-    const bubble = make('button', { type: 'button' })
+    const bubble = make('button', { type: 'button', onclick: () => toggle(bubble) })
     const badge = make('b', {}, { 'aria-hidden': true })
     const status = make('i', {}, { role: 'status' })
     const phone = matchMedia(PHONE)
-    let isOpen, hasFailed, frame, iframe, port, deadline, opener, confined, unread, unreadText
-    let early = [] // what a panel that is not ready yet will be told
+    let isOpen, hasFailed, frame, iframe, port, deadline, opener, confined
+    let unread = 0
+    // What a panel that is not ready yet will be told.
+    let early = []
 
-    const locale = () => options.locale || page().lang || navigator.language
+    const locale = () => options.locale || page.lang || navigator.language
     const label = (index) => (LABELS[locale().slice(0, 2).toLowerCase()] || LABELS.en)[index]
+    const unreadLabel = () => label(2).replace('{count}', unread)
     const place = () => JSON.stringify([options.key, options.business, options.endpoint, options.locale])
 
-    const fire = (event, detail) =>
+    function fire(event, detail) {
       document.dispatchEvent(new CustomEvent('shopbell:' + event, { detail: { ...detail, widget: name } }))
+    }
+
     function draw() {
       const color = /^#[0-9a-f]{6}$/i.test(options.color) ? options.color : '#1f5fbf'
       host.dir = /^(ar|fa|he|ur)/.test(locale()) ? 'rtl' : 'ltr'
@@ -116,7 +108,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       for (const each in looks) host.style.setProperty('--' + each, looks[each])
       all.className = `all ${side} ${options.theme} ${isOpen ? 'open' : ''}`
       bubble.setAttribute('aria-expanded', Boolean(isOpen))
-      bubble.setAttribute('aria-label', label(isOpen ? 1 : 0) + (unread ? ', ' + unreadText : ''))
+      bubble.setAttribute('aria-label', label(isOpen ? 1 : 0) + (unread ? ', ' + unreadLabel() : ''))
       badge.textContent = hasFailed ? '!' : unread > 99 ? '99+' : unread
       badge.hidden = !unread && !hasFailed
       bubble.replaceChildren(icon(isOpen ? 'm5 9 7 7 7-7' : 'M21 12a8 8 0 0 1-8 8H4l2-3.5A8 8 0 1 1 21 12Z'), badge)
@@ -125,9 +117,12 @@ iframe{display:block;width:100%;height:100%;border:0}
     /** A click on one of the page's own elements that open the chat. */
     function clicked(event) {
       const { launcher } = options
-      const isIts = (one) => one === launcher || (launcher.trim && one.matches && one.matches(launcher))
-      const its = launcher && event.composedPath().find(isIts)
-      if (its) event.preventDefault(), toggle(its)
+      const target = event.target
+      if (!launcher || launcher === true || !target.closest) return
+      const its = launcher.contains ? launcher.contains(target) && launcher : target.closest(launcher)
+      if (!its) return
+      event.preventDefault()
+      toggle(its)
     }
 
     const toggle = (by) => (isOpen ? close() : open(by))
@@ -137,7 +132,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       const active = document.activeElement
       opener = by || (active === document.body ? bubble : active)
       for (const one of widgets.values()) one.close()
-      load()
+      if (!frame) load()
       isOpen = true
       hasFailed = false
       unread = 0
@@ -170,21 +165,18 @@ iframe{display:block;width:100%;height:100%;border:0}
       if (isModal === Boolean(confined)) return
       const { body } = document
       const now = confined || { inert: true, overflow: 'hidden' }
-      confined = isModal && { inert: body.inert, overflow: page().style.overflow }
+      confined = isModal && { inert: body.inert, overflow: page.style.overflow }
       body.inert = now.inert
-      page().style.overflow = now.overflow
+      page.style.overflow = now.overflow
     }
 
     function load() {
-      if (frame) return
-      // Beside the body, which single-page frameworks replace: a frame that is moved is loaded again.
-      if (host.parentNode !== page()) page().append(host)
       const { key, business, theme, endpoint } = options
-      const url = new URL('widget/panel', src)
+      const url = new URL('widget/panel', script.src)
       const given = { ...(endpoint ? {} : { key, business }), locale: locale(), theme }
       for (const each in given) if (given[each]) url.searchParams.set(each, given[each])
-      iframe = make('iframe', { src: url.href, title: label(2), onload: connect })
-      frame = make('div', {}, { class: 'frame', role: 'dialog', 'aria-label': label(2) })
+      iframe = make('iframe', { src: url.href, title: label(3), onload: connect })
+      frame = make('div', {}, { class: 'frame', role: 'dialog', 'aria-label': label(3) })
       frame.append(iframe)
       bubble.before(frame)
       deadline = setTimeout(unreachable, PATIENCE_MS)
@@ -198,16 +190,6 @@ iframe{display:block;width:100%;height:100%;border:0}
       early = []
     }
 
-    /** Whether the visitor has a conversation: then the next page asks for what is unread. Else nothing is stored. */
-    function used(isUsed) {
-      const mark = `shopbell:${options.key}:${options.business}`
-      try {
-        if (isUsed) localStorage[mark] = 1
-        else if (isUsed === false) delete localStorage[mark]
-        return localStorage[mark]
-      } catch {} // the page may store nothing
-    }
-
     /** Hand the panel one end of a channel. A document of another origin in the iframe never gets it. */
     function connect() {
       const { port1, port2 } = new MessageChannel()
@@ -215,17 +197,16 @@ iframe{display:block;width:100%;height:100%;border:0}
       port = null
       clearTimeout(deadline)
       deadline = setTimeout(unreachable, SHORT_MS)
-      iframe.contentWindow.postMessage({ shopbell: 1 }, new URL(src).origin, [port2])
+      iframe.contentWindow.postMessage({ shopbell: 1 }, ORIGIN, [port2])
     }
 
     /** The mark says so, and the next opening tries again. */
     function unreachable() {
-      hasFailed = isOpen
       close()
       unload()
-      if (!hasFailed) return
+      hasFailed = true
       draw()
-      warn('the panel does not answer: is the server up, and may this origin use the key?')
+      warn('the panel does not answer: is the server there, and may this origin use the key?')
       fire('error', { code: 'unreachable' })
     }
 
@@ -234,7 +215,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       else early.push(message)
     }
 
-    function hear(from, { type, id, count, text, isUsed, body, name: event, detail }) {
+    function hear(from, { type, id, count, body, name: event, detail }) {
       if (type === 'ready') {
         clearTimeout(deadline)
         port = from
@@ -242,16 +223,15 @@ iframe{display:block;width:100%;height:100%;border:0}
         tell({ type: 'profile', profile: options.profile })
         fire(type)
       } else if (type === 'close') close()
-      else if (type === 'used') used(isUsed)
       else if (type === 'event') fire(event, detail)
       else if (type === 'unread') {
-        if (count > (unread || 0)) status.textContent = text
+        const more = count > unread
         unread = count
-        unreadText = text
+        if (more) status.textContent = unreadLabel()
         draw()
         fire(type, { count })
       } else if (type === 'token') answer(from, id, options.getToken || (() => {}))
-      else if (type === 'send') answer(from, id, async () => (await import(new URL('widget/form.js', src))).send(options, body))
+      else if (type === 'send') answer(from, id, () => post(body))
     }
 
     /** What could not be found out stays undefined: null says that nobody is signed in. */
@@ -263,6 +243,16 @@ iframe{display:block;width:100%;height:100%;border:0}
         warn(error)
       }
       to.postMessage({ type: 'answer', id, value })
+    }
+
+    /** Send what was written in the panel to the site's own backend. */
+    async function post(body) {
+      const headers = { 'Content-Type': 'application/json', ...options.headers }
+      // Django knows its own pages by it.
+      const csrf = /(^|; )csrftoken=([^;]+)/.exec(document.cookie)
+      if (csrf) headers['X-CSRFToken'] = csrf[2]
+      const got = await fetch(options.endpoint, { method: 'POST', headers, body: JSON.stringify(body) })
+      return { ok: got.ok, ...(await got.json().catch(() => ({}))) }
     }
 
     function update(changes) {
@@ -288,7 +278,10 @@ iframe{display:block;width:100%;height:100%;border:0}
       open: () => open(),
       toggle: () => toggle(),
       show: () => (all.hidden = false),
-      hide: () => (close(), (all.hidden = true)),
+      hide: () => {
+        close()
+        all.hidden = true
+      },
       setBusiness: (business) => update({ business }),
       identify: (profile) => {
         options.profile = profile
@@ -301,7 +294,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       /** Forget who is here. What is kept, is kept where only the panel reaches. */
       reset: () => {
         options.profile = null
-        load()
+        if (!frame) load()
         frame.hidden = !isOpen
         tell({ type: 'reset' })
       },
@@ -310,7 +303,7 @@ iframe{display:block;width:100%;height:100%;border:0}
         unload()
         widgets.delete(name)
         host.remove()
-        removeEventListener('click', clicked, true)
+        document.removeEventListener('click', clicked)
         phone.removeEventListener('change', confine)
         for (const one of widgets.values()) one.draw()
         fire('destroyed')
@@ -323,41 +316,19 @@ iframe{display:block;width:100%;height:100%;border:0}
       root.adoptedStyleSheets = [new CSSStyleSheet()]
       root.adoptedStyleSheets[0].replaceSync(CSS)
     } catch {
-      import(new URL('widget/looks.js', src)).then((old) => old.paint(host, root, CSS)).catch(warn) // Safari before 16.4
+      // Safari before 16.4 makes no style sheets by script.
+      import(new URL('widget/looks.js', script.src)).then((old) => old.paint(host, root, CSS)).catch(warn)
     }
     all.append(bubble, status)
     root.append(all)
+    root.addEventListener('keydown', ({ key }) => key === 'Escape' && close())
+    document.addEventListener('click', clicked)
     phone.addEventListener('change', confine)
     draw()
-
-    /** At first in the body: React 18 gives up the hydration of a document with anything beside it. */
-    function attach(isFirst) {
-      const { body } = document
-      if (widgets.get(name) !== calls) return
-      for (const node of [document, page(), body]) node && watch.observe(node, { childList: true })
-      if (!body || host.isConnected) return
-      const wasOpen = isOpen
-      close()
-      unload()
-      ;(isFirst ? body : page()).append(host)
-      // document.open() has removed all listeners.
-      bubble.onclick = () => toggle(bubble)
-      all.onkeydown = ({ key }) => key === 'Escape' && close()
-      addEventListener('click', clicked, true)
-      if (wasOpen) open(opener)
-      else setTimeout(wake, WAKE_MS)
-    }
-
-    /** The panel of whoever has a conversation counts what is unread before it is opened. */
-    function wake() {
-      if (document.readyState !== 'complete') return setTimeout(wake, WAKE_MS)
-      if (frame || widgets.get(name) !== calls || !used()) return
-      load()
-      frame.hidden = true
-    }
-
-    const watch = new MutationObserver(() => host.isConnected || setTimeout(attach))
-    attach(true)
+    // Beside the body, not in it: single-page frameworks replace what is in it.
+    const attach = () => widgets.get(name) === calls && page.append(host)
+    if (document.body) attach()
+    else document.addEventListener('DOMContentLoaded', attach)
   }
 
   function Shopbell(call, argument = {}, act) {
@@ -382,18 +353,15 @@ iframe{display:block;width:100%;height:100%;border:0}
     }
   }
 
-  /** Begin with what the attributes of a script's tag say; a tag of the next page goes on with the widget of the last. */
-  Shopbell.tag = (tag) => {
-    const options = { ...tag.dataset }
+  /** Begin with what the attributes of a script's tag say. */
+  Shopbell.tag = ({ dataset }) => {
+    const options = { ...dataset }
     if (options.launcher === 'none') options.launcher = false
-    const isSame = ([, { dataset }]) => ['key', 'business', 'endpoint'].every((each) => dataset[each] === options[each])
-    const all = [...tags]
-    const [former] = all.find(isSame) || all.find(([, { isConnected }]) => !isConnected) || []
-    options.name = options.name || former || (widgets.has(MAIN) ? 'widget' + (widgets.size + 1) : MAIN)
-    if (!options.key && !options.endpoint) return
-    tags.set(options.name, tag)
-    Shopbell('boot', options)
+    if (!options.name && widgets.has(MAIN)) options.name = 'widget' + (widgets.size + 1)
+    if (options.key || options.endpoint) Shopbell('boot', options)
   }
 
-  start((window[LOADED] = Shopbell))
+  window.Shopbell = Shopbell
+  Shopbell.tag(script)
+  for (const call of (earlier && earlier.q) || []) Shopbell(...call)
 })()
