@@ -311,7 +311,7 @@ def search(
 ) -> tuple[list[Profile], int | None]:
     """Customers of an organization, the newest first; those who were merged into others or erased are left out.
 
-    No index finds a text within names, so a name is looked for among ``NAMES_AT_ONCE`` customers, whoever they are: a
+    No index finds a text within names, so a name is looked for among ``NAMES_AT_ONCE`` customers at once: a
     search takes as long in an organization of ten thousand customers as in one of a million. Names are compared here,
     because the engines know neither accents nor the capitals of all alphabets alike.
 
