@@ -1,1 +1,1 @@
-"""`make bench`: what a durable send costs, beside what else could do the same work. See docs/performance.md."""
+"""`make bench`: compare a durable send with alternatives. See docs/performance.md."""

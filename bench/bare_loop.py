@@ -1,4 +1,4 @@
-"""The client of the webhooks in a bare loop: what the worker's throughput is measured against.
+"""Run the webhook client in a bare loop, as the reference for the worker's throughput.
 
 `python -m bench.bare_loop PORT CONCURRENCY SECONDS` posts the body of an ordinary event, signed once, and prints how
 many were answered per second.
@@ -11,8 +11,8 @@ import time
 
 import uvloop
 
-from shopbell.outbound.addresses import AllowList
-from shopbell.outbound.client import OutboundClient
+from shopbell.safe_http.addresses import AllowList
+from shopbell.safe_http.client import OutboundClient
 
 BODY = json.dumps(
     {
@@ -38,10 +38,10 @@ async def _post(port: int, concurrency: int, seconds: float) -> float:
     async def loop(client: OutboundClient) -> None:
         nonlocal answered
         while time.monotonic() < end_s:
-            answer = await client.post(
+            response = await client.post(
                 f"http://127.0.0.1:{port}/", headers=HEADERS, content=BODY, timeout_s=15, connect_timeout_s=5
             )
-            answered += answer.status == 200
+            answered += response.status == 200
 
     async with OutboundClient(AllowList.parse("127.0.0.0/8")) as client, asyncio.TaskGroup() as group:
         for _ in range(concurrency):

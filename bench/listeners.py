@@ -1,10 +1,11 @@
-"""Many customers who listen, as light as they can be: one process, one loop over plain sockets.
+"""Listen to many streams at minimal cost: one process, one loop over plain sockets.
 
 Reads from its input the port and one session's token a line; an empty line ends them. Says ``open`` when all streams
 are; whatever line comes then, it says what has arrived: for each message its id and when it came (monotonic, in ns).
 """
 
 import json
+import resource
 import selectors
 import socket
 import sys
@@ -47,7 +48,7 @@ class Listeners:
         self.ended = 0
 
     def open(self, tokens: list[str]) -> None:
-        """Open a stream for each token; returns when each has said ``ready``."""
+        """Open a stream for each token; return when each has sent ``ready``."""
         waiting = tokens[::-1]
         while waiting or self._begun:
             while waiting and len(self._begun) < AT_ONCE:
@@ -63,11 +64,11 @@ class Listeners:
         self._selector.register(wire, selectors.EVENT_READ)
 
     def also(self, file: int) -> None:
-        """Let a file end a wait, too."""
+        """Let a file end a wait as well."""
         self._selector.register(file, selectors.EVENT_READ)
 
     def read(self, timeout_s: float | None) -> bool:
-        """Read what has come; returns whether the other file has something."""
+        """Read what has arrived; return whether the other file is readable."""
         is_other = False
         for key, _ in self._selector.select(timeout_s):
             if isinstance(key.fileobj, int):
@@ -92,8 +93,10 @@ class Listeners:
 
 
 def main() -> None:
-    """Open all, say so, listen until there is a line, tell what came."""
+    """Open all streams, report it, listen until a line of input arrives, print the result."""
     port = int(sys.stdin.readline())
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     tokens = list(iter(lambda: sys.stdin.readline().strip(), ""))
     listeners = Listeners(port)
     listeners.open(tokens)

@@ -1,4 +1,4 @@
-"""Load: wrk for servers, pgbench for a bare PostgreSQL, and what each of them saw."""
+"""Generate load with wrk (servers) or pgbench (PostgreSQL), and read the results."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FIRST_CUSTOMER = 100_000_000_000
-"""The number in the first known customer's e-mail address; twelve digits make all bodies equally long."""
+"""The number in the first known customer's email address; twelve digits make all bodies equally long."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one run of a load generator saw.
+    """The results of one run of a load generator.
 
     Args:
-        answers: requests that were answered, warm-up left out.
-        per_s: answers per second.
-        p50_ms: half of the answers took no longer; None where the generator does not say.
-        fault: why the figures are worth nothing, or None.
+        answers: requests that got a response, without the warm-up.
+        per_s: responses per second.
+        p50_ms: the median latency; None if the generator does not report it.
+        fault: why the figures are invalid, or None.
     """
 
     answers: int
@@ -33,8 +33,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Door:
-    """Whom wrk writes to: a server's port, an API token, a business, and how many customers it knows already from which
-    number on (``send.lua``), or how many threads from which id on (``reply.lua``)."""
+    """The target of wrk: a port, an API token, a business, and a range of known records.
+
+    The range is the numbers of known customers (``send.lua``) or the ids of threads (``reply.lua``).
+    """
 
     port: int
     token: str
@@ -43,8 +45,19 @@ class Door:
     first: int = FIRST_CUSTOMER
 
 
-def wrk(door: Door, *, connections: int, duration_s: int, timeout_s: int = 10, script: str = "send.lua") -> Load:
-    """Send with one thread of wrk over ``connections`` connections, each waiting for its answer before the next."""
+def wrk(
+    door: Door,
+    *,
+    connections: int,
+    duration_s: int,
+    timeout_s: int = 10,
+    script: str = "send.lua",
+    pause_ms: int = 0,
+) -> Load:
+    """Send with one thread of wrk over ``connections`` connections.
+
+    Each connection has one request at a time, and waits ``pause_ms`` after its response.
+    """
     command = [
         "wrk",
         "-t1",
@@ -62,6 +75,7 @@ def wrk(door: Door, *, connections: int, duration_s: int, timeout_s: int = 10, s
         str(door.business_id),
         str(door.first),
         str(door.known),
+        str(pause_ms),
     ]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     seen = json.loads(output.split("MEASURED ", 1)[1])
@@ -87,7 +101,10 @@ def pgbench(
     clients: int,
     duration_s: int,
 ) -> Load:
-    """Run a pgbench script from so many clients with prepared statements, on the database of ``environment``."""
+    """Run a pgbench script from several clients with prepared statements.
+
+    ``environment`` names the database.
+    """
     command = [
         str(program),
         "--no-vacuum",

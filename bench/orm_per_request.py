@@ -1,7 +1,7 @@
-"""What most would write: FastAPI, and an async SQLAlchemy ORM session per request that commits before the answer.
+"""The common design: FastAPI with an async ORM session per request that commits before the response.
 
-The same route, the same rows, the same promises (each customer and thread once, dense sequences, commit on disk), in
-tables that an ORM likes: one primary key of one column each. Makes the tables and the known customers when they are
+It has the same route, rows and guarantees (each customer and thread once, dense sequences, commit on disk), in tables
+that suit an ORM: each has a primary key of one column. It creates the tables and the known customers if they are
 missing, and serves. Its arguments: database URL, port, token, business id, first customer, number of customers.
 """
 
@@ -99,7 +99,7 @@ class Send(BaseModel):
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """Connect as most would, but with the durability that we promise too."""
+    """Connect as usual, but with the same durability as Shopbell."""
     given = make_url(url)
     if given.get_backend_name() == "postgresql":
         return create_async_engine(given.set(drivername="postgresql+asyncpg"), pool_size=POOL_SIZE, max_overflow=0)
@@ -115,13 +115,13 @@ def make_engine(url: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begun(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a deferred one fails when it turns out to write
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a deferred transaction fails when it starts to write
 
     return engine
 
 
 async def take_message(session: AsyncSession, organization_id: int, send: Send) -> int:
-    """Find or make the customer and the thread, add the message and its event, commit, and return the thread's id."""
+    """Find or create customer and thread, add message and event, commit; return the thread's id."""
     now_ms = time.time_ns() // 1_000_000
     if await session.scalar(select(Business.id).filter_by(id=send.businessId, organization_id=organization_id)) is None:
         raise HTTPException(403, "Business does not belong to this organization")
@@ -152,7 +152,7 @@ async def take_message(session: AsyncSession, organization_id: int, send: Send) 
 
 
 def make_app(engine: AsyncEngine) -> FastAPI:
-    """The application with its one route, and a path that says that it serves."""
+    """Return the application with its only route, and a path for readiness."""
     app = FastAPI()
     make_session = async_sessionmaker(engine, expire_on_commit=False)
 
@@ -169,7 +169,7 @@ def make_app(engine: AsyncEngine) -> FastAPI:
             async with make_session() as session:
                 try:
                     thread_id = await take_message(session, organization_id, send)
-                except IntegrityError:  # somebody else made the customer or the thread meanwhile
+                except IntegrityError:  # another request created the customer or the thread
                     continue
             return {"result": "ok", "customerThreadId": str(thread_id)}
         raise HTTPException(503)
@@ -182,7 +182,7 @@ def make_app(engine: AsyncEngine) -> FastAPI:
 
 
 async def fill(engine: AsyncEngine, token: str, business_id: int, first: int, known: int) -> None:
-    """Make the tables and the known customers, when they are missing."""
+    """Create the tables and the known customers if they are missing."""
     async with engine.begin() as tx:
         await tx.run_sync(Base.metadata.create_all)
         if await tx.scalar(select(func.count()).select_from(Token)):

@@ -1,7 +1,7 @@
-"""A receiver of webhooks that does as little as possible: it answers 200, and knows what came and when.
+"""A minimal webhook receiver: it responds with 200, and records what arrived and when.
 
-`python -m bench.receiver PORT`; `GET /seen` tells, as JSON, how many came since the last such question, within how many
-seconds, and how long after their events' own time; `GET /` is empty.
+`python -m bench.receiver PORT`; `GET /seen` returns, as JSON, how many webhooks arrived since the last call, within how
+many seconds, and how long after their events. `GET /` is empty.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ class Receiver(asyncio.Protocol):
     """When each came (in s, monotonic), and how many ms after its event."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Start reading."""
         self._transport = cast("asyncio.Transport", transport)
         self._unread = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer all requests that are there whole."""
+        """Respond to all requests that have arrived completely."""
         self._unread += data
         while (end := self._unread.find(b"\r\n\r\n")) >= 0:
             head = self._unread[:end].lower()

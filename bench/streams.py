@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 
 from bench.load import Load
 from bench.servers import ROOT, SHOPBELL_SETTINGS, Server, Shop
-from shopbell import customer_sessions
-from shopbell.keys import load
-from shopbell.settings import Settings
-from shopbell.storage.open import open_database
+from shopbell.customers import sessions
+from shopbell.db.connect import open_database
+from shopbell.security.keys import load
+from shopbell.settings.settings import Settings
 
 REPLIES_PER_S = 50
 HOLD_S = 22
@@ -29,25 +29,28 @@ SETTLE_S = 2
 
 
 def make_sessions(database_url: str, shop: Shop, first_thread: int, customers: int, count: int) -> list[str]:
-    """Begin a session in each of so many threads; gives their tokens.
+    """Begin ``count`` sessions; return their tokens.
+
+    Each thread gets one session, then each a second one, and so on.
 
     Args:
-        database_url: where.
-        shop: whose threads.
-        first_thread: the first one's id.
-        customers: as many ids before its thread's is each customer's own.
-        count: how many sessions.
+        database_url: the database.
+        shop: the organization and business of the threads.
+        first_thread: the id of the first thread.
+        customers: the number of threads. The id of a thread minus this number is the id of its customer.
+        count: the number of sessions.
     """
     secret = SecretStr(SHOPBELL_SETTINGS["SHOPBELL_SECRET_KEY"])
     settings = Settings(database_url=database_url, secret_key=secret)
-    keys = load(settings).derive(customer_sessions.KEY_PURPOSE)
+    keys = load(settings).derive(sessions.KEY_PURPOSE)
     now_ms = time.time_ns() // 1_000_000
 
     def work(tx: Connection) -> list[str]:
         tokens = []
-        for thread_id in range(first_thread, first_thread + count):
+        for number in range(count):
+            thread_id = first_thread + number % customers
             whose = (tx, keys, shop.organization_id, "page", thread_id - customers)
-            tokens.append(customer_sessions.create(*whose, thread_id=thread_id, now_ms=now_ms)[1])
+            tokens.append(sessions.create(*whose, thread_id=thread_id, now_ms=now_ms)[1])
         return tokens
 
     database = open_database(settings)
@@ -108,10 +111,13 @@ def held(server: Server, tokens: Sequence[str]) -> tuple[Load, float]:
     return Load(len(tokens), len(tokens) / took_s, fault=fault), each_bytes
 
 
-def late(server: Server, shop: Shop, tokens: Sequence[str], first_thread: int, *, duration_s: int) -> Load:
-    """Reply at a steady pace in threads that are listened to: how long after its answer each reply arrives.
+def late(
+    server: Server, shop: Shop, tokens: Sequence[str], first_thread: int, customers: int, *, duration_s: int
+) -> Load:
+    """Reply at a steady rate in threads that have streams.
 
-    A reply may arrive before the one who sent it has his answer: it counts as 0 ms late, then.
+    Measures how long after its response each reply arrives. A reply that arrives before its response counts as 0 ms
+    late. The times are from the last stream of a thread in which it arrives.
     """
     answered: dict[int, int] = {}
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
@@ -120,7 +126,7 @@ def late(server: Server, shop: Shop, tokens: Sequence[str], first_thread: int, *
         begun_s = time.monotonic()
         for number in range(REPLIES_PER_S * duration_s):
             time.sleep(max(0.0, begun_s + number / REPLIES_PER_S - time.monotonic()))
-            thread_id = first_thread + random.randrange(len(tokens))
+            thread_id = first_thread + random.randrange(min(len(tokens), customers))
             body = {"customerThreadId": str(thread_id), "text": "Your order is on its way."}
             connection.request("POST", "/api/send-message-to-customer-thread", json.dumps(body), headers)
             got = json.loads(connection.getresponse().read())

@@ -1,39 +1,33 @@
 """Real databases and real servers for every test, on both engines."""
 
-import fcntl
 import itertools
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import create_engine, make_url, text
 
-from harness import preloaded, world
-from harness.installation import Database, Installation, Server, copy_sqlite
+from harness import failures, preloaded, session, suites
+from harness.databases import Acme, Databases, SharedPostgres
+from harness.installation import CONNECT_TIMEOUT, Installation, Server
+from harness.mail_organization import open_post as open_post
+from harness.mail_organization import post as post
 from harness.nats import Nats
 from harness.pgbouncer import Pgbouncer
-from harness.post_office import open_post as open_post
-from harness.post_office import post as post
-from harness.postgres import START_TIMEOUT_S, Postgres, new_folder
+from harness.postgres import Postgres, new_folder
+from harness.session import Session
 from harness.shop import Shop
+from harness.world import World
 
-ENGINES = ("sqlite", "postgresql")
-_FOLDER = pytest.StashKey[Path]()
-_KEEPER = "keeper.pid"
-# How long an example takes is the machine's affair. Which are tried is decided by chance in `make test-long` alone, so
-# that a change is not refused for what it has nothing to do with.
+pytest_plugins = ["harness.limits"]
+_SESSION = pytest.StashKey[Session]()
+# How long an example takes is the machine's affair. Chance decides which are tried in `make test-long` alone, so that a
+# change is not refused for what it has nothing to do with.
 settings.register_profile(
     "shopbell",
     deadline=None,
@@ -41,193 +35,72 @@ settings.register_profile(
     derandomize=preloaded.PLAIN_STARTS not in os.environ,
 )
 settings.load_profile("shopbell")
-_keepers: "list[subprocess.Popen[bytes]]" = []  # held: a forgotten process warns
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder that all workers of a session share."""
-    given = getattr(config, "workerinput", {}).get("shared_folder")
-    config.stash[_FOLDER] = Path(given) if given else Path(tempfile.mkdtemp(prefix="shopbell-tests-"))
+    """Begin the session, which all workers share."""
+    # Starting hundreds of processes at once, a busy machine lets connections wait.
+    os.environ[CONNECT_TIMEOUT] = "60"
+    if not hasattr(config, "workerinput"):
+        config.stash[_SESSION] = Session.begin()
     # What runs in the background of a shell ignores Ctrl-C, and all that the tests start would inherit that.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist where that folder is."""
-    node.workerinput["shared_folder"] = str(node.config.stash[_FOLDER])
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End PostgreSQL with the session; where the session is killed, its keeper sees to that."""
+    """End what a worker or the session has started."""
     preloaded.stop()
-    for keeper in _keepers:
-        keeper.returncode = 0  # it ends with the session; that it still runs when this worker ends is no mistake
-    if hasattr(config, "workerinput"):
-        return
-    folder = config.stash[_FOLDER]
-    if (folder / _KEEPER).exists():
-        keeper = int((folder / _KEEPER).read_text())
-        os.kill(keeper, signal.SIGTERM)
-        _wait_until(lambda: not (folder / "postgres.json").exists(), "PostgreSQL did not end")
-    shutil.rmtree(folder)
+    if _SESSION in config.stash:
+        config.stash[_SESSION].end()
 
 
-def _wait_until(done: Callable[[], bool], otherwise: str) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while not done():
-        assert time.monotonic() < deadline_s, otherwise
-        time.sleep(0.02)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test-all` run what `make test` leaves."""
+    parser.addoption("--rest", action="store_true", help=suites.REST_HELP)
 
 
-@contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
-    """One worker at a time."""
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on its engines, and with its kinds of store."""
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    chosen = {name.strip() for each in own for name in (each.split(",") if isinstance(each, str) else each)}
+    for fixture in suites.VARIANTS:
+        definitions = metafunc._arg2fixturedefs.get(fixture, ())
+        # Where a module has a fixture of this name, it overrides this one and chooses for itself.
+        if fixture in metafunc.fixturenames and fixture not in chosen and len(definitions) == 1:
+            is_rest = metafunc.config.getoption("--rest")
+            kinds = suites.variants_of(fixture, metafunc.definition.path, is_rest=is_rest)
+            metafunc.parametrize(fixture, kinds, indirect=True)
 
 
-@dataclass(frozen=True)
-class SharedPostgres:
-    """The PostgreSQL server of this session; ``address`` has ``{}`` where the database's name goes."""
-
-    address: str
-    binaries: Path
-
-    def url(self, database: str) -> str:
-        """The address of a database."""
-        return self.address.format(database)
-
-    def command(self, sql: str) -> None:
-        """Run a command that may not be in a transaction."""
-        url = make_url(self.url("postgres")).set(drivername="postgresql+psycopg")
-        engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        try:
-            with engine.connect() as connection:
-                connection.execute(text(sql))
-        finally:
-            engine.dispose()
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `make test` has run in the same way."""
+    if config.getoption("--rest"):
+        left = [item for item in items if not suites.ran_before(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in left])
+        items[:] = left
 
 
-@dataclass(frozen=True)
-class Databases:
-    """Makes databases: empty ones that are migrated, and ones with the world in them."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose between threads and processes for the servers of a test, before its fixtures start any."""
+    suites.in_process = suites.is_in_process(item.path, is_rest=item.config.getoption("--rest"))
 
-    folder: Path
-    worker: str
-    postgres: Callable[[], SharedPostgres]
-    _numbers: "itertools.count[int]"
 
-    def copy(self, engine: str, template: str) -> Database:
-        """A database of its own that begins as a template is."""
-        source = self.template(engine, template)
-        name = f"{self.worker}_{next(self._numbers)}"
-        if engine == "sqlite":
-            path = self.folder / name / "shopbell.db"
-            path.parent.mkdir()
-            copy_sqlite(Path(make_url(source.url).database or ""), path)
-            return Database(f"sqlite:///{path}")
-        return self._create(name, template)
-
-    def empty(self) -> Database:
-        """A PostgreSQL database of its own with nothing in it."""
-        return self._create(f"{self.worker}_{next(self._numbers)}", "template1")
-
-    def _create(self, name: str, template: str) -> Database:
-        # Two copies of one template at once fail: one looks like a user of the template to the other.
-        with _locked(self.folder, "create-database"):
-            self.postgres().command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        return Database(self.postgres().url(name))
-
-    def drop(self, database: Database) -> None:
-        """Drop a database that nobody uses any more."""
-        name = make_url(database.url).database or ""
-        if database.is_sqlite:
-            shutil.rmtree(Path(name).parent)
-        else:
-            self.postgres().command(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-    def template(self, engine: str, name: str) -> Database:
-        """The database that others are copied from; the first worker to need it makes it."""
-        if engine == "sqlite":
-            database = Database(f"sqlite:///{self.folder / name / 'shopbell.db'}")
-        else:
-            database = Database(self.postgres().url(name))
-        made = self.folder / f"{engine}-{name}.made"
-        with _locked(self.folder, f"{engine}-{name}"):
-            if not made.exists():
-                if engine == "sqlite":
-                    (self.folder / name).mkdir()
-                else:
-                    self.postgres().command(f'CREATE DATABASE "{name}"')
-                installation = Installation(database, self.folder)
-                if name == "world":
-                    self._build_world(installation, self.world_file(engine))
-                else:
-                    installation.cli("migrate")
-                made.touch()
-        return database
-
-    def _build_world(self, installation: Installation, target: Path) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.world", str(target)],
-            env=installation.environment | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-
-    def world_file(self, engine: str) -> Path:
-        """Where the ids and tokens of the template ``world`` are."""
-        return self.folder / f"{engine}-world.json"
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the servers had to say to the report of a failure."""
+    report = yield
+    if report.failed:
+        report.sections.extend(failures.sections())
+    return report
 
 
 @pytest.fixture(scope="session")
-def shared_folder(pytestconfig: pytest.Config) -> Path:
-    """The folder that all workers of a session share."""
-    return pytestconfig.stash[_FOLDER]
-
-
-@pytest.fixture(scope="session")
-def databases(shared_folder: Path) -> Databases:
+def databases() -> Databases:
     """Makes databases for this worker."""
-
-    def postgres() -> SharedPostgres:
-        state = shared_folder / "postgres.json"
-        with _locked(shared_folder, "postgres"):
-            if not state.exists():
-                _start_keeper(shared_folder, state)
-        facts = json.loads(state.read_text())
-        return SharedPostgres(facts["url"], Path(facts["binaries"]))
-
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return Databases(shared_folder, worker, postgres, itertools.count(1))
-
-
-def _start_keeper(folder: Path, state: Path) -> None:
-    # Under pytest-xdist the session is the process above this one.
-    session_pid = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    with (folder / "keeper.log").open("wb") as log:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "harness.postgres", str(state), str(session_pid)],
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _keepers.append(keeper)
-    (folder / _KEEPER).write_text(str(keeper.pid))
-
-    def started() -> bool:
-        assert keeper.poll() is None, f"PostgreSQL did not start:\n{(folder / 'keeper.log').read_text()}"
-        return state.exists()
-
-    _wait_until(started, "PostgreSQL did not start in time")
+    return Databases(session.folder(), os.environ.get("PYTEST_XDIST_WORKER", "main"), itertools.count(1))
 
 
 @pytest.fixture
@@ -274,9 +147,9 @@ def own_nats(tmp_path: Path) -> Iterator[Nats]:
     server.stop()
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
-    """The name of the engine: every test that asks for it runs on both."""
+    """The name of the engine; on which of them a test runs, ``harness/suites.py`` decides."""
     name: str = request.param
     return name
 
@@ -298,10 +171,9 @@ def installation(engine: str, databases: Databases, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
-def people(engine: str, databases: Databases) -> world.World:
+def people(engine: str, databases: Databases) -> World:
     """The ids and tokens of the world in ``installation``."""
-    databases.template(engine, "world")
-    return world.World.load(databases.world_file(engine))
+    return databases.world(engine)
 
 
 @pytest.fixture(scope="session")
@@ -311,12 +183,12 @@ def shops(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with ExitStack() as stack:
 
         def shop(engine: str, **settings: object) -> Shop:
-            key = (engine, *sorted(settings.items()))
+            key = (suites.in_process, engine, *sorted(settings.items()))
             if key not in running:
                 database = databases.copy(engine, "world")
                 installation = Installation(database, tmp_path_factory.mktemp(f"shop-{engine}"))
                 server = stack.enter_context(installation.serving(**settings))
-                running[key] = Shop(server, world.World.load(databases.world_file(engine)))
+                running[key] = Shop(server, databases.world(engine))
             return running[key]
 
         yield shop
@@ -343,27 +215,10 @@ def strict_shop(engine: str, shops: Callable[..., Shop]) -> Shop:
 
 
 @pytest.fixture
-def own_shop(installation: Installation, people: world.World) -> Iterator[Shop]:
+def own_shop(installation: Installation, people: World) -> Iterator[Shop]:
     """A running server with the world in it, for one test alone."""
     with installation.serving() as server:
         yield Shop(server, people)
-
-
-class Acme:
-    """Acme's tokens, and installations that begin alike; its Boston shop has the id of the documentation's example."""
-
-    def __init__(self, databases: Databases, folder: Path) -> None:
-        self._databases = databases
-        self.installation = self.new_installation(folder)
-        people = world.World.load(databases.world_file("sqlite"))
-        assert people.boston == "12345"
-        self.token = people.token
-        self.other_token = people.second_token
-        self.reading_token = people.reading_token
-
-    def new_installation(self, folder: Path) -> Installation:
-        """One that nobody else uses."""
-        return Installation(self._databases.copy("sqlite", "world"), folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
-"""Log lines on standard error, for people or as JSON; never with a token, a text, an address or a number in them."""
+"""Configure logging to standard error, without personal data or secrets."""
 
 import json
 import logging
 import sys
+import time
 import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO, cast
@@ -10,22 +11,23 @@ from typing import Any, TextIO, cast
 import orjson
 import structlog
 
-from shopbell.log_output import LogOutput, output
-from shopbell.settings import Settings, unknown_variables
+from shopbell.runtime.clock import log_time
+from shopbell.runtime.log_output import LogOutput, output
+from shopbell.settings.settings import Settings, unknown_variables
 
 Event = MutableMapping[str, Any]
 
 
 def configure(settings: Settings) -> None:
-    """Make all log lines of this process, those of libraries too, look as the settings say.
+    """Configure all log lines of this process, including those of libraries.
 
-    From now on no log call raises or waits: a line that cannot be made or written is lost and counted.
+    After this, log calls never raise or block: a line that cannot be formatted or written is dropped and counted.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_time,
         _describe_error,
     ]
     renderer: structlog.typing.Processor = (
@@ -36,7 +38,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=_without_raising(structlog.make_filtering_bound_logger(level)),
-        # It is no file, but has the two methods of one that are used.
+        # LogOutput is not a file, but has the two methods that structlog uses.
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", output())),
         cache_logger_on_first_use=True,
     )
@@ -51,18 +53,18 @@ def configure(settings: Settings) -> None:
 
 
 def _without_raising(logger: type[Any]) -> type[Any]:
-    class Logger(logger):  # type: ignore[misc]  # made by structlog
+    class Logger(logger):  # type: ignore[misc]  # created by structlog
         def _proxy_to_logger(self, method_name: str, event: str | None = None, **fields: Any) -> Any:
             try:
                 return super()._proxy_to_logger(method_name, event, **fields)
-            except Exception:  # noqa: BLE001 - whatever it is, the caller has other work
+            except Exception:  # noqa: BLE001 - logging must not fail the caller
                 output().note_lost()
 
     return Logger
 
 
 class _Handler(logging.StreamHandler[LogOutput]):
-    """The log lines of libraries."""
+    """Handles the log lines of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -70,21 +72,29 @@ class _Handler(logging.StreamHandler[LogOutput]):
         except Exception:  # noqa: BLE001 - as above
             self.handleError(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - the library's name
-        # The library's own prints the record with its arguments.
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's name
+        # The default prints the record with its arguments.
         output().note_lost()
 
 
 def warn_of_unknown_variables() -> None:
-    """Log each variable of the environment that looks like a setting and is none."""
+    """Log a warning for each environment variable that starts like a setting but is none."""
     log = structlog.get_logger()
     for line in unknown_variables():
         log.warning(line)
 
 
+def _add_time(_logger: object, _method: str, event: Event) -> Event:
+    """Add the time, in the form that the lines of requests have, too."""
+    event["timestamp"] = log_time(time.time())
+    return event
+
+
 def _describe_error(_logger: object, _method: str, event: Event) -> Event:
-    """Where an error came from, without its text: a driver's text quotes the row, and with it addresses and
-    messages."""
+    """Add the type and location of an error, without its message.
+
+    A driver's message quotes rows, which contain addresses and messages.
+    """
     error = event.pop("exc_info", None)
     if isinstance(error, tuple):
         error = error[1]
@@ -100,5 +110,5 @@ def _describe_error(_logger: object, _method: str, event: Event) -> Event:
 def _json(event: Event, **_: object) -> str:
     try:
         return orjson.dumps(event, default=repr).decode()
-    except TypeError:  # half a character, or an integer of more than 64 bits
+    except TypeError:  # a lone surrogate, or an integer of more than 64 bits
         return json.dumps(event, default=repr)

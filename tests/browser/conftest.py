@@ -18,7 +18,7 @@ from harness.widget import Shop
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     """A demo that all tests of this worker share; on SQLite: a browser cannot tell the engines apart."""
-    many = {"SHOPBELL_VISITOR_RATE_PER_MIN": "6000"}  # all visitors of all tests come from one address
+    many = {"SHOPBELL_VISITOR_RATE_PER_MIN": "6000"}  # all visitors of all tests have one address
     with running_demo(tmp_path_factory.mktemp("demo"), **many) as demo:
         yield demo
 
@@ -32,7 +32,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    """Lets somebody in, with a look; what the browser complained of fails the test when it ends."""
+    """Open visitors' browsers with a look.
+
+    The test fails at its end if a browser has reported an error.
+    """
     visits: list[Visit] = []
 
     def enter(look: Look = DESKTOP, **options: Any) -> Visit:
@@ -46,7 +49,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
 @pytest.fixture
 def host_site() -> Iterator[HostSite]:
-    """A shop's website, empty at first."""
+    """A shop's website with empty pages."""
     site = HostSite()
     site.start()
     yield site
@@ -71,4 +74,4 @@ def engine_shop(demo: RunningDemo, host_site: HostSite, driver: WebDriver) -> It
     """A shop's website with the widget, in each engine."""
     yield EngineShop(demo, host_site, driver)
     driver.switch_to.default_content()
-    driver.get("about:blank")  # ends the streams; the next test's key is another, and finds nothing that was kept
+    driver.get("about:blank")  # ends the streams; the next test has another key, so it finds no stored data

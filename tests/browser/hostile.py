@@ -1,4 +1,4 @@
-"""A conversation in which somebody says what nobody should, and the ways to look at it."""
+"""A conversation with hostile messages, and the pages that show it."""
 
 import re
 import time
@@ -16,12 +16,12 @@ from witness import Witness, witness
 from harness.demo import RunningDemo, running_demo
 from harness.host_site import HostPage
 from harness.installation import SECRET_KEY
-from shopbell.customer_links import CustomerLinks
-from shopbell.keys import Keys
-from shopbell.mail.answer_links import Answering, AnswerLinks, digest
+from shopbell.customers.magic_links import CustomerLinks
+from shopbell.email.answer_links import AnswerLinks, AnswerTarget, digest
+from shopbell.security.keys import Keys
 
 EMAIL = "carol@customers.example"
-STORE = "store@shop.example"
+BUSINESS = "store@shop.example"
 KEYS = Keys((SECRET_KEY.encode(),))
 FRAMES = 30
 WITH_AND_WITHOUT_POLICY = pytest.mark.parametrize("bypass_csp", [False, True], ids=["with-policy", "without-policy"])
@@ -29,9 +29,9 @@ WITH_AND_WITHOUT_POLICY = pytest.mark.parametrize("bypass_csp", [False, True], i
 
 @dataclass
 class Hostile:
-    """A demo in whose first conversation somebody is about to say what nobody should.
+    """A demo whose first conversation gets hostile messages.
 
-    ``storage`` and ``headers`` are those of its visitor's browser, which looks on in ``page``, without any policy.
+    ``storage`` and ``headers`` belong to the visitor's browser. It shows the conversation in ``page``, without policy.
     """
 
     demo: RunningDemo
@@ -43,19 +43,19 @@ class Hostile:
     page: Page
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """Ask the API as the store; it must succeed."""
+        """Call the API as the business; the call must succeed."""
         answer = self.client.request(method, path, headers={"token": self.demo.token}, **options)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def post(self, path: str, **options: Any) -> dict[str, Any]:
-        """Ask for something as the visitor; it must succeed."""
+        """Send a request as the visitor; it must succeed."""
         answer = self.client.post(path, headers=self.headers, **options)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def said(self) -> list[dict[str, Any]]:
-        """The conversation as the store has it."""
+        """The conversation as the business sees it."""
         found: list[dict[str, Any]] = []
         query: dict[str, str] = {}
         while True:
@@ -67,7 +67,7 @@ class Hostile:
 
     @contextmanager
     def without_what_came_after(self, sequence: int) -> Iterator[None]:
-        """While the block runs customers see the messages up to one."""
+        """Show customers only the messages up to one while the block runs."""
         hide = "UPDATE messages SET internal = :hidden WHERE thread_id = :thread AND sequence > :sequence"
         thread = int(self.thread)
         self.demo.installation.database.change(hide, hidden=True, thread=thread, sequence=sequence)
@@ -76,7 +76,7 @@ class Hostile:
 
     @contextmanager
     def without_last(self, count: int) -> Iterator[None]:
-        """While the block runs the conversation's last messages are not there, for stores either."""
+        """Hide the conversation's last messages from everyone while the block runs."""
         place = "UPDATE threads SET last_sequence = last_sequence + :count WHERE id = :thread"
         with self.without_what_came_after(len(self.said()) - count):
             self.demo.installation.database.change(place, count=-count, thread=int(self.thread))
@@ -92,21 +92,21 @@ class Hostile:
         return f"{self.demo.url}/t/{token}"
 
     def answer_link(self) -> str:
-        """The link in a mail to the store, which is mailed from now on."""
-        self.call("POST", f"/api/businesses/{self.demo.business}/update", json={"email": STORE})
+        """Turn on emails to the business; returns the link in one."""
+        self.call("POST", f"/api/businesses/{self.demo.business}/update", json={"email": BUSINESS})
         organization, business = int(self.demo.facts["organizationId"]), int(self.demo.business)
-        answering = Answering(organization, int(self.thread), business, digest(STORE))
+        answering = AnswerTarget(organization, int(self.thread), business, digest(BUSINESS))
         return AnswerLinks(KEYS).link(self.demo.url, answering, now_s=int(time.time()))
 
 
 @contextmanager
 def hostile_talk(browser: Browser, folder: Path, **settings: str) -> Iterator[Hostile]:
-    """A demo of its own whose visitor, proved to be Carol, has begun a conversation by one message.
+    """A separate demo. Its visitor is verified as Carol and has sent one message.
 
     Args:
-        browser: where her browser is.
-        folder: of the demo.
-        settings: of the demo.
+        browser: the browser that opens her pages.
+        folder: the folder of the demo.
+        settings: the settings of the demo.
     """
     with (
         running_demo(folder, **settings) as demo,
@@ -122,7 +122,7 @@ def hostile_talk(browser: Browser, folder: Path, **settings: str) -> Iterator[Ho
         with page.expect_response("**/api/customer/messages") as answer:
             panel.locator("#text").press("Enter")
         thread = str(answer.value.json()["customerThreadId"])
-        demo.installation.database.change(  # as an answer by mail would have proved
+        demo.installation.database.change(  # as a reply by email would have verified it
             "INSERT INTO customer_identities (organization_id, kind, value, shown, customer_id, created_at_ms) "
             "SELECT organization_id, 'email', :email, :email, customer_id, 1 FROM threads WHERE id = :thread",
             email=EMAIL,
@@ -136,12 +136,12 @@ def opened(page: Page) -> FrameLocator:
     """The panel of the demo's shop, open."""
     page.get_by_role("button", name="Ask us anything").click()
     panel = page.frame_locator("shopbell-widget iframe")
-    expect(panel.locator("#text")).to_have_value(re.compile("is The Errand in stock"))  # what the page has suggested
+    expect(panel.locator("#text")).to_have_value(re.compile("is The Errand in stock"))  # suggested by the page
     return panel
 
 
 def page_opened(seen: Witness, hostile: Hostile) -> Page:
-    """The conversation's page, by a new link."""
+    """The conversation's page, opened by a new link."""
     page = seen.open(hostile.link(hostile.thread))
     page.get_by_role("button").click()
     page.wait_for_url("**/c/*")
@@ -149,19 +149,19 @@ def page_opened(seen: Witness, hostile: Hostile) -> Page:
 
 
 def shown_in_place(route: Route) -> None:
-    """Let a browser show what it was told to download."""
+    """Let a browser show files that the server marks as downloads."""
     answer = route.fetch()
     headers = {name: value for name, value in answer.headers.items() if name != "content-disposition"}
     route.fulfill(response=answer, headers=headers)
 
 
 def in_frames(addresses: list[str]) -> Iterator[str]:
-    """Bodies of pages that show some of these pages each."""
+    """HTML bodies; each shows several of these pages in frames."""
     for start in range(0, len(addresses), FRAMES):
         yield "".join(f'<iframe src="{address}"></iframe>' for address in addresses[start : start + FRAMES])
 
 
 def as_it_was_sent(answer: httpx2.Response) -> HostPage:
-    """A page of ours, for a frame and without a policy."""
+    """One of our pages, for a frame and without its policy."""
     assert answer.status_code == 200, answer.text
     return HostPage(answer.content, {"Content-Type": answer.headers["content-type"]})

@@ -1,23 +1,31 @@
-"""Carol, who wrote through the shop's own form and follows the link in her mail."""
+"""Carol wrote through the shop's own form and follows the link in her email."""
 
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from harness.browser import DESKTOP, Look, Visit
 from harness.demo import RunningDemo
 from harness.installation import SECRET_KEY
 from harness.waiting import wait_until
 from harness.widget import Shop
-from shopbell.customer_links import CustomerLinks
-from shopbell.keys import Keys
+from shopbell.customers.magic_links import CustomerLinks
+from shopbell.security.keys import Keys
+
+
+def wait_for_scripts(page: Page) -> None:
+    """Wait until the conversation page's script handles keys.
+
+    Until then, Enter starts a new line.
+    """
+    expect(page.locator("#print")).to_be_visible()
 
 
 @dataclass
 class Invited:
-    """Carol, who wrote through the shop's own form and was sent a link."""
+    """Carol wrote through the shop's own form and was sent a link."""
 
     shop: Shop
     locale: str = "en"
@@ -30,17 +38,17 @@ class Invited:
 
     @property
     def demo(self) -> RunningDemo:
-        """Where she wrote to."""
+        """The business that she wrote to."""
         return self.shop.demo
 
     def says(self, text: str) -> str:
-        """Write through the shop's form; returns the conversation."""
+        """Send a message through the shop's form; returns the conversation."""
         user = {"email": self.email, "locale": self.locale}
         body = {"businessId": self.demo.business, "message": text, "user": user}
         return str(self.shop.store.call("POST", "/api/widget/send-message-to-business", json=body)["customerThreadId"])
 
     def link(self) -> str:
-        """A link as it stands in her mail."""
+        """The link in her email."""
         links = CustomerLinks(Keys((SECRET_KEY.encode(),)))
         organization, thread, now_ms = int(self.demo.facts["organizationId"]), int(self.thread), int(time.time() * 1000)
         with self.demo.installation.database.connection() as tx:
@@ -48,11 +56,11 @@ class Invited:
         return f"{self.demo.url}/t/{token}"
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """What the demo's database has of her; the query names her conversation ``:thread``."""
+        """Rows of the demo's database. In the query, ``:thread`` is her conversation."""
         return self.demo.installation.database.rows(query, thread=int(self.thread))
 
     def wait_for_row(self, query: str) -> None:
-        """Wait until a query finds something."""
+        """Wait until a query finds a row."""
         wait_until(lambda: self.rows(query), lambda: f"nothing was found: {query}")
 
     def comes(self, look: Look = DESKTOP) -> tuple[Visit, Page]:
@@ -61,4 +69,6 @@ class Invited:
         page = visit.open(self.link())
         page.locator("button.main").click()
         page.wait_for_url(f"**/c/{self.thread}")
+        if look.scripts:
+            wait_for_scripts(page)
         return visit, page

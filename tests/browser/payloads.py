@@ -1,7 +1,8 @@
-"""What people put into a chat, a name, a subject or a file so that it runs in somebody else's browser.
+"""Attacks that run a script in a reader's browser.
 
-Each payload is made for a place (``Place``): a naive page that writes it there as it is runs it, and so tells that it
-would do harm. Whatever one of them does, it does by ``fired(number)`` or by a request to ``CANARY``.
+Each is text for a message, a name, a subject or a file. Each payload is made for a ``Place``. A naive page that does
+not escape it there runs it, which proves that it is harmful. A payload that runs calls ``fired(number)`` or sends a
+request to ``CANARY``.
 """
 
 import base64
@@ -19,7 +20,7 @@ RTL = "\u202e"
 
 
 class Place(StrEnum):
-    """Where a naive page writes a payload."""
+    """The place where a naive page inserts a payload."""
 
     HTML = "html"
     ATTRIBUTE = "attribute"
@@ -61,7 +62,7 @@ NAIVE = {
 
 @dataclass(frozen=True)
 class Payload:
-    """One of them; ``number`` is what ``fired`` is called with."""
+    """One attack. It calls ``fired`` with its ``number``."""
 
     number: int
     place: Place
@@ -69,22 +70,25 @@ class Payload:
 
     @property
     def line(self) -> str:
-        """As it fits where there is one line of 200 characters: a name, a subject."""
+        """The payload as one line of at most 200 characters, for names and subjects."""
         return "".join(each for each in self.text if each >= " " and each != "\x7f")[:200].strip() or "x"
 
     @property
     def word(self) -> str:
-        """As one word: of an employee customers see the first name only."""
+        """The payload as one word.
+
+        Customers see only the first name of an employee.
+        """
         return "/".join(self.line.split())
 
 
 def payloads() -> list[Payload]:
-    """All of them, each different, in an order that stays."""
+    """All different payloads, always in the same order."""
     return [Payload(number, place, _filled(text, number)) for number, (place, text) in enumerate(_all())]
 
 
 def naive_page(payload: Payload) -> str:
-    """A page that escapes nothing and shows the payload where it was made for."""
+    """A page that shows the payload in its place without escaping it."""
     script = "".join(f"\\u{ord(each):04x}" if each in "<>&'\"\\\u2028\u2029\n\r" else each for each in payload.text)
     body = NAIVE[payload.place].replace("{{", "{").replace("}}", "}").replace("{json}", f'"{script}"')
     return f"<!doctype html><meta charset=utf-8><body>{body.replace('{}', payload.text)}"

@@ -1,4 +1,4 @@
-"""Keys, pictures and what is pasted, in Chromium, Firefox and WebKit."""
+"""Keyboard, images and pasting in Chromium, Firefox and WebKit."""
 
 import base64
 
@@ -15,7 +15,7 @@ _IS_AT_END = """
 const log = document.getElementById('log').getBoundingClientRect()
 return document.getElementById('messages').lastElementChild.getBoundingClientRect().bottom <= log.bottom + 1
 """
-# What browsers may do in any frame in which the list changes: WebKit does it most often.
+# Browsers may do this in any frame in which the list changes. WebKit does it most often.
 _SCROLLED_BY_THE_BROWSER = """
 const scrolled = () => document.getElementById('log').dispatchEvent(new Event('scroll'))
 new MutationObserver(scrolled).observe(document.getElementById('messages'), { childList: true })
@@ -34,7 +34,7 @@ _PICTURES = "return document.querySelectorAll('#messages .picture img').length"
 
 @pytest.fixture
 def talking(engine_shop: EngineShop) -> EngineWidget:
-    """A visitor who has written, and does not want to name a contact."""
+    """A visitor who has sent a message and gives no contact."""
     widget = engine_shop.visit()
     widget.open()
     widget.write("Hello")
@@ -44,12 +44,12 @@ def talking(engine_shop: EngineShop) -> EngineWidget:
 
 
 def read_by_customer(widget: EngineWidget) -> int:
-    """Up to which message the customer has read, as the server knows it."""
+    """The last message that the customer has read, as stored by the server."""
     query = "SELECT max(coalesce(customer_sequence, 0)) FROM thread_reads WHERE thread_id = :thread"
     return int(widget.shop.demo.installation.database.value(query, thread=int(widget.thread)) or 0)
 
 
-def test_after_a_click_on_the_bubble_every_key_is_typed_into_the_field(engine_shop: EngineShop) -> None:
+def test_after_opening_the_panel_every_key_is_typed_into_the_field(engine_shop: EngineShop) -> None:
     widget = engine_shop.visit()
     widget.open()
     widget.press("Is it in stock?", Keys.ENTER)
@@ -57,17 +57,17 @@ def test_after_a_click_on_the_bubble_every_key_is_typed_into_the_field(engine_sh
     widget.expect_texts("Is it in stock?")
 
 
-def test_escape_that_ends_the_choice_of_an_input_method_leaves_the_panel_open(talking: EngineWidget) -> None:
-    # Safari says with the key code alone that a key belongs to an input method.
+def test_escape_in_an_input_method_leaves_the_panel_open(talking: EngineWidget) -> None:
+    # In Safari, only the key code says that a key belongs to an input method.
     talking.panel(_IS_COMPOSING, {"key": "Escape", "keyCode": 229, "bubbles": True})
-    talking.write("Still here")  # its event comes after that of closing would have come
+    talking.write("Still here")  # its event would arrive after the one for closing
     talking.wait("return heard.filter(({ name }) => name === 'message:sent').length === 2")
     assert "closed" not in talking.heard()
     talking.press(Keys.ESCAPE)
     talking.wait("return heard.some(({ name }) => name === 'closed')")
 
 
-def test_the_log_follows_after_pictures_and_what_comes_is_read(talking: EngineWidget) -> None:
+def test_the_log_scrolls_after_images_and_new_messages_are_read(talking: EngineWidget) -> None:
     talking.panel(_SCROLLED_BY_THE_BROWSER)
     for number in range(6):
         talking.write(f"Line {number}")
@@ -84,7 +84,7 @@ def test_the_log_follows_after_pictures_and_what_comes_is_read(talking: EngineWi
     wait_until(lambda: read_by_customer(talking) >= last, lambda: "the last answer was not read")
 
 
-def test_who_scrolls_up_stays_there(talking: EngineWidget) -> None:
+def test_scrolling_up_keeps_the_position(talking: EngineWidget) -> None:
     for number in range(12):
         talking.shop.store.answer(talking.thread, f"Answer {number}\n" * 3)
     talking.wait_in_panel("return document.querySelectorAll('.theirs').length === 12")
@@ -94,11 +94,11 @@ def test_who_scrolls_up_stays_there(talking: EngineWidget) -> None:
     talking.wait_in_panel("return document.getElementById('log').scrollTop === 0")
     talking.shop.store.answer(talking.thread, "One more")
     talking.wait_in_panel("return document.querySelectorAll('.theirs').length === 13")
-    talking.panel("return document.getElementById('typing').textContent = 'Somebody is typing…'")
+    talking.panel("return document.getElementById('typing').textContent = 'Someone is typing…'")
     assert talking.panel("return document.getElementById('log').scrollTop") == 0
 
 
-def test_of_cells_that_are_pasted_the_text_counts_and_the_picture_is_offered(talking: EngineWidget) -> None:
+def test_pasted_cells_insert_their_text_and_offer_the_image(talking: EngineWidget) -> None:
     assert talking.panel(_PASTE, "Bike\t12", "image.png", list(PICTURE)), "the browser pastes the text"
     talking.wait_in_panel("return document.querySelector('#cards button.main')")
     assert talking.panel("return document.querySelectorAll('#messages .mine').length") == 1
@@ -107,7 +107,7 @@ def test_of_cells_that_are_pasted_the_text_counts_and_the_picture_is_offered(tal
     assert talking.panel("return document.getElementById('offer') === null")
 
 
-def test_a_picture_that_is_pasted_alone_or_as_a_file_is_sent(talking: EngineWidget) -> None:
+def test_a_pasted_image_is_sent_alone_or_as_a_file(talking: EngineWidget) -> None:
     assert not talking.panel(_PASTE, "", "image.png", list(PICTURE))
     talking.wait_in_panel(_PICTURES + " === 1")
     assert not talking.panel(_PASTE, "bike.png", "bike.png", list(PICTURE))  # as file managers copy it

@@ -1,10 +1,10 @@
-"""The panel in small windows and with large text, in Chromium, Firefox and WebKit."""
+"""The panel in small windows in Chromium, Firefox and WebKit."""
 
 import pytest
 
 from harness.engine_widget import EngineShop, EngineWidget
 
-# What of the composer is outside of the window, or covered by something else.
+# The parts of the composer that are outside the window or covered.
 _OUT_OF_SIGHT = """
 return ['attach', 'text', 'send'].filter((id) => {
   const one = document.getElementById(id)
@@ -37,7 +37,7 @@ def test_the_composer_is_visible_in_the_smallest_window(
     widget.panel(
         """for (const id of ['banner', 'state']) document.getElementById(id).hidden = false
         document.getElementById('banner').textContent = 'You are offline. What you write is sent later.'
-        document.getElementById('typing').textContent = 'Somebody is typing…'"""
+        document.getElementById('typing').textContent = 'Someone is typing…'"""
     )
     expect_composer(widget, "with every line above it")
     widget.panel(
@@ -49,5 +49,5 @@ def test_the_composer_is_visible_in_the_smallest_window(
 
 
 def expect_composer(widget: EngineWidget, state: str) -> None:
-    """Nothing of the composer is outside of the window or covered."""
+    """Check that the whole composer is inside the window and not covered."""
     assert widget.panel(_OUT_OF_SIGHT) == [], state

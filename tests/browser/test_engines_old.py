@@ -1,4 +1,4 @@
-"""Looks in Chromium, Firefox and WebKit: pictures, Arabic, and what browsers do that lack newer features."""
+"""Rendering in Chromium, Firefox and WebKit without newer features."""
 
 import pytest
 from invited import Invited
@@ -7,7 +7,7 @@ from test_engines_input import PICTURE
 from harness.engine_widget import EngineShop, EngineWidget
 from harness.waiting import wait_until
 
-# Safari 15.4 has neither style sheets made by script nor "inert".
+# Safari 15.4 supports neither constructed style sheets nor "inert".
 _AS_IN_SAFARI_15 = "delete window.CSSStyleSheet\ndelete HTMLElement.prototype.inert\n"
 _BOX = "const { left, top, width, height, right, bottom } = arguments[0].getBoundingClientRect()\n"
 _ARABIC_FIELDS = """
@@ -17,7 +17,7 @@ return [text, contact].map((one) => one && getComputedStyle(one).direction)
 """
 
 
-def test_the_widget_has_its_looks_where_no_style_sheet_can_be_made(engine_shop: EngineShop) -> None:
+def test_the_widget_is_styled_without_constructable_style_sheets(engine_shop: EngineShop) -> None:
     widget = engine_shop.visit(engine_shop.page(script=_AS_IN_SAFARI_15))
     corner = _BOX + "return right > innerWidth - 40 && bottom > innerHeight - 40 && width === 56 && height === 56"
     wait_until(lambda: widget.page(corner, widget.element("button")), lambda: "the bubble is not in its corner")
@@ -29,7 +29,7 @@ def test_the_widget_has_its_looks_where_no_style_sheet_can_be_made(engine_shop: 
     wait_until(lambda: not widget.page(_BOX + "return width", widget.element(".frame")), lambda: "it stays open")
 
 
-def test_nothing_behind_the_panel_of_a_phone_can_be_reached_without_inert(engine_shop: EngineShop) -> None:
+def test_without_inert_nothing_behind_the_panel_of_a_phone_is_reachable(engine_shop: EngineShop) -> None:
     url = engine_shop.page(script=_AS_IN_SAFARI_15)
     widget = engine_shop.visit(url, width=360, height=600)
     widget.open()
@@ -39,7 +39,7 @@ def test_nothing_behind_the_panel_of_a_phone_can_be_reached_without_inert(engine
     wait_until(lambda: not widget.page(help_is_hidden), lambda: "the page stays hidden")
 
 
-def test_empty_fields_are_written_from_the_right_in_arabic(engine_shop: EngineShop) -> None:
+def test_empty_fields_are_right_to_left_in_arabic(engine_shop: EngineShop) -> None:
     widget = engine_shop.visit(engine_shop.page(lang="ar"))
     widget.open()
     assert widget.panel(_ARABIC_FIELDS) == ["rtl", None]
@@ -51,7 +51,7 @@ def test_empty_fields_are_written_from_the_right_in_arabic(engine_shop: EngineSh
     assert widget.panel(_ARABIC_FIELDS)[0] == "ltr"
 
 
-def test_a_picture_is_shown_when_the_conversation_page_is_loaded_again(engine_shop: EngineShop) -> None:
+def test_an_image_is_shown_after_the_conversation_page_is_reloaded(engine_shop: EngineShop) -> None:
     driver = engine_shop.driver
     carol = Invited(engine_shop)
     driver.get(carol.link())
@@ -67,7 +67,7 @@ def test_a_picture_is_shown_when_the_conversation_page_is_loaded_again(engine_sh
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_only_a_browser_that_forgets_the_conversation_says_so(host: str, engine_shop: EngineShop) -> None:
+def test_only_a_browser_without_storage_warns(host: str, engine_shop: EngineShop) -> None:
     forgets = engine_shop.driver.capabilities["browserName"] == "MiniBrowser" and host == "localhost"
     engine_shop.set_host(host)
     widget = engine_shop.visit()
@@ -75,8 +75,8 @@ def test_only_a_browser_that_forgets_the_conversation_says_so(host: str, engine_
     for number in (1, 2):
         widget.write(f"Message {number}")
         widget.expect_state("sent")
-        if number == 1 or forgets:  # where the conversation will be lost, the question comes again
+        if number == 1 or forgets:  # if the conversation will be lost, the page asks again
             title = widget.wait_in_panel("return document.getElementById('contact-title')?.textContent")
-            assert title.startswith("This browser forgets" if forgets else "Where can we answer you"), title
+            assert title.startswith("This browser forgets" if forgets else "How can we reach you"), title
             widget.press_button("#cards button.quiet")
     assert widget.panel("return document.getElementById('cards').childElementCount") == 0

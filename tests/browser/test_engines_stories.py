@@ -1,4 +1,4 @@
-"""The main stories of the widget in Chromium, Firefox and WebKit; the other tests tell them all in Chromium."""
+"""The widget's main stories in Chromium, Firefox and WebKit."""
 
 import json
 
@@ -10,7 +10,7 @@ from harness.host_site import Asked, HostPage
 from harness.waiting import wait_until
 
 
-def test_both_sides_talk_and_the_next_page_goes_on(engine_shop: EngineShop) -> None:
+def test_both_sides_talk_and_the_conversation_continues_on_the_next_page(engine_shop: EngineShop) -> None:
     widget = engine_shop.visit()
     widget.open()
     widget.write("Do you have the red one?")
@@ -25,7 +25,7 @@ def test_both_sides_talk_and_the_next_page_goes_on(engine_shop: EngineShop) -> N
     widget.expect_state("sent")
 
 
-def test_a_closed_panel_counts_and_gives_the_focus_back(engine_shop: EngineShop) -> None:
+def test_a_closed_panel_counts_messages_and_returns_the_focus(engine_shop: EngineShop) -> None:
     widget = engine_shop.visit()
     widget.open()
     widget.write("Hello")
@@ -41,7 +41,7 @@ def test_a_closed_panel_counts_and_gives_the_focus_back(engine_shop: EngineShop)
     wait_until(lambda: widget.page(label) == "Close chat", lambda: str(widget.page(label)))
 
 
-def test_a_site_sends_by_its_own_backend(engine_shop: EngineShop) -> None:
+def test_a_site_sends_through_its_own_backend(engine_shop: EngineShop) -> None:
     got: list[Asked] = []
 
     def contact(asked: Asked) -> HostPage:
@@ -53,18 +53,18 @@ def test_a_site_sends_by_its_own_backend(engine_shop: EngineShop) -> None:
     widget.open()
     widget.press("Is it open on Monday?", Keys.TAB, "dave@customers.example", Keys.ENTER)
     widget.wait_in_panel(
-        "return document.getElementById('done').textContent === 'Thank you. Your message has arrived.'"
+        "return document.getElementById('done').textContent === 'Thank you. We have received your message.'"
     )
     sent = json.loads(got[0].body)
     assert (sent["message"], sent["email"]) == ("Is it open on Monday?", "dave@customers.example")
 
 
-def test_signing_out_forgets_the_conversation(engine_shop: EngineShop) -> None:
+def test_a_reset_by_the_page_forgets_the_conversation(engine_shop: EngineShop) -> None:
     widget = engine_shop.visit()
     widget.open()
     widget.write("Hello")
     widget.expect_state("sent")
-    widget.press_button("#sign-out")
+    widget.page("Shopbell('reset')")
     widget.wait_in_panel("return !document.querySelector('#messages li')")
     widget.go(engine_shop.page("/next"))
     widget.open()
@@ -73,7 +73,7 @@ def test_signing_out_forgets_the_conversation(engine_shop: EngineShop) -> None:
     widget.expect_texts("Somebody else")
 
 
-def test_the_conversation_page_is_live_and_loads_again(engine_shop: EngineShop) -> None:
+def test_the_conversation_page_is_live_and_reloads(engine_shop: EngineShop) -> None:
     driver = engine_shop.driver
     carol = Invited(engine_shop)
     driver.get(carol.link())

@@ -1,4 +1,4 @@
-"""Files that are something else than they say run nowhere: sent by a customer, opened by whoever is shown them."""
+"""Disguised uploads run no script in any browser view."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import pytest
 from hostile import WITH_AND_WITHOUT_POLICY, Hostile, hostile_talk, opened, page_opened
 from playwright.sync_api import Browser, Error, FrameLocator, Page, expect
-from test_widget_more import PICTURE
+from test_widget_features import PICTURE
 from witness import Witness, witness
 
 from harness.host_site import HostPage, HostSite
 
 GIF = bytes.fromhex("47494638396101000100800000ff0000ffffff2c00000000010001000002024401003b")
-ALL_TYPES = {"SHOPBELL_ATTACHMENT_TYPES": "*/*"}  # what is refused could not be opened
-BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")  # of pictures
+ALL_TYPES = {"SHOPBELL_ATTACHMENT_TYPES": "*/*"}  # a refused file cannot be opened
+BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")  # of images
 FRAMED = (("iframe", "src"), ("object", "data"), ("embed", "src"))
 TEXTS = "nodes => nodes.map(node => node.textContent)"
 
 
 @dataclass(frozen=True)
 class File:
-    """A file that runs where it is taken for what it is not: for a page, a picture's page, or a script."""
+    """A file that runs if a browser takes it for a page, an SVG image or a script."""
 
     number: int
     name: str
@@ -31,7 +31,7 @@ class File:
 
 
 def files() -> list[File]:
-    """All of them; each calls ``fired`` with its number."""
+    """All hostile files; each calls ``fired`` with its number."""
     svg, xhtml = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"
     made: list[Callable[[int], tuple[str, bytes, str, bool]]] = [
         lambda n: (
@@ -75,7 +75,7 @@ def files() -> list[File]:
 
 
 def page(number: int) -> bytes:
-    """A page that runs."""
+    """A page with a script."""
     return f"<!doctype html><html><body><script>fired({number})</script><img src=x onerror=fired({number})>".encode()
 
 
@@ -84,7 +84,7 @@ FILES = files()
 
 @pytest.fixture(scope="module")
 def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
-    """The visitor has sent all of them, and a picture that is one."""
+    """The visitor has sent all hostile files and a genuine image."""
     with hostile_talk(browser, tmp_path_factory.mktemp("files"), **ALL_TYPES) as made:
         for file in FILES:
             sent = {"file": (file.name, file.content, "image/png")}
@@ -95,7 +95,10 @@ def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def check(seen: Witness, shown: Page, region: Page | FrameLocator) -> None:
-    """All of them are there; nothing ran when they were shown, and nothing does when each is opened or taken in."""
+    """Check that all files are shown, and that none runs.
+
+    Neither when it is shown, nor when it is opened or embedded.
+    """
     links = region.locator("a[href*='/attachments/']")
     expect(links).to_have_count(len(FILES))
     addresses = links.evaluate_all("all => all.map(link => link.href)")
@@ -108,12 +111,12 @@ def check(seen: Witness, shown: Page, region: Page | FrameLocator) -> None:
         assert opens_as(tab, address).startswith(("image/", "download")), file.name
         tab.close()
     seen.settle(shown)
-    # What a browser puts around a picture of its own accord, the file's policy refuses, too: that is no fault.
+    # The file's policy also blocks the page that a browser puts around an image. That is no fault.
     assert (seen.fired, seen.dialogs) == (set(), [])
 
 
 def opens_as(tab: Page, address: str) -> str:
-    """What a browser makes of an address: the media type that it shows, or ``download``."""
+    """How a browser handles an address: the media type that it shows, or ``download``."""
     try:
         tab.goto(address)
     except Error as error:
@@ -122,9 +125,7 @@ def opens_as(tab: Page, address: str) -> str:
 
 
 @WITH_AND_WITHOUT_POLICY
-def test_files_run_nowhere_when_the_widget_shows_or_opens_them(
-    bypass_csp: bool, hostile: Hostile, browser: Browser
-) -> None:
+def test_uploaded_files_run_no_script_in_the_widget(bypass_csp: bool, hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=bypass_csp, storage_state=hostile.storage) as seen:
         shown = seen.context.new_page()
         shown.goto(f"{hostile.demo.url}/demo")
@@ -140,16 +141,16 @@ def test_files_run_nowhere_when_the_widget_shows_or_opens_them(
 
 
 @WITH_AND_WITHOUT_POLICY
-def test_files_run_nowhere_when_the_page_shows_or_opens_them(
-    bypass_csp: bool, hostile: Hostile, browser: Browser
-) -> None:
+def test_uploaded_files_run_no_script_on_the_page(bypass_csp: bool, hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=bypass_csp) as seen:
         shown = page_opened(seen, hostile)
         check(seen, shown, shown)
 
 
 @WITH_AND_WITHOUT_POLICY
-def test_files_run_nowhere_when_the_store_opens_them(bypass_csp: bool, hostile: Hostile, browser: Browser) -> None:
+def test_uploaded_files_run_no_script_when_employees_open_them(
+    bypass_csp: bool, hostile: Hostile, browser: Browser
+) -> None:
     with witness(browser, bypass_csp=bypass_csp) as seen:
         shown = seen.open(hostile.answer_link())
         check(seen, shown, shown)
@@ -166,8 +167,11 @@ INCLUDE = """
 """
 
 
-def test_no_page_of_ours_can_take_one_in_as_something_that_runs(hostile: Hostile, browser: Browser) -> None:
-    """As whoever had found a way to write an element into a page would try: its policy allows our own scripts."""
+def test_no_page_can_load_an_upload_as_a_script(hostile: Hostile, browser: Browser) -> None:
+    """Insert elements into a page, as an attacker could without escaping.
+
+    The policy allows our own scripts.
+    """
     with witness(browser, bypass_csp=True) as seen:
         shown = page_opened(seen, hostile)
         links = shown.locator("a[href*='/attachments/']").evaluate_all("all => all.map(link => link.href)")
@@ -181,7 +185,7 @@ def test_no_page_of_ours_can_take_one_in_as_something_that_runs(hostile: Hostile
         assert (seen.fired, seen.dialogs) == (set(), [])
 
 
-def test_all_of_them_run_where_they_are_taken_for_what_they_are_not(browser: Browser, host_site: HostSite) -> None:
+def test_control_the_files_run_if_served_with_the_wrong_type(browser: Browser, host_site: HostSite) -> None:
     body = ""
     for file in FILES:
         host_site.pages[f"/{file.number}"] = HostPage(file.content, {"Content-Type": file.taken_for})
@@ -192,7 +196,7 @@ def test_all_of_them_run_where_they_are_taken_for_what_they_are_not(browser: Bro
         assert seen.fired == {file.number for file in FILES}
 
 
-def test_a_name_leads_out_of_nothing(hostile: Hostile) -> None:
+def test_a_file_name_cannot_break_out_of_markup(hostile: Hostile) -> None:
     names = [message["attachment"]["name"] for message in hostile.said()[1:]]
     assert len(names) == len(FILES)
     assert not any(sign in name for name in names for sign in "\u202e\r\n\\/")

@@ -1,4 +1,4 @@
-"""The question how it was, on the conversation page: a form where no script runs, the panel's card where one does."""
+"""The survey on the conversation page, with and without scripts."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ from harness.widget import Shop
 PLAIN_DARK = Look("no-scripts-dark", dark=True, scripts=False)
 PLAIN_NARROW = Look("no-scripts-narrow", 320, 640, scripts=False)
 HOW_LIKELY = "How likely are you to recommend us to a friend?"
-HOW_SATISFIED = "How satisfied are you with our help?"
+HOW_SATISFIED = "How satisfied are you with the help you received?"
 
 
 @pytest.fixture
 def asked(shop: Shop) -> Iterator[Callable[..., Invited]]:
-    """Somebody whose conversation was answered and resolved by a business that asks how it was."""
+    """A customer whose conversation was resolved by a business with a survey."""
     business = f"/api/businesses/{shop.demo.business}/update"
 
     def ask(kind: str = "nps", locale: str = "en") -> Invited:
@@ -36,65 +36,65 @@ def asked(shop: Shop) -> Iterator[Callable[..., Invited]]:
 
 
 def question(page: Page, name: str = HOW_LIKELY) -> Locator:
-    """What she is asked."""
+    """The questions of the survey."""
     return page.get_by_role("group", name=name)
 
 
 def answer(page: Page, score: str, comment: str = "") -> None:
-    """Choose, add something, and send it."""
+    """Choose a score, add a comment, and send both."""
     page.get_by_role("radio", name=score).check()
-    page.get_by_label("Would you like to add something?").fill(comment)
+    page.get_by_label("Would you like to add anything?").fill(comment)
     page.locator("form.card").get_by_role("button", name="Send").click()
 
 
 def answers(carol: Invited) -> list[tuple[int | None, str | None]]:
-    """What is kept of it: score and comment."""
+    """The stored score and comment."""
     rows = carol.rows("SELECT score, comment FROM surveys WHERE thread_id = :thread")
     return [(row["score"], row["comment"]) for row in rows]
 
 
-def test_without_scripts_she_answers_by_a_form_and_is_asked_no_more(asked: Callable[..., Invited]) -> None:
+def test_without_scripts_a_survey_is_a_form_that_disappears_after_the_answer(asked: Callable[..., Invited]) -> None:
     carol = asked()
     _, page = carol.comes(NO_SCRIPTS)
-    assert answers(carol) == [(None, None)]  # to look has no effect
+    assert answers(carol) == [(None, None)]  # opening the page has no effect
     answer(page, "9", "Quick,\nand kind!")
-    expect(page.get_by_role("status")).to_have_text("Thank you for your answer.")
+    expect(page.get_by_role("status")).to_have_text("Thank you for your feedback.")
     assert answers(carol) == [(9, "Quick,\nand kind!")]
     expect(question(page)).to_have_count(0)
     page.goto(page.url.partition("?")[0])
     expect(question(page)).to_have_count(0)
 
 
-def test_satisfaction_has_five_steps_whose_ends_have_names(asked: Callable[..., Invited]) -> None:
+def test_satisfaction_has_five_steps_with_named_ends(asked: Callable[..., Invited]) -> None:
     carol = asked("csat")
     _, page = carol.comes(NO_SCRIPTS)
     names = question(page, HOW_SATISFIED).get_by_role("radio").evaluate_all("all => all.map(one => one.ariaLabel)")
     assert names == ["1 – Very dissatisfied", "2", "3", "4", "5 – Very satisfied"]
     answer(page, "5 – Very satisfied")
-    expect(page.get_by_role("status")).to_have_text("Thank you for your answer.")
+    expect(page.get_by_role("status")).to_have_text("Thank you for your feedback.")
     assert answers(carol) == [(5, None)]
 
 
-def test_who_answers_otherwise_later_is_told_that_the_first_answer_stays(asked: Callable[..., Invited]) -> None:
+def test_a_second_answer_is_told_that_the_first_one_stays(asked: Callable[..., Invited]) -> None:
     carol = asked()
     visit, page = carol.comes(NO_SCRIPTS)
     same, other = (page.context.new_page() for _ in "12")
     for tab in (same, other):
         tab.goto(page.url)
-    for tab in (page, same):  # the same again is no other answer
+    for tab in (page, same):  # the same answer again changes nothing
         answer(tab, "3")
-        expect(tab.get_by_role("status")).to_have_text("Thank you for your answer.")
+        expect(tab.get_by_role("status")).to_have_text("Thank you for your feedback.")
     page.go_back()
     expect(question(page)).to_have_count(0)
     answer(other, "8")
-    expect(other.get_by_role("alert")).to_have_text("You have answered this question already.")
+    expect(other.get_by_role("alert")).to_have_text("You have already answered this question.")
     expect(question(other)).to_have_count(0)
     assert answers(carol) == [(3, None)]
     assert len(carol.rows("SELECT 1 FROM events WHERE type = 'survey-answered' AND thread_id = :thread")) == 1
     visit.forgive("status of 409")
 
 
-def test_with_scripts_she_is_asked_once_by_the_card_and_not_by_the_form(asked: Callable[..., Invited]) -> None:
+def test_with_scripts_a_survey_is_a_card_and_not_a_form(asked: Callable[..., Invited]) -> None:
     carol = asked()
     _, page = carol.comes()
     expect(question(page)).to_have_count(1)
@@ -104,7 +104,7 @@ def test_with_scripts_she_is_asked_once_by_the_card_and_not_by_the_form(asked: C
     assert answers(carol) == [(10, None)]
 
 
-def test_nobody_else_answers_for_her(asked: Callable[..., Invited], shop: Shop) -> None:
+def test_another_customer_cannot_answer_the_survey(asked: Callable[..., Invited], shop: Shop) -> None:
     carol = asked()
     dave = Invited(shop)
     (row,) = carol.rows("SELECT id FROM surveys WHERE thread_id = :thread")
@@ -131,7 +131,7 @@ def test_nobody_else_answers_for_her(asked: Callable[..., Invited], shop: Shop) 
 @pytest.mark.parametrize(
     "look", [NO_SCRIPTS, PLAIN_DARK, PLAIN_NARROW, DESKTOP, DARK, NARROW], ids=lambda one: one.name
 )
-def test_the_question_shuts_nobody_out(look: Look, asked: Callable[..., Invited]) -> None:
+def test_the_survey_card_is_accessible(look: Look, asked: Callable[..., Invited]) -> None:
     _, page = asked().comes(look)
     expect(question(page)).to_be_visible()
     page.locator("form.card").scroll_into_view_if_needed()
@@ -143,8 +143,11 @@ def test_the_question_shuts_nobody_out(look: Look, asked: Callable[..., Invited]
 
 @pytest.mark.parametrize("look", [DESKTOP, DARK, NARROW], ids=lambda one: one.name)
 @pytest.mark.parametrize("locale", ["en", "ar"])
-def test_the_form_itself_shuts_nobody_out(look: Look, locale: str, asked: Callable[..., Invited]) -> None:
-    """Axe is a script: it looks at the form in a page that has no other script, and so has nothing to put it aside."""
+def test_the_survey_form_is_accessible(look: Look, locale: str, asked: Callable[..., Invited]) -> None:
+    """The form is accessible.
+
+    Axe is a script, so it checks the form in a page without other scripts, which would hide the form.
+    """
 
     def without_scripts(route: Route) -> None:
         answered = route.fetch()

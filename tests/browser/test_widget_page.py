@@ -1,10 +1,10 @@
-"""The conversation's page, which a link in a mail opens: with scripts live, without them whole."""
+"""The conversation page, with and without scripts."""
 
 import httpx2
 import pytest
 from invited import Invited
 from playwright.sync_api import Page, expect
-from test_widget_more import PICTURE
+from test_widget_features import PICTURE
 
 from harness.browser import DARK, DESKTOP, NARROW, NO_SCRIPTS, PHONE, Look, faults, keep_image, overflow_px
 from harness.widget import Shop
@@ -13,11 +13,11 @@ SEEN = (DESKTOP, DARK, NARROW, PHONE)
 
 
 def texts_of(page: Page) -> list[str]:
-    """What was said, as the page shows it."""
+    """The messages that the page shows."""
     return page.locator("#messages .text").all_inner_texts()
 
 
-def test_a_link_shows_whom_it_is_for_and_only_its_button_spends_it(shop: Shop) -> None:
+def test_a_link_shows_its_recipient_and_only_the_button_uses_it_up(shop: Shop) -> None:
     carol = Invited(shop)
     link = carol.link()
     with httpx2.Client(trust_env=False) as scanner:
@@ -35,7 +35,7 @@ def test_a_link_shows_whom_it_is_for_and_only_its_button_spends_it(shop: Shop) -
     page = again.open(link)
     expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
     page.get_by_role("button", name="Send me a new link").click()
-    expect(page.get_by_role("status")).to_contain_text("If there is a conversation")
+    expect(page.get_by_role("status")).to_contain_text("If we still have this conversation")
     again.complaints[:] = [one for one in again.complaints if "status of 410" not in one]
 
 
@@ -54,18 +54,18 @@ def test_both_sides_talk_live_on_the_page(shop: Shop) -> None:
     assert shop.store.messages(carol.thread)[1] == "It is order 12."
 
 
-def test_without_scripts_she_reads_writes_uploads_and_takes_the_conversation_with_her(shop: Shop) -> None:
+def test_without_scripts_a_customer_reads_writes_uploads_and_downloads_the_conversation(shop: Shop) -> None:
     carol = Invited(shop)
     shop.store.answer(carol.thread, "Which one?")
     _, page = carol.comes(NO_SCRIPTS)
     assert texts_of(page) == ["Hello, I need help with my order.", "Which one?"]
-    expect(page.locator("#presence")).to_have_text("We answer as soon as we can")
+    expect(page.locator("#presence")).to_have_text("We reply as soon as we can")
     page.get_by_label("Your message").fill("Number 12,\nthe red one.")
     page.locator("#file").set_input_files(
         {"name": "order 12.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 x"}
     )
     page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.get_by_role("status")).to_have_text("Thank you. Your message has arrived.")
+    expect(page.get_by_role("status")).to_have_text("Thank you. We have received your message.")
     expect(page.locator("#messages .file")).to_have_text("order 12.pdf")
     assert shop.store.messages(carol.thread)[-1].replace("\r\n", "\n") == "Number 12,\nthe red one."
     shop.store.answer(carol.thread, "Thank you.")
@@ -76,7 +76,7 @@ def test_without_scripts_she_reads_writes_uploads_and_takes_the_conversation_wit
     assert "Which one?" in download.value.path().read_text()
 
 
-def test_without_scripts_a_picture_is_shown_and_an_empty_file_is_called_empty(shop: Shop) -> None:
+def test_without_scripts_an_image_is_shown_and_an_empty_file_is_reported(shop: Shop) -> None:
     carol = Invited(shop)
     visit, page = carol.comes(NO_SCRIPTS)
     page.locator("#file").set_input_files({"name": "list.txt", "mimeType": "text/plain", "buffer": b""})
@@ -88,11 +88,11 @@ def test_without_scripts_a_picture_is_shown_and_an_empty_file_is_called_empty(sh
     expect(page.get_by_role("img", name="Picture: bike.png")).to_be_visible()
 
 
-def test_without_scripts_an_empty_message_is_told_and_the_page_stays_whole(shop: Shop) -> None:
+def test_without_scripts_an_empty_message_is_reported_on_a_complete_page(shop: Shop) -> None:
     carol = Invited(shop)
     visit, page = carol.comes(NO_SCRIPTS)
     page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.get_by_role("alert")).to_have_text("Please write something.")
+    expect(page.get_by_role("alert")).to_have_text("Please enter a message.")
     page.get_by_label("Your message").fill("Now with words")
     page.get_by_role("button", name="Send", exact=True).click()
     page.wait_for_url(f"**/c/{carol.thread}?sent")
@@ -100,14 +100,14 @@ def test_without_scripts_an_empty_message_is_told_and_the_page_stays_whole(shop:
     visit.complaints[:] = [one for one in visit.complaints if "status of 400" not in one]
 
 
-def test_she_can_stop_the_mails_and_begin_them_again(shop: Shop) -> None:
+def test_a_customer_can_turn_emails_off_and_on_again(shop: Shop) -> None:
     _, page = Invited(shop).comes(NO_SCRIPTS)
-    page.get_by_role("button", name="Stop these e-mails").click()
-    page.get_by_role("button", name="Send me e-mails again").click()
-    expect(page.get_by_role("button", name="Stop these e-mails")).to_be_visible()
+    page.get_by_role("button", name="Unsubscribe from these emails").click()
+    page.get_by_role("button", name="Send me emails again").click()
+    expect(page.get_by_role("button", name="Unsubscribe from these emails")).to_be_visible()
 
 
-def test_a_long_conversation_opens_at_its_end_and_follows_only_who_is_there(shop: Shop) -> None:
+def test_a_long_conversation_opens_at_its_end_and_scrolls_only_at_the_end(shop: Shop) -> None:
     carol = Invited(shop)
     for number in range(30):
         shop.store.answer(carol.thread, f"Answer {number}")
@@ -124,7 +124,7 @@ def test_a_long_conversation_opens_at_its_end_and_follows_only_who_is_there(shop
     expect(page.get_by_text("Answer 0", exact=True)).to_be_in_viewport()
 
 
-def test_history_on_the_page_is_not_read_out(shop: Shop) -> None:
+def test_earlier_messages_are_not_announced_by_screen_readers(shop: Shop) -> None:
     carol = Invited(shop)
     shop.store.answer(carol.thread, "Welcome")
     _, page = carol.comes()
@@ -132,11 +132,11 @@ def test_history_on_the_page_is_not_read_out(shop: Shop) -> None:
     nodes = page.locator("#messages [data-message-id]").element_handles()
     shop.store.answer(carol.thread, "Still there?")
     expect(page.locator("#messages [data-message-id]")).to_have_count(3)
-    assert all(node.evaluate("node => node.isConnected") for node in nodes)  # what stood there was not put in anew
+    assert all(node.evaluate("node => node.isConnected") for node in nodes)  # existing nodes were not replaced
 
 
 @pytest.mark.parametrize("look", [*SEEN, NO_SCRIPTS], ids=lambda look: look.name)
-def test_no_state_of_the_page_shuts_anybody_out(look: Look, shop: Shop) -> None:
+def test_every_state_of_the_page_is_accessible(look: Look, shop: Shop) -> None:
     carol = Invited(shop)
     shop.store.answer(
         carol.thread, "Yes, in all sizes: https://shop.example/a-rather-long-address-that-must-wrap-somewhere"
@@ -149,7 +149,7 @@ def test_no_state_of_the_page_shuts_anybody_out(look: Look, shop: Shop) -> None:
     check(page, "page", look)
 
 
-def test_in_arabic_the_page_is_written_from_the_right(shop: Shop) -> None:
+def test_in_arabic_the_page_is_right_to_left(shop: Shop) -> None:
     carol = Invited(shop, locale="ar")
     _, page = carol.comes()
     expect(page.locator("html")).to_have_attribute("dir", "rtl")
@@ -161,7 +161,7 @@ def test_in_arabic_the_page_is_written_from_the_right(shop: Shop) -> None:
 
 
 def check(page: Page, state: str, look: Look) -> None:
-    """Look at it, with axe's eyes and for people's."""
+    """Check the page with axe, and take a screenshot."""
     keep_image(page, f"conversation-{state}-{look.name}")
     assert overflow_px(page) == 0 if look.scripts else True
     if look.scripts:

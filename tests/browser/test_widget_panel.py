@@ -1,4 +1,4 @@
-"""A conversation in the widget, both sides talking: live, offline, refused, and read out to who cannot see."""
+"""A conversation in the widget: live, offline, refused and accessible."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ STATES = (DESKTOP, DARK, RIGHT_TO_LEFT, NARROW, PHONE)
 
 
 def talking(shop: Shop, **options: object) -> Widget:
-    """A visitor who has written, and the store has answered."""
+    """A visitor who has sent a message and got a reply."""
     look = options.get("look")
     arabic = isinstance(look, Look) and look.locale == "ar"
     widget = shop.visit(shop.page(lang="ar" if arabic else "en"), **options)
@@ -46,16 +46,17 @@ def test_both_sides_talk_live(shop: Shop) -> None:
         "Yes, in all sizes: https://shop.example/red.",
         "Thank you!",
     ]
-    assert {"ready", "opened", "message:sent", "message:received"} <= set(widget.heard())
+    for name in ("ready", "opened", "message:sent", "message:received"):
+        widget.wait_for(f"heard.some(event => event.name === '{name}')")
 
 
-def test_what_the_website_hears_of_messages_holds_no_text(shop: Shop) -> None:
+def test_message_events_of_the_website_contain_no_text(shop: Shop) -> None:
     widget = talking(shop)
     widget.wait_for("heard.some(({ name }) => name === 'message:received')")
     assert "red" not in widget.page.evaluate("JSON.stringify(heard)")
 
 
-def test_an_address_of_the_web_can_be_clicked_and_leads_nowhere_else(shop: Shop) -> None:
+def test_a_web_address_is_a_link_that_leads_only_there(shop: Shop) -> None:
     widget = talking(shop)
     link = widget.panel.locator("#messages a")
     expect(link).to_have_attribute("href", "https://shop.example/red")
@@ -67,14 +68,14 @@ def test_an_address_of_the_web_can_be_clicked_and_leads_nowhere_else(shop: Shop)
     assert addresses == ["https://shop.example/red", "https://evil.example/", "http://a.example/(b"]
 
 
-def test_on_the_next_page_the_conversation_goes_on(shop: Shop) -> None:
+def test_the_conversation_continues_on_the_next_page(shop: Shop) -> None:
     widget = talking(shop)
     widget.page.goto(shop.page(path="/next"))
     expect(widget.bubble).to_be_visible()
     assert len(widget.page.frames) == 1
 
 
-def test_a_visitor_who_comes_back_sees_what_was_said(shop: Shop) -> None:
+def test_a_returning_visitor_sees_earlier_messages(shop: Shop) -> None:
     tag = shop.tag()
     widget = shop.visit(shop.page(tag))
     widget.open()
@@ -87,7 +88,7 @@ def test_a_visitor_who_comes_back_sees_what_was_said(shop: Shop) -> None:
     widget.expect_texts("First visit", "We look for it")
 
 
-def test_offline_and_back_there_is_no_gap_and_nothing_twice(shop: Shop) -> None:
+def test_reconnecting_leaves_no_gap_and_no_duplicates(shop: Shop) -> None:
     widget = talking(shop)
     begun_after: list[str | None] = []
     widget.page.context.on(
@@ -107,11 +108,11 @@ def test_offline_and_back_there_is_no_gap_and_nothing_twice(shop: Shop) -> None:
     assert texts.all_inner_texts()[2:] == ["Said meanwhile", "Written offline", "and more"]
     assert shop.store.messages(widget.thread)[2:] == ["Said meanwhile", "Written offline", "and more"]
     assert begun_after
-    assert set(begun_after) <= {"2", "3"}  # what was there is not sent again; the answer may have come before the cut
+    assert all(int(each or 0) >= 2 for each in begun_after), "known messages are sent again"
     shop.complaints.forgive("ERR_INTERNET_DISCONNECTED|ERR_NETWORK")
 
 
-def test_what_was_not_sent_survives_a_reload(shop: Shop) -> None:
+def test_an_unsent_message_survives_a_reload(shop: Shop) -> None:
     tag = shop.tag()
     widget = shop.visit(shop.page(tag))
     widget.open()
@@ -128,7 +129,7 @@ def test_what_was_not_sent_survives_a_reload(shop: Shop) -> None:
     shop.complaints.forgive("ERR_FAILED")
 
 
-def test_an_answer_that_is_lost_on_the_way_makes_no_second_message(shop: Shop) -> None:
+def test_a_lost_response_does_not_duplicate_the_message(shop: Shop) -> None:
     widget = talking(shop)
     lost: list[bool] = []
 
@@ -137,7 +138,7 @@ def test_an_answer_that_is_lost_on_the_way_makes_no_second_message(shop: Shop) -
             route.continue_()
             return
         lost.append(True)
-        route.fetch()  # it arrives, and nobody hears of it
+        route.fetch()  # the request arrives, but its response is lost
         route.abort()
 
     widget.page.route("**/api/customer/messages", lose_once)
@@ -150,11 +151,11 @@ def test_an_answer_that_is_lost_on_the_way_makes_no_second_message(shop: Shop) -
 
 
 def refuse(status: int) -> Callable[[Route], None]:
-    """Answer messages with a refusal."""
+    """Refuse messages."""
     return lambda route: route.fulfill(status=status, json={"status": status}, headers={"Retry-After": "1"})
 
 
-def test_a_message_that_is_refused_stays_and_can_be_tried_again_or_deleted(shop: Shop) -> None:
+def test_a_refused_message_stays_and_can_be_retried_or_deleted(shop: Shop) -> None:
     widget = talking(shop)
     widget.page.route("**/api/customer/messages", refuse(400))
     widget.write("Refused")
@@ -172,18 +173,20 @@ def test_a_message_that_is_refused_stays_and_can_be_tried_again_or_deleted(shop:
     shop.complaints.forgive("status of 400")
 
 
-def test_who_writes_too_fast_is_told_and_nothing_is_lost(shop: Shop) -> None:
+def test_writing_too_fast_shows_a_notice_and_loses_nothing(shop: Shop) -> None:
     widget = talking(shop)
     widget.page.route("**/api/customer/messages", refuse(429))
     widget.write("Too fast")
-    expect(widget.panel.get_by_role("status")).to_have_text("That was a lot at once. Please wait a moment.")
+    expect(widget.panel.get_by_role("status")).to_have_text(
+        "You are sending messages too quickly. Please wait a moment."
+    )
     expect(widget.panel.locator("#messages .mine.last .state")).to_have_text("Will be sent in a moment…")
     widget.page.unroute("**/api/customer/messages")
     widget.expect_state("sent")
     shop.complaints.forgive("status of 429")
 
 
-def test_ten_seconds_without_a_connection_are_told_however_many_attempts_fail(shop: Shop) -> None:
+def test_ten_seconds_without_a_connection_show_a_notice(shop: Shop) -> None:
     tag = shop.tag()
     widget = shop.visit(shop.page(tag))
     widget.open()
@@ -199,7 +202,7 @@ def test_ten_seconds_without_a_connection_are_told_however_many_attempts_fail(sh
     widget.page.context.route("**/api/customer/stream", lambda route: route.abort())
     widget.page.clock.pause_at(document.evaluate("Date.now() + 1000") / 1000)
     banner = widget.panel.locator("#banner")
-    lost_ms = document.evaluate("dispatchEvent(new Event('online')), Date.now()")  # connects again, in vain
+    lost_ms = document.evaluate("dispatchEvent(new Event('online')), Date.now()")  # connects again, without success
     while not banner.is_visible():
         widget.page.clock.run_for(500)
         widget.page.wait_for_load_state()  # lets the attempts of this time fail
@@ -208,13 +211,22 @@ def test_ten_seconds_without_a_connection_are_told_however_many_attempts_fail(sh
     assert shown_ms - lost_ms >= 10_000
     assert len(failed) > 2, "too few attempts to restart a timer"
     widget.page.context.unroute("**/api/customer/stream")
-    widget.page.clock.run_for(60_000)
+    # If time were skipped, an attempt would time out before the server can respond.
+    widget.page.clock.resume()
+    document.evaluate("dispatchEvent(new Event('online'))")
     expect(banner).to_be_hidden()
     shop.complaints.forgive("ERR_FAILED")
 
 
+WITHOUT_IMPATIENCE = """
+const after = window.setTimeout
+window.setTimeout = (callback, ms, ...more) => ms === 1500 ? 0 : after(callback, ms, ...more)
+"""
+"""A tab that lets the one with the stream take its time."""
+
+
 def test_two_tabs_share_one_stream_and_show_the_same(shop: Shop) -> None:
-    widget = talking(shop)
+    widget = talking(shop, script=WITHOUT_IMPATIENCE)
     streams: list[str] = []
     widget.page.context.on("request", lambda request: streams.append(request.url) if "stream" in request.url else None)
     other = Widget(widget.page.context.new_page())
@@ -238,20 +250,21 @@ def test_two_tabs_share_one_stream_and_show_the_same(shop: Shop) -> None:
 NOTHING_IS_KEPT = """
 for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'caches'])
   Object.defineProperty(window, name, { get() { throw new DOMException('blocked', 'SecurityError') } })
+Object.defineProperty(Document.prototype, 'cookie', { get: () => '', set() {} })
 window.BroadcastChannel = class { constructor() { throw new DOMException('blocked', 'SecurityError') } }
 """
 
 
-def test_it_works_where_nothing_may_be_stored(shop: Shop) -> None:
+def test_the_widget_works_without_browser_storage(shop: Shop) -> None:
     widget = talking(shop, script=NOTHING_IS_KEPT)
     widget.write("And yet it works")
     widget.expect_state("sent")
     assert widget.page.context.cookies() == []
 
 
-def test_a_closed_panel_counts_what_is_unread_and_says_so(shop: Shop) -> None:
+def test_a_closed_panel_shows_and_announces_unread_messages(shop: Shop) -> None:
     widget = talking(shop)
-    # What came so far is read a moment after it was seen: closed before that, the panel would count it, too.
+    # Messages count as read a moment after they are shown. A panel that is closed earlier counts them as unread.
     with widget.page.expect_response(
         lambda answer: answer.url.endswith("/api/customer/read") and answer.request.post_data_json["sequence"] == 3
     ):
@@ -265,7 +278,7 @@ def test_a_closed_panel_counts_what_is_unread_and_says_so(shop: Shop) -> None:
     expect(widget.bubble).to_have_attribute("aria-label", "Close chat")
 
 
-def test_escape_closes_it_and_gives_the_focus_back(shop: Shop) -> None:
+def test_escape_closes_the_panel_and_returns_the_focus(shop: Shop) -> None:
     widget = shop.visit()
     widget.open()
     expect(widget.panel.locator("#text")).to_be_focused()
@@ -274,7 +287,7 @@ def test_escape_closes_it_and_gives_the_focus_back(shop: Shop) -> None:
     expect(widget.bubble).to_have_attribute("aria-expanded", "false")
 
 
-def test_history_is_not_read_out_and_news_are(shop: Shop) -> None:
+def test_only_new_messages_are_announced_by_screen_readers(shop: Shop) -> None:
     tag = shop.tag()
     widget = shop.visit(shop.page(tag))
     widget.open()
@@ -301,34 +314,23 @@ def test_history_is_not_read_out_and_news_are(shop: Shop) -> None:
     assert frame.evaluate("spoken") == ["Of course"]
 
 
-def test_a_visitor_nobody_knows_is_asked_once_where_he_can_be_answered(shop: Shop) -> None:
+def test_an_anonymous_visitor_is_asked_once_for_an_address(shop: Shop) -> None:
     widget = shop.visit()
     widget.open()
     expect(widget.panel.locator("#contact")).to_have_count(0)
     widget.write("Hello")
-    field = widget.panel.get_by_label("E-mail address or phone number")
+    field = widget.panel.get_by_label("Email address or phone number")
     field.fill("nobody")
     widget.panel.get_by_role("button", name="Save").click()
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
     field.fill("dave@customers.example")
     widget.panel.get_by_role("button", name="Save").click()
-    expect(widget.panel.get_by_text("Thank you. We will answer you here and there.")).to_be_visible()
+    expect(
+        widget.panel.get_by_text("Thank you. We will reply here and to the address or number you gave us.")
+    ).to_be_visible()
     expect(widget.panel.locator("#text")).to_be_focused()
     shop.complaints.forgive("status of 400")
-
-
-def test_signing_out_forgets_the_conversation_on_this_device(shop: Shop) -> None:
-    widget = talking(shop)
-    widget.panel.locator("#menu summary").click()
-    widget.panel.get_by_role("button", name="Sign out on this device").click()
-    expect(widget.panel.locator("#messages li")).to_have_count(0)
-    frame = next(frame for frame in widget.page.frames if "/widget/panel" in frame.url)
-    assert "sbs_" not in frame.evaluate("JSON.stringify(localStorage)")
-    before = widget.thread
-    widget.write("Somebody else")
-    widget.expect_state("sent")
-    assert widget.thread != before
 
 
 def test_the_conversation_can_be_downloaded(shop: Shop) -> None:
@@ -342,7 +344,7 @@ def test_the_conversation_can_be_downloaded(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("look", STATES, ids=lambda look: look.name)
-def test_no_state_of_the_panel_shuts_anybody_out(look: Look, shop: Shop) -> None:
+def test_every_state_of_the_panel_is_accessible(look: Look, shop: Shop) -> None:
     arabic = look is RIGHT_TO_LEFT
     widget = shop.visit(shop.page(lang="ar" if arabic else "en"), look=look)
     check(widget, "closed", look)
@@ -359,14 +361,14 @@ def test_no_state_of_the_panel_shuts_anybody_out(look: Look, shop: Shop) -> None
     expect(widget.panel.locator("#banner")).to_be_visible()
     check(widget, "offline", look)
     widget.page.context.set_offline(False)
-    expect(widget.panel.locator("#banner")).to_be_hidden()  # nothing more fails that was asked for before
-    shop.complaints.complaints[:] = [one for one in shop.complaints.complaints if "ERR_" not in one]
+    expect(widget.panel.locator("#banner")).to_be_hidden()  # no earlier request fails any more
+    shop.complaints.forgiven.append("ERR_")
     widget.panel.locator("#menu summary").click()
     check(widget, "menu", look)
 
 
 def check(widget: Widget, state: str, look: Look) -> None:
-    """Look at it, with axe's eyes and for people's."""
+    """Check the panel with axe, and take a screenshot."""
     keep_image(widget.page, f"widget-{state}-{look.name}")
     assert faults(widget.page) == [], state
     assert overflow_px(widget.page) == 0
@@ -374,7 +376,7 @@ def check(widget: Widget, state: str, look: Look) -> None:
         assert frame.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
 
 
-def test_the_demos_shop_shows_both_sides(shop: Shop) -> None:
+def test_the_demo_shop_shows_both_sides(shop: Shop) -> None:
     widget = shop.visit(f"{shop.demo.url}/demo")
     widget.page.get_by_role("button", name="Ask us anything").click()
     expect(widget.panel.locator("#text")).to_have_value("Hello, is The Errand in stock?")
@@ -388,7 +390,7 @@ def test_the_demos_shop_shows_both_sides(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
-def test_the_demos_shop_shuts_nobody_out(look: Look, demo: RunningDemo, visit: Callable[..., Visit]) -> None:
+def test_the_demo_shop_is_accessible(look: Look, demo: RunningDemo, visit: Callable[..., Visit]) -> None:
     page = visit(look).open(f"{demo.url}/demo")
     keep_image(page, f"demo-{look.name}")
     assert faults(page) == []

@@ -1,4 +1,4 @@
-"""Sites that say more than a key: through their own backend, and with their word for who their visitor is."""
+"""Sites with their own backend or with verified visitors."""
 
 import json
 import time
@@ -14,11 +14,11 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 def answering(status: int, body: object) -> HostPage:
-    """What a site's backend says."""
+    """A response of the site's backend."""
     return HostPage(json.dumps(body).encode(), JSON_HEADERS, status)
 
 
-def test_a_site_can_send_through_its_own_backend(shop: Shop) -> None:
+def test_a_site_sends_through_its_own_backend(shop: Shop) -> None:
     got: list[Asked] = []
 
     def contact(asked: Asked) -> HostPage:
@@ -34,36 +34,36 @@ def test_a_site_can_send_through_its_own_backend(shop: Shop) -> None:
     widget.open()
     widget.panel.get_by_role("button", name="Send").click()
     expect(widget.panel.get_by_label("Your message")).to_be_focused()
-    expect(widget.panel.locator("#message-fault")).to_have_text("Please write something.")
+    expect(widget.panel.locator("#message-fault")).to_have_text("Please enter a message.")
     widget.panel.get_by_label("Your message").fill("Is it open on Monday?")
-    widget.panel.get_by_label("Your e-mail address").fill("nobody")
+    widget.panel.get_by_label("Your email address").fill("nobody")
     widget.panel.get_by_role("button", name="Send").click()
-    expect(widget.panel.get_by_label("Your e-mail address")).to_be_focused()
+    expect(widget.panel.get_by_label("Your email address")).to_be_focused()
     expect(widget.panel.locator("#email-fault")).to_have_text("This is not an e-mail address.")
-    widget.panel.get_by_label("Your e-mail address").fill("dave@customers.example")
+    widget.panel.get_by_label("Your email address").fill("dave@customers.example")
     widget.panel.get_by_role("button", name="Send").click()
-    expect(widget.panel.get_by_role("status")).to_have_text("Thank you. Your message has arrived.")
+    expect(widget.panel.get_by_role("status")).to_have_text("Thank you. We have received your message.")
     sent = json.loads(got[-1].body)
     written = {"message": "Is it open on Monday?", "email": "dave@customers.example", "phone": ""}
     form = json.loads(got[0].body)["clientMessageId"]
-    assert sent == written | {"clientMessageId": str(uuid.UUID(form))}  # every try names the same form
+    assert sent == written | {"clientMessageId": str(uuid.UUID(form))}  # every attempt has the id of the same form
     assert got[-1].headers["sec-fetch-site"] == "same-origin"
     shop.complaints.forgive("status of 400")
 
 
-def test_a_backend_that_is_down_loses_nothing_that_was_typed(shop: Shop) -> None:
+def test_a_failing_backend_loses_nothing_that_was_typed(shop: Shop) -> None:
     shop.site.answers["/contact/message"] = lambda _: HostPage(b"down", {"Content-Type": "text/plain"}, 502)
     tag = f'<script async src="{shop.demo.url}/widget.js" data-endpoint="/contact/message"></script>'
     widget = shop.visit(shop.page(tag, policy=""))
     widget.open()
     widget.panel.get_by_label("Your message").fill("Is it open on Monday?")
     widget.panel.get_by_role("button", name="Send").click()
-    expect(widget.panel.locator("#form-fault")).to_have_text("That did not work. Please try again.")
+    expect(widget.panel.locator("#form-fault")).to_have_text("Something went wrong. Please try again.")
     expect(widget.panel.get_by_label("Your message")).to_have_value("Is it open on Monday?")
     shop.complaints.forgive("status of 502")
 
 
-def test_a_visitor_whom_the_site_vouches_for_is_known_and_asked_nothing(shop: Shop) -> None:
+def test_a_verified_visitor_is_known_and_asked_for_nothing(shop: Shop) -> None:
     backend = Backend(shop)
     widget = shop.visit(backend.page())
     assert backend.asked == 0
@@ -82,7 +82,7 @@ def test_a_visitor_whom_the_site_vouches_for_is_known_and_asked_nothing(shop: Sh
     widget.expect_texts("It is me", "on my phone")
 
 
-def test_a_token_that_has_expired_is_asked_for_again(shop: Shop) -> None:
+def test_an_expired_token_is_requested_again(shop: Shop) -> None:
     backend = Backend(shop)
     backend.lives_s = -3_600
     widget = shop.visit(backend.page())
@@ -97,7 +97,7 @@ def test_a_token_that_has_expired_is_asked_for_again(shop: Shop) -> None:
     shop.complaints.forgive("The visitor is not verified: Field 'identityToken' has expired")
 
 
-def test_who_signs_out_of_the_site_leaves_nothing_for_the_next_one(shop: Shop) -> None:
+def test_signing_out_of_the_site_leaves_nothing_for_the_next_user(shop: Shop) -> None:
     backend = Backend(shop)
     widget = shop.visit(backend.page())
     widget.open()

@@ -1,4 +1,4 @@
-"""Nothing that anybody writes runs in anybody's browser: what customers see of a conversation."""
+"""No customer or employee text runs as a script in a conversation."""
 
 import uuid
 from collections.abc import Iterator
@@ -29,16 +29,19 @@ TEXTS = "nodes => nodes.map(node => node.textContent)"
 
 @pytest.fixture(scope="module")
 def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
-    """Every payload is a message of each side, an employee's name and a file's, while the visitor looks on."""
+    """The visitor's page is open, and every payload was sent.
+
+    Each as a message of each side, an employee's name and a file name.
+    """
     with hostile_talk(browser, tmp_path_factory.mktemp("hostile")) as made:
         write(made)
         yield made
 
 
 def write(hostile: Hostile) -> None:
-    """Let both sides say each payload; each is a file's name and an employee's, too."""
+    """Send each payload from both sides, and use it as file name and employee name."""
     for payload in PAYLOADS:
-        name = payload.line.replace("/", " ")  # of a path its last part would be left
+        name = payload.line.replace("/", " ")  # only the last part of a path would be kept
         file = {"file": (name, f"fired({payload.number})".encode(), "text/html")}
         attachment = hostile.post("/api/customer/attachments", files=file)["attachmentId"]
         once = str(uuid.uuid4())
@@ -56,7 +59,7 @@ def write(hostile: Hostile) -> None:
 
 
 def check(seen: Witness, page: Page, region: Page | FrameLocator, said: list[dict[str, Any]]) -> None:
-    """All of it is shown as it was written, and none of it did anything."""
+    """Check that all payloads are shown as text and that none ran."""
     texts, names, files = (region.locator(f"#messages .{what}").evaluate_all(TEXTS) for what in ("text", "who", "file"))
     assert texts == [message["text"] for message in said]
     numbers = [(message["sequence"] - 2) // 2 for message in said if message["sequence"] > 1]
@@ -69,7 +72,7 @@ def check(seen: Witness, page: Page, region: Page | FrameLocator, said: list[dic
     seen.expect_nothing()
 
 
-def test_the_payloads_run_where_nothing_is_escaped(browser: Browser, host_site: HostSite) -> None:
+def test_control_the_payloads_run_without_escaping(browser: Browser, host_site: HostSite) -> None:
     assert len({payload.text for payload in PAYLOADS}) >= 400
     for payload in PAYLOADS:
         headers = {"Content-Type": "text/html; charset=utf-8"}
@@ -80,7 +83,7 @@ def test_the_payloads_run_where_nothing_is_escaped(browser: Browser, host_site: 
         assert len(seen.fired) >= 350
 
 
-def test_a_policy_that_holds_something_back_is_heard(browser: Browser, host_site: HostSite) -> None:
+def test_control_a_policy_violation_is_detected(browser: Browser, host_site: HostSite) -> None:
     payload = PAYLOADS[0]
     with witness(browser, bypass_csp=False) as seen:
         seen.open(host_site.page("/", naive_page(payload), policy="default-src 'self'"))
@@ -91,16 +94,14 @@ def test_a_policy_that_holds_something_back_is_heard(browser: Browser, host_site
         assert seen.fired == {payload.number}
 
 
-def test_the_widget_shows_all_of_it_live(hostile: Hostile) -> None:
+def test_the_widget_shows_all_payloads_live(hostile: Hostile) -> None:
     panel = hostile.page.frame_locator("shopbell-widget iframe")
     expect(panel.locator("#messages li[data-message-id]")).to_have_count(1 + 2 * len(PAYLOADS))
     check_panel(hostile.live, hostile.page, hostile)
 
 
 @WITH_AND_WITHOUT_POLICY
-def test_the_widget_shows_all_of_it_when_it_is_opened_again(
-    bypass_csp: bool, hostile: Hostile, browser: Browser
-) -> None:
+def test_the_widget_shows_all_payloads_when_reopened(bypass_csp: bool, hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=bypass_csp, storage_state=hostile.storage) as seen:
         page = seen.context.new_page()
         page.goto(f"{hostile.demo.url}/demo")
@@ -110,7 +111,7 @@ def test_the_widget_shows_all_of_it_when_it_is_opened_again(
 
 
 def check_panel(seen: Witness, page: Page, hostile: Hostile) -> None:
-    """As ``check``, of the widget's panel."""
+    """Like ``check``, but for the widget's panel."""
     said = hostile.said()
     assert [message["text"] for message in said] == ["Hello", *(each.text for each in PAYLOADS for _ in "12")]
     check(seen, page, page.frame_locator("shopbell-widget iframe"), said)
@@ -118,23 +119,23 @@ def check_panel(seen: Witness, page: Page, hostile: Hostile) -> None:
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["live", "as-it-was-sent"])
 @WITH_AND_WITHOUT_POLICY
-def test_the_page_shows_all_of_it(bypass_csp: bool, scripts: bool, hostile: Hostile, browser: Browser) -> None:
+def test_the_page_shows_all_payloads(bypass_csp: bool, scripts: bool, hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=bypass_csp) as seen:
         page = page_opened(seen, hostile)
-        if not scripts:  # those of the page: what was injected could still run
+        if not scripts:  # scripts of the page: injected ones could still run
             page.route("**/*.js*", lambda route: route.fulfill(content_type="text/javascript", body=""))
         said = hostile.said()
-        for end in range(LAST, len(said) + LAST, LAST):  # it shows the last ones only
+        for end in range(LAST, len(said) + LAST, LAST):  # the page shows the last messages only
             with hostile.without_what_came_after(end):
                 page.reload()
                 check(seen, page, page, said[end - LAST : end] if end <= len(said) else said[-LAST:])
 
 
-def test_the_conversation_is_taken_away_as_plain_text(hostile: Hostile, browser: Browser) -> None:
+def test_the_transcript_is_plain_text(hostile: Hostile, browser: Browser) -> None:
     with witness(browser, bypass_csp=True) as seen:
         page = page_opened(seen, hostile)
         transcript = f"{page.url}/transcript"
-        # Even by a browser that is told to show it in place.
+        # Even if a browser is told to show it inline.
         seen.context.route("**/transcript", shown_in_place)
         shown = seen.open(transcript)
         assert shown.evaluate("document.contentType") == "text/plain"
@@ -143,7 +144,7 @@ def test_the_conversation_is_taken_away_as_plain_text(hostile: Hostile, browser:
         seen.expect_nothing()
 
 
-def test_a_business_of_any_name_runs_nothing(hostile: Hostile, browser: Browser, host_site: HostSite) -> None:
+def test_no_business_name_runs_a_script(hostile: Hostile, browser: Browser, host_site: HostSite) -> None:
     business, names = hostile.demo.business, [payload for payload in PAYLOADS if " tabindex=0 on" not in payload.text]
     assert len(names) >= 300
     key = hostile.call("POST", "/api/publishable-keys", json={"allowedOrigins": [hostile.demo.url]})["key"]
@@ -154,7 +155,7 @@ def test_a_business_of_any_name_runs_nothing(hostile: Hostile, browser: Browser,
         assert client.get(theirs).status_code == 200
         for payload in names:
             hostile.call("POST", f"/api/businesses/{business}/update", json={"name": payload.line})
-            # To somebody who has not opened the conversation yet a link is shown.
+            # A visitor who has not opened the conversation yet sees a link.
             for kind, asking, path in (("link", hostile.client, link), ("panel", client, other)):
                 host_site.pages[f"/{kind}/{payload.number}"] = as_it_was_sent(asking.get(path))
     with witness(browser, bypass_csp=True) as seen:

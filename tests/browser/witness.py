@@ -1,4 +1,4 @@
-"""Sees whether anything of a payload ran, anywhere in a browser."""
+"""Detects payloads that run anywhere in a browser."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from harness.browser import WAIT_MS
 from harness.widget import OPEN_DOORS
 
-# Whatever waits for somebody's hand is set off: handlers, links that are scripts, and forms that lead to one.
+# Trigger what waits for a user: handlers, links with scripts, and forms that lead to scripts.
 TOUCH = """
 () => {
   const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
@@ -29,7 +29,7 @@ TOUCH = """
 }
 """
 
-# What no page of ours has, and much of what is injected is.
+# Elements that our pages never have, but many attacks do.
 FOREIGN = """
 () => {
   const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
@@ -52,7 +52,7 @@ FOREIGN = """
 }
 """
 
-# Shown later than everything before it: an image of the page that is not there, and two frames.
+# Loaded after everything before it: a missing image and two frames.
 SETTLED = """
 () => new Promise((resolve) => {
   const image = new Image()
@@ -63,12 +63,12 @@ SETTLED = """
 
 
 class Witness:
-    """Hears what runs in a browser's context.
+    """Records what runs in a browser context.
 
     Args:
-        context: with none of our pages open yet.
+        context: a context without open pages.
 
-    ``fired``: the numbers of the payloads that ran; ``refused``: what the policy of a page kept from running.
+    ``fired``: the numbers of the payloads that ran. ``refused``: what the policy of a page blocked.
     """
 
     def __init__(self, context: BrowserContext) -> None:
@@ -82,30 +82,30 @@ class Witness:
         context.on("dialog", self._dismiss)
 
     def open(self, url: str) -> Page:
-        """Show a page in a new tab, and touch what is in it."""
+        """Open a page in a new tab, and trigger its handlers."""
         page = self.context.new_page()
         page.goto(url)
         self.touch(page)
         return page
 
     def touch(self, page: Page) -> None:
-        """Set off whatever waits in a page and its frames."""
+        """Trigger all handlers in a page and its frames."""
         self.settle(page)
         for frame in page.frames:
             self._in(frame, TOUCH)
         self.settle(page)
 
     def settle(self, page: Page) -> None:
-        """Wait until all that a page has begun is over."""
+        """Wait until a page has finished all its work."""
         page.wait_for_load_state()
         page.evaluate(SETTLED)
 
     def foreign(self, page: Page) -> list[str]:
-        """What stands in a page and its frames that our templates have not put there."""
+        """The elements of a page and its frames that do not come from our templates."""
         return [found for frame in page.frames for found in self._in(frame, FOREIGN) or []]
 
     def expect_nothing(self) -> None:
-        """Nothing ran, nothing asked, and no policy had to hold anything back."""
+        """Check that no script ran, no request was sent, and no policy had to block one."""
         assert (self.fired, self.dialogs, self.refused) == (set(), [], [])
 
     def _in(self, frame: Frame, script: str) -> Any:
@@ -129,16 +129,16 @@ class Witness:
 
 @contextmanager
 def witness(browser: Browser, *, bypass_csp: bool, **options: Any) -> Iterator[Witness]:
-    """A browser's context with a witness in it, until the block ends.
+    """A browser context with a witness, for the time of the block.
 
     Args:
-        browser: in which it is.
-        bypass_csp: whether the policies of pages count for nothing: then escaping alone must hold.
-        options: more for Playwright's context.
+        browser: the browser of the context.
+        bypass_csp: whether policies are ignored, so that escaping alone must protect.
+        options: more options of Playwright's context.
     """
     context = browser.new_context(bypass_csp=bypass_csp, **options)
     context.set_default_timeout(WAIT_MS * 2)
-    context.add_init_script(OPEN_DOORS)  # or the widget's own shadow would hide what runs in it
+    context.add_init_script(OPEN_DOORS)  # otherwise the widget's shadow root would hide what runs in it
     try:
         yield Witness(context)
     finally:

@@ -1,21 +1,21 @@
-"""``shopbell`` with one protection taken out: the controls of these tests, which must catch each of them.
+"""``shopbell`` with one protection removed, for controls.
 
     python broken_servers.py CHANGES serve …
 
 ``CHANGES`` names functions of this file, separated by commas.
 """
 
-import asyncio
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from shopbell.cli import main
-from shopbell.messages import Outcome, Send, Sent
-from shopbell.storage import postgres, sqlite
-from shopbell.storage.group_commit import GroupCommit
-from shopbell.storage.sqlite_files import OpenFiles
+from shopbell.conversations.messages import Outcome, Send, Sent
+from shopbell.db import postgres, sqlite
+from shopbell.db.group_commit import Done, Entry, GroupCommit
+from shopbell.db.sqlite_files import OpenFiles
 
 PROGRAM = Path(__file__)
 JOURNAL_VARIABLE = "RECORD_DISK_IN"
@@ -31,15 +31,12 @@ def answers_before_the_commit() -> None:
     """Answer as soon as a message waits in memory."""
 
     submit = GroupCommit.submit
-    under_way: set[asyncio.Task[Outcome]] = set()
 
-    async def submit_and_forget(self: GroupCommit[Send, Outcome], item: Send) -> Outcome:
-        task = asyncio.create_task(submit(self, item))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-        return Sent(0)
+    def answer_and_submit(self: GroupCommit[Send, Outcome], item: Send, done: Done[Outcome]) -> Entry[Send, Outcome]:
+        done(Sent(0))
+        return submit(self, item, lambda _: None)
 
-    GroupCommit.submit = submit_and_forget  # type: ignore[method-assign, assignment]
+    GroupCommit.submit = answer_and_submit  # type: ignore[method-assign, assignment]
 
 
 def syncs_the_log_now_and_then() -> None:
@@ -60,9 +57,9 @@ def opens_the_database_beside_sqlite() -> None:
     """Open and close the file before each connection, by which the process loses SQLite's locks."""
     connect = sqlite._open
 
-    def open_and_connect(path: Path, busy_timeout_s: float) -> object:
+    def open_and_connect(path: Path, *arguments: Any) -> object:
         os.close(os.open(path, os.O_RDWR))
-        return connect(path, busy_timeout_s)
+        return connect(path, *arguments)
 
     sqlite._open = open_and_connect
 

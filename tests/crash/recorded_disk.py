@@ -1,4 +1,4 @@
-"""A disk that remembers what was synced: records what SQLite does to its files, and rebuilds them after a power cut.
+"""A simulated disk that forgets unsynced writes of SQLite at a power cut.
 
 ``record`` puts itself between SQLite and its access to files (``sqlite3_vfs``), in the process that it is called in.
 Every sync and deletion is noted in a journal after it was done, every write and truncation before, and nothing else is
@@ -19,7 +19,7 @@ from typing import Any
 
 WRITE, TRUNCATE, SYNC, DELETE = 1, 2, 3, 4
 SUFFIXES = ("", "-wal", "-journal")
-"""The files that hold data. The index of the log (``-shm``) is made anew from the log after a crash."""
+"""The files that hold data. The index of the log (``-shm``) is rebuilt from the log after a crash."""
 
 _HEAD = struct.Struct("<BBqq")
 

@@ -1,4 +1,4 @@
-"""``kill -9`` of the server under load, at random moments: what was answered 200 is stored, once and whole.
+"""``kill -9`` of a server under load loses no acknowledged message.
 
 ``SHOPBELL_CRASH_KILLS`` says how often; ``make crash`` does it 100 times on each engine.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from broken_servers import program
 
-from harness.installation import Installation, Server
+from harness.installation import Installation, ServerProcess
 from harness.record import Findings, Load, Record, examine
 from harness.world import World
 
@@ -27,7 +27,7 @@ def _kill_again_and_again(installation: Installation, record: Record, kills: int
     Returns:
         In how many that was so; below half only when twice as many kills did not do.
     """
-    server = Server(installation)
+    server = ServerProcess(installation)
     hits = 0
     try:
         for done in range(2 * kills):
@@ -53,9 +53,7 @@ def _examine(installation: Installation, record: Record) -> Findings:
     return examine(record, installation.database.rows)
 
 
-def test_nothing_answered_is_lost_or_doubled_or_half_written_by_kill_9(
-    installation: Installation, people: World
-) -> None:
+def test_kill_9_loses_doubles_or_splits_no_acknowledged_message(installation: Installation, people: World) -> None:
     record = Record(people.token, (people.boston, people.paris))
     hits = _kill_again_and_again(installation, record, KILLS)
     assert hits >= KILLS / 2, f"only {hits} of {KILLS} kills came while a message was under way"
@@ -65,7 +63,7 @@ def test_nothing_answered_is_lost_or_doubled_or_half_written_by_kill_9(
     assert all(sending.acknowledged for sending in keyed), "with a key every message can be brought home"
 
 
-def test_an_answer_before_the_commit_is_caught(installation: Installation, people: World) -> None:
+def test_control_a_response_before_the_commit_is_detected(installation: Installation, people: World) -> None:
     record = Record(people.token, (people.boston, people.paris))
     broken = replace(installation, server_program=program("answers_before_the_commit"))
     _kill_again_and_again(broken, record, KILLS_OF_A_CONTROL)

@@ -1,4 +1,4 @@
-"""``kill -9`` of a restore before every single change it makes to a folder: there is always a whole database."""
+"""``kill -9`` of a restore at every step leaves a complete database."""
 
 import shutil
 import signal
@@ -33,7 +33,7 @@ main()
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_restore_that_is_killed_leaves_the_old_database_or_the_restored_one(
+def test_a_killed_restore_leaves_the_old_or_the_restored_database(
     installation: Installation, people: World, tmp_path: Path
 ) -> None:
     backup = tmp_path / "shop.backup"
@@ -64,7 +64,9 @@ def test_a_restore_that_is_killed_leaves_the_old_database_or_the_restored_one(
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_restore_waits_for_no_program_that_has_the_database_open(installation: Installation, tmp_path: Path) -> None:
+def test_a_restore_does_not_wait_for_programs_that_have_the_database_open(
+    installation: Installation, tmp_path: Path
+) -> None:
     backup = tmp_path / "shop.backup"
     installation.cli("backup", backup)
     with installation.database.connection() as reader:

@@ -1,9 +1,10 @@
-"""Files of the database are moved, replaced or deleted beneath a server: 503, nothing is lost, nothing is created."""
+"""Moved, replaced or deleted database files cause a 503 and no loss."""
 
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 from broken_servers import program
 from sqlalchemy import make_url
 
-from harness.installation import Installation, Server
+from harness.installation import Installation, Server, ServerProcess
 from harness.raw import exchange
 from harness.record import Load, Record, examine
 from harness.waiting import wait_until
 from harness.world import World
 
 DATABASE, LOG, INDEX = "shopbell.db", "shopbell.db-wal", "shopbell.db-shm"
+LOCK = "shopbell.db.lock"
 REFUSALS = 20
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -25,6 +27,29 @@ pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 def _folder(installation: Installation) -> Path:
     return Path(make_url(installation.database.url).database or "").parent
+
+
+@contextmanager
+def _serving(installation: Installation, **settings: object) -> Iterator[Server]:
+    """A server whose worker process has opened the database.
+
+    A worker that opens it later would create moved files.
+    """
+    last = _folder(installation) / LOCK  # the last file that it opens
+
+    def is_open() -> bool:
+        assert isinstance(server, ServerProcess)
+        with suppress(OSError):  # it closes a file
+            return any(
+                descriptor.readlink() == last
+                for child in server.children
+                for descriptor in Path(f"/proc/{child}/fd").iterdir()
+            )
+        return False
+
+    with installation.serving(**settings) as server:
+        wait_until(is_open, lambda: server.log)
+        yield server
 
 
 def _send(server: Server, record: Record) -> int:
@@ -51,13 +76,13 @@ def _check_that_it_is_not_ready(server: Server) -> None:
 @pytest.mark.parametrize(
     "names", [(DATABASE,), (LOG,), (INDEX,), (DATABASE, LOG, INDEX)], ids=["database", "log", "index", "all"]
 )
-def test_what_is_moved_away_and_back_is_a_503_and_loses_nothing(
+def test_moving_a_file_away_and_back_is_a_503_and_loses_nothing(
     installation: Installation, people: World, names: Sequence[str]
 ) -> None:
     folder, away = _folder(installation), _folder(installation) / "away"
     away.mkdir()
     record = _record(people)
-    with installation.serving() as server:
+    with _serving(installation) as server:
         pid = server.pid
         with Load(server.port, record, connections=4) as load:
             load.wait_for(200, 20)
@@ -88,7 +113,7 @@ def test_what_is_moved_away_and_back_is_a_503_and_loses_nothing(
 
 def _check_that_commands_create_nothing(installation: Installation) -> None:
     for command, said in (
-        (["token", "list"], "there is no database"),
+        (["token", "list"], "does not exist"),
         (["migrate"], "shopbell.db is missing"),
         (["worker"], "shopbell.db is missing"),
     ):
@@ -109,10 +134,10 @@ def _reasons(server: Server) -> dict[str, list[str]]:
     return reasons
 
 
-def test_an_idle_server_logs_once_for_each_job_which_file_was_moved(installation: Installation, people: World) -> None:
+def test_an_idle_server_logs_a_moved_file_once_per_job(installation: Installation, people: World) -> None:
     path = _folder(installation) / LOG
-    jobs = ("deliver", "decide who is reached", "send EMAIL", "the database cannot be read")
-    with installation.serving(log_format="json", poll_interval_s="0.5") as server:
+    jobs = ("deliver", "decide notifications", "send EMAIL", "the database cannot be read")
+    with _serving(installation, log_format="json", poll_interval_s="0.5") as server:
         path.rename(path.with_name("away"))
         for _ in range(3):  # several turns of each job
             _check_that_it_is_not_ready(server)
@@ -124,7 +149,7 @@ def test_an_idle_server_logs_once_for_each_job_which_file_was_moved(installation
     assert all(f"{path} was moved" in reasons[job][0] for job in jobs)
 
 
-def test_a_server_that_does_not_watch_its_files_is_caught(installation: Installation, people: World) -> None:
+def test_control_a_server_that_does_not_watch_its_files_is_detected(installation: Installation, people: World) -> None:
     record = _record(people)
     with replace(installation, server_program=program("does_not_watch_its_files")).serving() as server:
         assert _send(server, record) == 200
@@ -133,10 +158,10 @@ def test_a_server_that_does_not_watch_its_files_is_caught(installation: Installa
     (_folder(installation) / "away.db").rename(_folder(installation) / DATABASE)
 
 
-def test_a_database_that_is_replaced_is_refused_until_a_restart(installation: Installation, people: World) -> None:
+def test_a_replaced_database_is_refused_until_a_restart(installation: Installation, people: World) -> None:
     folder = _folder(installation)
     record = _record(people)
-    with installation.serving() as server:
+    with _serving(installation) as server:
         assert _send(server, record) == 200
         shutil.copyfile(folder / DATABASE, folder / "copy.db")
         (folder / "copy.db").replace(folder / DATABASE)
@@ -152,11 +177,11 @@ def test_a_database_that_is_replaced_is_refused_until_a_restart(installation: In
 
 
 @pytest.mark.parametrize("name", [LOG, INDEX], ids=["log", "index"])
-def test_a_log_that_was_deleted_is_saved_by_an_orderly_end(
+def test_an_orderly_shutdown_saves_a_deleted_write_ahead_log(
     installation: Installation, people: World, name: str
 ) -> None:
     record = _record(people)
-    with installation.serving() as server:
+    with _serving(installation) as server:
         with Load(server.port, record, connections=4) as load:
             load.wait_for(200, 20)
             (_folder(installation) / name).unlink()
@@ -170,9 +195,11 @@ def test_a_log_that_was_deleted_is_saved_by_an_orderly_end(
     assert installation.database.value("PRAGMA integrity_check") == "ok"
 
 
-def test_a_server_that_starts_beside_a_log_alone_does_not_delete_it(installation: Installation, people: World) -> None:
+def test_a_server_does_not_delete_a_write_ahead_log_without_its_database(
+    installation: Installation, people: World
+) -> None:
     folder, record = _folder(installation), _record(people)
-    with installation.serving() as server:
+    with _serving(installation) as server:
         assert _send(server, record) == 200
         (folder / DATABASE).rename(folder / "away.db")
         server.kill()

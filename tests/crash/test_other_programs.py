@@ -1,4 +1,4 @@
-"""Another program opens the SQLite file while the server writes, and the server is killed: nothing answered is lost."""
+"""A second program that opens the SQLite file causes no loss."""
 
 import os
 import random
@@ -11,7 +11,7 @@ from broken_servers import OPENED, program
 from sqlalchemy import make_url
 
 from harness import preloaded
-from harness.installation import COMMAND_TIMEOUT_S, Installation, Server
+from harness.installation import COMMAND_TIMEOUT_S, Installation, ServerProcess
 from harness.record import Load, Record, examine
 from harness.sqlite_builds import ACTS, BUILDS, use_from_outside, with_build
 from harness.world import World
@@ -34,7 +34,7 @@ def _record(people: World) -> Record:
 
 def _kill_beside_another_program(installation: Installation, record: Record, kills: int) -> None:
     """Again and again: start, load, let another program use the file, load, kill."""
-    server = Server(installation)
+    server = ServerProcess(installation)
     try:
         for _ in range(kills):
             server.start()
@@ -48,7 +48,7 @@ def _kill_beside_another_program(installation: Installation, record: Record, kil
 
 
 @each_build
-def test_nothing_answered_is_lost_when_another_program_opens_the_file(
+def test_no_acknowledged_message_is_lost_when_another_program_opens_the_file(
     installation: Installation, people: World, build: str
 ) -> None:
     record = _record(people)
@@ -59,7 +59,7 @@ def test_nothing_answered_is_lost_when_another_program_opens_the_file(
 
 
 @each_build
-def test_a_descriptor_that_is_closed_on_the_file_is_caught(
+def test_control_a_descriptor_closed_on_the_file_is_detected(
     installation: Installation, people: World, build: str
 ) -> None:
     record = _record(people)
@@ -95,7 +95,7 @@ def _what_is_said(
     return said + server.log
 
 
-def test_nothing_but_sqlite_opens_the_database(installation: Installation, people: World) -> None:
+def test_only_sqlite_opens_the_database(installation: Installation, people: World) -> None:
     commands = (
         ("backup", "shopbell.tar"),
         ("doctor",),
@@ -106,12 +106,12 @@ def test_nothing_but_sqlite_opens_the_database(installation: Installation, peopl
     assert OPENED not in _what_is_said(installation, people, commands=commands)
 
 
-def test_an_open_beside_sqlite_is_reported(installation: Installation, people: World) -> None:
+def test_control_another_open_of_the_database_is_detected(installation: Installation, people: World) -> None:
     assert OPENED in _what_is_said(installation, people, "opens_the_database_beside_sqlite")
 
 
 @each_build
-def test_our_own_commands_leave_a_servers_log_alone(
+def test_shopbell_commands_keep_a_servers_write_ahead_log(
     installation: Installation, people: World, build: str, tmp_path: Path
 ) -> None:
     """The commands use the interpreter's SQLite, as where there is no wheel, whichever build the server uses."""

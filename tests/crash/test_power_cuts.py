@@ -1,4 +1,4 @@
-"""A power cut: what was not synced is gone. SQLite on a recorded disk, PostgreSQL by an end of all its processes."""
+"""A power cut loses no acknowledged message."""
 
 import random
 import shutil
@@ -13,7 +13,7 @@ from broken_servers import JOURNAL_VARIABLE, program
 from recorded_disk import SUFFIXES, SYNC, kinds, rebuild, redo_last
 from sqlalchemy import make_url
 
-from harness.installation import Database, Installation, Server
+from harness.installation import Database, Installation, ServerProcess
 from harness.postgres import Postgres
 from harness.record import Findings, Load, Record, examine, small_world
 from harness.world import World
@@ -43,7 +43,7 @@ class RecordedShop:
             # while the messages' writer makes another.
             settings={**installation.settings, JOURNAL_VARIABLE: str(journal), "SHOPBELL_RUN_WORKER": "false"},
         )
-        server = Server(recorded)
+        server = ServerProcess(recorded)
         try:
             server.start()
             with Load(server.port, self.record) as load:
@@ -82,7 +82,7 @@ class RecordedShop:
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_power_cut_loses_nothing_that_was_answered_on_sqlite(
+def test_a_power_cut_loses_no_acknowledged_message_on_sqlite(
     installation: Installation, people: World, tmp_path: Path
 ) -> None:
     shop = RecordedShop(installation, people, tmp_path)
@@ -99,7 +99,7 @@ def test_a_power_cut_loses_nothing_that_was_answered_on_sqlite(
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_power_cut_with_a_log_that_is_synced_now_and_then_is_caught_on_sqlite(
+def test_control_an_occasionally_synced_log_is_detected_on_sqlite(
     installation: Installation, people: World, tmp_path: Path
 ) -> None:
     shop = RecordedShop(installation, people, tmp_path, "syncs_the_log_now_and_then")
@@ -136,10 +136,10 @@ def _alter_system(server: Postgres, setting: str) -> None:
         connection.execute(f"ALTER SYSTEM SET {setting}")
 
 
-def test_a_crash_of_postgresql_loses_nothing_that_was_answered(own_postgres: Postgres, tmp_path: Path) -> None:
+def test_a_crash_of_postgresql_loses_no_acknowledged_message(own_postgres: Postgres, tmp_path: Path) -> None:
     _crash_postgres(own_postgres, tmp_path).check()
 
 
-def test_a_crash_of_postgresql_that_commits_in_the_background_is_caught(own_postgres: Postgres, tmp_path: Path) -> None:
+def test_control_asynchronous_commit_on_postgresql_is_detected(own_postgres: Postgres, tmp_path: Path) -> None:
     findings = _crash_postgres(own_postgres, tmp_path, "commits_in_the_background")
     assert findings.lost, f"synchronous_commit = off lost nothing of {findings.acknowledged} in {CRASHES} crashes"

@@ -1,4 +1,4 @@
-"""``shopbell`` with one protection of the deliveries taken out: the controls of these tests, which must catch each.
+"""``shopbell`` with one protection of deliveries removed, for controls.
 
     python broken_workers.py CHANGES worker
 
@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shopbell import worker
-from shopbell.channels.webhook import WebhookChannel
 from shopbell.cli import main
-from shopbell.outbox import claims
-from shopbell.outbox.settlements import Finished
-from shopbell.schedule import Attempt, Delivered
+from shopbell.webhooks import claim
+from shopbell.webhooks.retry_policy import Attempt, Delivered
+from shopbell.webhooks.send import WebhookChannel
+from shopbell.webhooks.settle import Finished
+from shopbell.workers import webhook_worker
 
 PROGRAM = Path(__file__)
 
@@ -29,41 +29,36 @@ def program(*changes: str) -> tuple[str, ...]:
 def settles_before_it_sends() -> None:
     """Write down a success, and send then: what the machine does not come to send is lost."""
 
-    async def deliver(self: Any, claimed: claims.Claimed) -> bool:
+    async def deliver(self: Any, claimed: claim.Claimed) -> bool:
         self._finished.append(Finished(claimed, Attempt(0, 0, status=200), Delivered()))
-        await self._settle_and_claim_nothing()
+        await self._settle()
         await self._channel.send(claimed)
         return True
 
-    async def settle_and_claim_nothing(self: Any) -> None:
-        finished, self._finished = self._finished, []
-        await self._database.write(worker._settle_and_claim, self._rules, finished, 0, {}, 0, worker._now_ms())
-
-    worker.Worker._deliver = deliver  # type: ignore[method-assign]
-    worker.Worker._settle_and_claim_nothing = settle_and_claim_nothing  # type: ignore[attr-defined]
+    webhook_worker.WebhookWorker._deliver = deliver  # type: ignore[method-assign]
 
 
 def takes_no_lease() -> None:
     """Claim without a lease: what one worker has, the next one claims, too."""
-    init = worker.Worker.__init__
+    init = webhook_worker.WebhookWorker.__init__
 
     def without_lease(self: Any, *arguments: Any) -> None:
         init(self, *arguments)
         self._rules = replace(self._rules, lease_ms=0)
 
-    async def deliver(self: Any, claimed: claims.Claimed) -> bool:
+    async def deliver(self: Any, claimed: claim.Claimed) -> bool:
         return await whole_lease(self, replace(claimed, leased_until_ms=claimed.leased_until_ms + 3_600_000))
 
-    whole_lease = worker.Worker._deliver
-    worker.Worker.__init__ = without_lease  # type: ignore[method-assign]
-    worker.Worker._deliver = deliver  # type: ignore[method-assign]
+    whole_lease = webhook_worker.WebhookWorker._deliver
+    webhook_worker.WebhookWorker.__init__ = without_lease  # type: ignore[method-assign]
+    webhook_worker.WebhookWorker._deliver = deliver  # type: ignore[method-assign]
 
 
 def sends_slowly() -> None:
     """No protection less: each attempt begins a moment later, so that a kill finds more of them under way."""
     send = WebhookChannel.send
 
-    async def late(self: WebhookChannel, claimed: claims.Claimed) -> Attempt:
+    async def late(self: WebhookChannel, claimed: claim.Claimed) -> Attempt:
         await asyncio.sleep(0.1)
         return await send(self, claimed)
 

@@ -1,4 +1,4 @@
-"""Deliveries while receivers fail in every way and workers are killed: none is lost, changed or out of order.
+"""No delivery is lost, changed or reordered while everything fails.
 
 ``SHOPBELL_FIRE_EVENTS`` says how many messages; ``make soak`` sends 10,000. Only counts are judged here.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from broken_workers import program
 
-from harness.fire import Receiver, Receivers, changed, out_of_order, repeated, wait_for
+from harness.failing_receivers import Receiver, Receivers, changed, out_of_order, repeated, wait_for
 from harness.installation import Installation, Server
 from harness.load import send_all
 from harness.record import Record
@@ -67,7 +67,7 @@ class Fire:
             self.hooks[int(made.json()["id"])] = receiver
 
     def run(self, server: Server, *, kill: bool = True, **settings: object) -> None:
-        """Send all messages; meanwhile kill a worker every second and start another one."""
+        """Send all messages; every second, kill a worker and start another one."""
         given = SETTINGS | settings
         alive = [WorkerProcess(self.installation, number, **given) for number in range(self.workers)]
         try:
@@ -146,7 +146,7 @@ def fire(installation: Installation, people: World, engine: str, receivers: Rece
     return Fire(trusting, people, workers=1 if engine == "sqlite" else 3)
 
 
-def test_no_delivery_is_lost_changed_or_out_of_order_while_receivers_fail_and_workers_are_killed(
+def test_no_delivery_is_lost_changed_or_reordered_while_receivers_fail_and_workers_die(
     fire: Fire, engine: str, receivers: Receivers
 ) -> None:
     plain, encrypted, refusing = (
@@ -169,7 +169,7 @@ def test_no_delivery_is_lost_changed_or_out_of_order_while_receivers_fail_and_wo
     assert fire.repeated <= fire.under_way, f"{fire.kills} kills with {fire.under_way} deliveries under way"
 
 
-def test_a_worker_that_settles_before_it_sends_is_caught(fire: Fire, receivers: Receivers) -> None:
+def test_control_a_worker_that_settles_before_it_sends_is_detected(fire: Fire, receivers: Receivers) -> None:
     broken = replace(fire, installation=replace(fire.installation, server_program=program("settles_before_it_sends")))
     receiver = receivers.add(share=SHARE, ways=("server_error",))
     with fire.installation.serving(run_worker=False, **SETTINGS) as server:
@@ -178,7 +178,7 @@ def test_a_worker_that_settles_before_it_sends_is_caught(fire: Fire, receivers: 
     assert broken.lost() > 0
 
 
-def test_workers_that_take_no_lease_are_caught(fire: Fire, receivers: Receivers) -> None:
+def test_control_workers_without_leases_are_detected(fire: Fire, receivers: Receivers) -> None:
     broken = replace(fire.installation, server_program=program("takes_no_lease"))
     receiver = receivers.add(delay_s=0.05)
     with fire.installation.serving(run_worker=False, **SETTINGS) as server:
@@ -191,7 +191,7 @@ def test_workers_that_take_no_lease_are_caught(fire: Fire, receivers: Receivers)
             worker.stop()
 
 
-def test_messages_that_wait_for_none_before_them_are_caught(fire: Fire, receivers: Receivers) -> None:
+def test_control_deliveries_without_ordering_are_detected(fire: Fire, receivers: Receivers) -> None:
     receiver = receivers.add(share=SHARE, ways=("server_error",))
     with fire.installation.serving(run_worker=False, **SETTINGS) as server:
         fire.subscribe(server, receiver)

@@ -1,1 +1,6 @@
-"""What the tests stand on: a real PostgreSQL, real server processes, the command line, and plain HTTP."""
+"""Shared test helpers: real servers, real databases and other programs."""
+
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent

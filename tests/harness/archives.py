@@ -1,13 +1,16 @@
-"""An organization with something of everything, and its file."""
+"""An organization with one row of everything, and its exported file."""
 
 import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from harness.databases import Databases
 from harness.installation import Installation
 from harness.shop import Shop
 from harness.world import GLOBEX_CANARY, World
@@ -61,6 +64,14 @@ class Filled:
         post(send, customerThreadId=threads[1], text="A note.", internal=True)
         post("assign-customer-thread", customerThreadId=threads[1], employeeUserId=employee)
         post("transfer-customer-thread", customerThreadId=threads[2], businessId=self.people.paris)
+        of_alice = {"customerThreadId": threads[1], "employeeUserId": employee}
+        post("inbox/drafts", mode="reply", text="Dear Carol", attachmentIds=[self.attachment], **of_alice)
+        post("inbox/snooze", until=4_102_444_800_000, **of_alice)
+        tag = post("tags", name="Repair")["tagId"]
+        post("tags/set-on-thread", addTagIds=[tag], **of_alice)
+        saved = {"shortcut": "list", "title": "List", "text": "Our list", "businessId": self.people.boston}
+        post("saved-replies", attachmentIds=[self.attachment], **saved)
+        post("saved-views", name="Repairs", query=f"view=open&tagId={tag}", shared=True, employeeUserId=employee)
         kept, other, blocked = (shop.customer_of(thread_id) for thread_id in threads[3:])
         post(f"customers/{kept}/merge", otherCustomerId=str(other))
         post(f"customers/{blocked}/block")
@@ -86,9 +97,9 @@ def rows_of(file: Path) -> list[tuple[str, dict[str, Any]]]:
             name: value - base if isinstance(value, int) and (name == "id" or name.endswith("_id")) else value
             for name, value in line["row"].items()
         }
-        for name in ("details", "subject", "actor"):
+        for name in ("details", "subject", "actor", "query"):
             if isinstance(row.get(name), str):
-                row[name] = re.sub(r"\b[0-9]{5,}\b", lambda match: str(int(match[0]) - base), row[name])
+                row[name] = re.sub(r"\b[0-9]{5,10}\b", lambda match: str(int(match[0]) - base), row[name])
         rows.append((line["table"], row))
     return rows
 
@@ -124,3 +135,18 @@ def with_a_wrong_row(
     at = [number for number, line in enumerate(lines) if line.get("table") == table][1]
     change(lines, at)
     return sealed(lines), at + 1
+
+
+def filled_installations(databases: Databases, folders: pytest.TempPathFactory) -> Iterator[Callable[[str], Filled]]:
+    """Give the filled installation of an engine; create it when a test first asks for it."""
+    made: dict[str, Filled] = {}
+
+    def get(engine: str) -> Filled:
+        if engine not in made:
+            installation = Installation(databases.copy(engine, "world"), folders.mktemp(f"filled-{engine}"))
+            made[engine] = Filled(installation, databases.world(engine))
+        return made[engine]
+
+    yield get
+    for each in made.values():
+        databases.drop(each.installation.database)

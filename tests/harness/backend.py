@@ -1,4 +1,4 @@
-"""A website's backend, which knows who is signed in and says so to the widget."""
+"""A website's backend that issues identity tokens to the widget."""
 
 import time
 from typing import Any
@@ -24,7 +24,7 @@ class Backend:
     """The shop's backend.
 
     Attributes:
-        subject: who is signed in; None for nobody.
+        subject: who is signed in; None if no one is.
         says: what it answers instead of a token, if anything.
         fails: whether it answers 500.
         lives_s: seconds for which its tokens are good.
@@ -47,7 +47,7 @@ class Backend:
         shop.site.file("/boot.js", BOOT.format(key=self.publishable_key, business=shop.demo.business))
 
     def new_subject(self, name: str) -> str:
-        """Somebody who was never here."""
+        """A new customer."""
         return f"{name}-{time.time_ns()}"
 
     def page(self, path: str = "/") -> str:

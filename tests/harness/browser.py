@@ -1,4 +1,4 @@
-"""Debian's Chromium as people drive it, the looks that every page must have, and axe, which finds what shuts some out.
+"""Chromium, checks that apply to every page, and axe for accessibility.
 
 Playwright's own event loop runs in the thread of the tests: nothing in ``tests/browser`` calls ``asyncio.run``.
 """
@@ -6,6 +6,8 @@ Playwright's own event loop runs in the thread of the tests: nothing in ``tests/
 import os
 import re
 import shutil
+import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +34,7 @@ _ARGUMENTS = (
 
 @dataclass(frozen=True)
 class Look:
-    """How somebody sees a page: on what, in which light, from which side, with or without scripts."""
+    """How a person sees a page: screen, theme, direction, with or without scripts."""
 
     name: str
     width: int = 1280
@@ -95,6 +97,7 @@ class Visit:
     look: Look
     options: dict[str, Any] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
+    forgiven: list[str] = field(default_factory=list)
     context: BrowserContext = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,15 +113,24 @@ class Visit:
         return page
 
     def forgive(self, pattern: str) -> None:
-        """Drop the complaints that a test has called forth on purpose; there must be one."""
+        """Drop the complaints that a test has called forth on purpose, those to come too; wait for one."""
+        self.forgiven.append(pattern)
+        over_s = time.monotonic() + WAIT_MS / 1000
+        while self.context.pages and time.monotonic() < over_s:
+            if any(re.search(pattern, each) for each in self.complaints):
+                break
+            self.context.pages[0].wait_for_timeout(20)  # the browser may say it later
         kept = [complaint for complaint in self.complaints if not re.search(pattern, complaint)]
-        assert len(kept) < len(self.complaints), f"nobody complained of {pattern}: {self.complaints}"
+        assert len(kept) < len(self.complaints), f"there was no complaint about {pattern}: {self.complaints}"
         self.complaints[:] = kept
 
     def close(self) -> None:
-        """Leave. Whatever the browser complained of meanwhile fails the test."""
+        """Leave. Any complaint of the browser fails the test."""
+        for each in (self.context, *self.context.pages):
+            each.unroute_all(behavior="ignoreErrors")  # a request that a handler still holds is no fault
         self.context.close()
-        assert self.complaints == []
+        complaints = [each for each in self.complaints if not any(re.search(one, each) for one in self.forgiven)]
+        assert complaints == [], complaints
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -161,7 +173,7 @@ def _faults_in(frame: Frame) -> list[str]:
 
 
 def overflow_px(page: Page) -> int:
-    """By how many pixels a page is wider than its window: nobody should scroll sideways to read."""
+    """By how many pixels a page is wider than its window."""
     wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return wider
 
@@ -177,3 +189,25 @@ def keep_image(page: Page, name: str, *, whole: bool = False) -> None:
     if os.environ.get(KEEP_IMAGES):
         IMAGES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=IMAGES / f"{name}.png", full_page=whole, animations="disabled")
+
+
+_TO_WEBP = """async png => {
+    const bytes = Uint8Array.from(atob(png), each => each.charCodeAt(0))
+    const picture = await createImageBitmap(new Blob([bytes], { type: "image/png" }))
+    const canvas = new OffscreenCanvas(picture.width, picture.height)
+    canvas.getContext("2d").drawImage(picture, 0, 0)
+    const webp = await canvas.convertToBlob({ type: "image/webp", quality: 0.75 })
+    return btoa(Array.from(new Uint8Array(await webp.arrayBuffer()), each => String.fromCharCode(each)).join(""))
+}"""
+
+
+def keep_state(page: Page, name: str) -> None:
+    """Write one state of a page to ``docs/images/<name>.webp``, as ``keep_image`` does: there are many of them."""
+    if not os.environ.get(KEEP_IMAGES):
+        return
+    png = page.screenshot(animations="disabled")
+    assert page.context.browser
+    blank = page.context.browser.new_page()  # no policy of the page forbids it there
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    (IMAGES / f"{name}.webp").write_bytes(b64decode(blank.evaluate(_TO_WEBP, b64encode(png).decode())))
+    blank.context.close()

@@ -1,4 +1,4 @@
-"""Certificates for receivers in tests, and the authority that made them."""
+"""Certificates for test receivers, and their authority."""
 
 import datetime
 import ssl
@@ -30,7 +30,7 @@ class Authority:
         return ssl.create_default_context(cadata=self._certificate().public_bytes(Encoding.PEM).decode())
 
     def save(self, path: Path) -> None:
-        """Write down whom to trust, as ``SSL_CERT_FILE`` names it."""
+        """Write the certificate to trust, for ``SSL_CERT_FILE``."""
         path.write_bytes(self._certificate().public_bytes(Encoding.PEM))
 
     def server(self, host: str, folder: Path, *, expired: bool = False) -> ssl.SSLContext:

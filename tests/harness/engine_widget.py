@@ -1,4 +1,4 @@
-"""The widget on a shop's website of another site than the server's, in any of the three engines."""
+"""The widget on another site, in any of the three browser engines."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Chromium, Firefox and WebKit, driven in the same way by WebDriver: what one engine does, the others may not do.
+"""Chromium, Firefox and WebKit, driven by WebDriver.
 
 Firefox is Debian's ``firefox-esr``, WebKit is Debian's WebKitGTK, the engine of Safari. The other tests in
 ``tests/browser`` use Playwright, which drives only builds of its own of these two.
@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.remote.webdriver import WebDriver
+
+from harness.processes import wait_for_end
 
 ENGINES = ("chromium", "firefox", "webkit")
 
@@ -25,21 +27,22 @@ _LIBRARIES = Path("/usr/lib")
 
 
 @contextmanager
-def driver_of(engine: str, folder: Path) -> Iterator[WebDriver]:
+def driver_of(engine: str, folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[WebDriver]:
     """Start a browser, and stop it when the block ends.
 
     Args:
         engine: one of ``ENGINES``.
         folder: for the logs of the drivers.
+        settings: preferences of Firefox, or options of WebKit's MiniBrowser without their dashes.
     """
     log = str(folder / f"{engine}.log")
     if engine == "chromium":
         driver = _chromium(log)
     elif engine == "firefox":
-        driver = _firefox(log)
+        driver = _firefox(log, settings or {})
     else:
         with _display() as display:
-            driver = _webkit(log, display)
+            driver = _webkit(log, display, settings or {})
             yield from _until_the_end(driver)
         return
     yield from _until_the_end(driver)
@@ -61,19 +64,23 @@ def _chromium(log: str) -> WebDriver:
     return webdriver.Chrome(options, service)
 
 
-def _firefox(log: str) -> WebDriver:
+def _firefox(log: str, preferences: Mapping[str, Any]) -> WebDriver:
     options = webdriver.FirefoxOptions()
     options.binary_location = _program("firefox-esr", "firefox-esr")
     for argument in ("-headless", "--width=1280", "--height=900"):
         options.add_argument(argument)
+    for name, value in preferences.items():
+        options.set_preference(name, value)
     return webdriver.Firefox(options, webdriver.FirefoxService(_geckodriver(), log_output=log))
 
 
-def _webkit(log: str, display: str) -> WebDriver:
+def _webkit(log: str, display: str, settings: Mapping[str, Any]) -> WebDriver:
     options = webdriver.WebKitGTKOptions()
     options.binary_location = str(next(_LIBRARIES.glob(f"*/{_MINI_BROWSERS}"), ""))
     assert options.binary_location, "WebKitGTK's MiniBrowser is missing (Debian: apt-get install webkit2gtk-driver)"
     options.add_argument("--automation")
+    for name, value in settings.items():
+        options.add_argument(f"--{name}={value}")
     environment = os.environ | {"DISPLAY": display, "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"}
     path = _program("WebKitWebDriver", "webkit2gtk-driver")
     service = webdriver.WebKitGTKService(path, log_output=log, env=environment)
@@ -105,7 +112,7 @@ def _display() -> Iterator[str]:
         yield f":{display}"
     finally:
         process.terminate()
-        process.wait(_STOP_TIMEOUT_S)
+        wait_for_end(process, _STOP_TIMEOUT_S, lambda: "Xvfb writes no log")
 
 
 def _geckodriver() -> str:

@@ -1,4 +1,4 @@
-"""Webhooks as tests manage them, at a server that delivers nothing by itself."""
+"""Webhooks at a server that delivers nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from harness.shop import Shop
 HOOKS = "/api/webhooks"
 URL = "https://receiver.example/hook"
 CANARY = "canaryheadervalue"
-"""Stands in the values of headers, which nobody may ever read."""
+"""Is in the values of headers, which must stay secret."""
 
 HEADERS = [{"name": "Authorization", "value": f"Bearer {CANARY}"}, {"name": "X-Shop", "value": f"{CANARY}-too"}]
 
 
 @dataclass
 class Hooks:
-    """Acme's webhooks, at a server that delivers nothing by itself; all that was answered is kept."""
+    """Acme's webhooks, at a server without a worker; all responses are kept."""
 
     shop: Shop
     answers: list[httpx2.Response] = field(default_factory=list)

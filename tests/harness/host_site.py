@@ -1,4 +1,4 @@
-"""A shop's website, of another origin than the server's: plain pages with whatever policy and headers a test wants."""
+"""A website of another origin, with any policy and headers."""
 
 import threading
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class HostSite:
                 self.wfile.write(page.content)
 
             def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
+                """Do not log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

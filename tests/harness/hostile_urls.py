@@ -1,4 +1,4 @@
-"""URLs that lead into a private network, in every spelling that some resolver, parser or gateway understands."""
+"""URLs that lead into a private network, in every spelling."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address

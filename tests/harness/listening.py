@@ -1,6 +1,6 @@
-"""A process that listens: run as a program with a way, an address and an organization's id.
+"""A process that listens to an organization's notifications.
 
-It says "ready", then "woken" when the organization was announced by somebody, and "for nothing" when a stranger's was.
+It prints "ready", then "woken" for a notification of the organization, and "for nothing" for one of another.
 """
 
 import asyncio
@@ -8,10 +8,10 @@ import sys
 
 import structlog
 
-from shopbell.wakes import relay
-from shopbell.wakes.hub import Wakes
-from shopbell.wakes.nats import nats_relay
-from shopbell.wakes.notify import notify_relay
+from shopbell.realtime import relay
+from shopbell.realtime.hub import PubSub
+from shopbell.realtime.nats import nats_relay
+from shopbell.realtime.notify import notify_relay
 
 WAYS = {"nats": nats_relay, "notify": notify_relay}
 STRANGER = 3
@@ -19,9 +19,9 @@ STRANGER = 3
 
 async def _listen(way: str, address: str, organization_id: int) -> None:
     relay.START_TIMEOUT_S = 60  # a busy machine may take longer than a start waits
-    wakes = Wakes(WAYS[way](address))
-    with wakes.listen(organization_id) as listener, wakes.listen(STRANGER) as stranger:
-        await wakes.start()
+    pubsub = PubSub(WAYS[way](address))
+    with pubsub.listen(organization_id) as listener, pubsub.listen(STRANGER) as stranger:
+        await pubsub.start()
         # That the link was made wakes everybody once.
         assert await listener.wait(0)
         assert await stranger.wait(0)
@@ -29,7 +29,7 @@ async def _listen(way: str, address: str, organization_id: int) -> None:
         print("woken" if await listener.wait(30) else "not woken", flush=True)
         if await stranger.wait(0):
             print("for nothing", flush=True)
-    await wakes.close()
+    await pubsub.close()
 
 
 if __name__ == "__main__":

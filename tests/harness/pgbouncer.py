@@ -1,8 +1,7 @@
-"""A real pgbouncer for tests, the one of the system (Debian: ``apt-get install pgbouncer``)."""
+"""A real PgBouncer (Debian: ``apt-get install pgbouncer``)."""
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import time
@@ -11,19 +10,17 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from harness.nats import end_with_the_session
 from harness.ports import free_port
+from harness.processes import wait_for_end
+from harness.programs import program
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 POOL_SIZE = 4
-_PROGRAM = "pgbouncer"
 
 
 class Pgbouncer:
     """One pgbouncer on a free port of 127.0.0.1, in front of all databases of a server.
-
-    It ends with the process that started it.
 
     Args:
         folder: an empty folder that another user may enter.
@@ -53,15 +50,12 @@ class Pgbouncer:
         """Start it, again on the same port when it ran before, and wait until it answers."""
         user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None  # it refuses to run as root
         self._configure()
-        program = shutil.which(_PROGRAM, path=f"{os.environ['PATH']}:/usr/sbin")
-        assert program is not None, "pgbouncer is not installed (Debian: apt-get install pgbouncer)"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program, str(self._folder / "pgbouncer.ini")],
+                [program("pgbouncer", "pgbouncer"), str(self._folder / "pgbouncer.ini")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=end_with_the_session,
                 user=user and user.pw_uid,
                 group=user and user.pw_gid,
                 extra_groups=[] if user else None,
@@ -76,8 +70,8 @@ class Pgbouncer:
         """Stop it at once, whatever goes through it: SIGTERM is an immediate shutdown, SIGKILL a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(STOP_TIMEOUT_S)
-            self._process = None
+            process, self._process = self._process, None
+            wait_for_end(process, STOP_TIMEOUT_S, lambda: self.log)
 
     def _configure(self) -> None:
         settings = {

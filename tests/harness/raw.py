@@ -1,4 +1,4 @@
-"""HTTP by hand: exactly these bytes go out, exactly those came back."""
+"""HTTP by hand: sends exact bytes and returns exact bytes."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Receivers on loopback that answer, hang, drip, flood, break off: what a client meets outside."""
+"""Receivers on loopback that answer, hang, flood or disconnect."""
 
 import asyncio
 import socket
@@ -12,9 +12,9 @@ from typing import Any
 
 import uvloop
 
-from shopbell.outbound.addresses import AllowList
-from shopbell.outbound.client import Answer, OutboundClient
-from shopbell.outbound.hosts import Address
+from shopbell.safe_http.addresses import AllowList
+from shopbell.safe_http.client import HttpResponse, OutboundClient
+from shopbell.safe_http.hosts import Address
 
 LOOPBACK = AllowList.parse("127.0.0.0/8")
 RECEIVER = "receiver.example"
@@ -70,7 +70,7 @@ class Receiver:
 
 
 def answering(answer: bytes, *, hold: bool = False) -> Behaviour:
-    """Answer each request so; ``hold`` keeps the connection open after it."""
+    """Respond to each request with these bytes; ``hold`` keeps the connection open."""
 
     async def behave(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await receiver.request(reader)
@@ -87,12 +87,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 async def hang(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Never answer."""
+    """Never respond."""
     await reader.read(-1)
 
 
 async def drip(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer a byte at a time, without an end."""
+    """Respond one byte at a time, without an end."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
     while not writer.is_closing():
         writer.write(b".")
@@ -101,7 +101,7 @@ async def drip(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio
 
 
 async def drip_headers(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Begin an answer, and go on with its headers a byte at a time."""
+    """Begin a response, and send its headers one byte at a time."""
     writer.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
     while not writer.is_closing():
         writer.write(b".")
@@ -110,7 +110,7 @@ async def drip_headers(receiver: Receiver, reader: asyncio.StreamReader, writer:
 
 
 async def flood(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer without an end, as fast as it is read."""
+    """Respond without an end, as fast as the client reads."""
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         writer.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
@@ -120,6 +120,11 @@ async def flood(receiver: Receiver, reader: asyncio.StreamReader, writer: asynci
 async def reset(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Break off once the request is there, impolitely."""
     await receiver.request(reader)
+    break_off(writer)
+
+
+def break_off(writer: asyncio.StreamWriter) -> None:
+    """Reset a connection."""
     at_once = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
     writer.transport.abort()
@@ -140,7 +145,7 @@ async def loopback(host: str, port: int) -> Sequence[Address]:
 
 async def post(
     client: OutboundClient, url: str, *, timeout_s: float = LONG_S, connect_timeout_s: float = LONG_S, **more: Any
-) -> Answer:
+) -> HttpResponse:
     """Send a small event."""
     headers = {"Content-Type": "application/json", "webhook-id": "msg_1"}
     given: dict[str, Any] = {"headers": headers, "content": b'{"a":1}'} | more

@@ -1,4 +1,4 @@
-"""What clients sent and were told: load that keeps such a record, and the check of a database by it."""
+"""Load that records requests and responses, and a check of the database."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ class Record:
     position: Callable[[], int] = lambda: 0
 
     def next(self) -> Sending:
-        """A message that nobody has sent before; it is on record before it goes out."""
+        """A new message; it is recorded before it is sent."""
         number = len(self.sendings)
         customer = number % CUSTOMERS
         email = {"email": f"carol{customer}@example.com"}
@@ -269,7 +269,7 @@ def small_world(installation: Installation) -> Record:
 
 @contextmanager
 def somebody_writing(database: Database) -> Iterator[None]:
-    """Somebody else writes while the block runs: holds the one lock of SQLite, or that of PostgreSQL's messages."""
+    """Hold the lock of SQLite, or of PostgreSQL's messages, while the block runs."""
     with database.connection() as connection:
         # On SQLite the transaction is deferred: its first change takes the lock.
         lock = "UPDATE ids SET next_id = next_id" if database.is_sqlite else "LOCK TABLE messages IN EXCLUSIVE MODE"

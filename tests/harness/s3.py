@@ -1,4 +1,4 @@
-"""A service that speaks S3, for tests: moto's, in a process of its own on a free port of 127.0.0.1."""
+"""A moto S3 service in a process of its own on a free port of 127.0.0.1."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import httpx2
 
 from harness.ports import free_port
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 240
 BUCKET = "files"
 
 
@@ -18,9 +18,11 @@ class S3:
 
     Args:
         folder: where its log goes.
+        bucket: the name of its bucket.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bucket: str = BUCKET) -> None:
+        self.bucket = bucket
         self.port = free_port()
         self._log = folder / "s3.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,7 +36,7 @@ class S3:
     def settings(self) -> dict[str, str]:
         """The settings of a server that keeps its attachments there, by their names."""
         return {
-            "attachments_url": f"s3://{BUCKET}/kept/here",
+            "attachments_url": f"s3://{self.bucket}/kept/here",
             "attachments_s3_endpoint": self.endpoint,
             "attachments_s3_access_key_id": "the-access-key",
             "attachments_s3_secret_access_key": "the-secret-key",
@@ -60,10 +62,10 @@ class S3:
 
     def listing(self, what: str = "") -> str:
         """What it says it holds: its objects, or with ``uploads`` what is only there in part."""
-        return httpx2.get(f"{self.endpoint}/{BUCKET}?{what}", trust_env=False).text
+        return httpx2.get(f"{self.endpoint}/{self.bucket}?{what}", trust_env=False).text
 
     def _makes_bucket(self) -> bool:
         try:
-            return httpx2.put(f"{self.endpoint}/{BUCKET}", trust_env=False, timeout=60).status_code == 200
+            return httpx2.put(f"{self.endpoint}/{self.bucket}", trust_env=False, timeout=60).status_code == 200
         except httpx2.TransportError:
             return False

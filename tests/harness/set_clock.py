@@ -2,10 +2,19 @@
 
 import time
 
+from harness.changed import changed
 from harness.installation import Installation
 
 _DAY_MS = 24 * 60 * 60 * 1_000
 _HOUR_MS = 60 * 60 * 1_000
+
+
+def set_clock_from_file(installation: Installation) -> None:
+    """Let its servers take their time from the file ``clock`` in its folder.
+
+    The file has the difference to the real time, in ms.
+    """
+    installation.server_program = changed(_CLOCK_FROM_FILE)
 
 
 def avoid_midnight(installation: Installation) -> None:
@@ -15,11 +24,10 @@ def avoid_midnight(installation: Installation) -> None:
     """
     if _DAY_MS - time.time_ns() // 1_000_000 % _DAY_MS < _HOUR_MS:
         (installation.folder / "clock").write_text(str(-2 * _HOUR_MS))
-        installation.server_program = ("-c", CLOCK_FROM_FILE)
+        set_clock_from_file(installation)
 
 
-# The wall clock is what a file says, in ms beside the real one.
-CLOCK_FROM_FILE = """
+_CLOCK_FROM_FILE = """
 import time
 from pathlib import Path
 
@@ -32,6 +40,4 @@ def set_clock():
         return real()
 
 time.time_ns = set_clock
-from shopbell.cli import main
-main()
 """

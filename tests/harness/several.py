@@ -1,4 +1,4 @@
-"""What tests of several processes do: send at one, follow at another, and see what woke whom."""
+"""Helpers for tests of several processes."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from harness import raw
-from harness.fire import Receiver, Request, wait_for
+from harness.failing_receivers import Receiver, Request, wait_for
 from harness.shop import WIDGET, Shop
 
 EVENTS = "/api/events"
@@ -27,7 +27,7 @@ SELDOM_POLL_S = 10
 LOOKS_SELDOM = (
     "-c",
     """
-from shopbell.settings import Settings
+from shopbell.settings.settings import Settings
 
 field = Settings.model_fields["poll_interval_s"]
 field.metadata = [each for each in field.metadata if not hasattr(each, "le")]
@@ -98,7 +98,7 @@ def long_poll(shop: Shop, wait_s: int = 20) -> Iterator[socket.socket]:
 
 
 def is_woken(waiting: Shop, sending: Shop, *, poll_s: float) -> bool:
-    """Whether a request that waits for news at one process is answered before that process looks by itself.
+    """Whether a request that waits at one process gets news before its next poll.
 
     Both must have this poll interval. The message must come, sooner or later.
     """
@@ -113,7 +113,7 @@ def is_woken(waiting: Shop, sending: Shop, *, poll_s: float) -> bool:
 
 
 @dataclass
-class Follower:
+class Subscriber:
     """Follows Acme's feed by long polls, from where it stands now, and keeps all that it hears."""
 
     shop: Shop
@@ -122,7 +122,7 @@ class Follower:
     empty: int = 0
 
     @contextmanager
-    def following(self) -> Iterator["Follower"]:
+    def following(self) -> Iterator["Subscriber"]:
         """Follow while the block runs."""
         ended = threading.Event()
         self.begin = last_position(self.shop)

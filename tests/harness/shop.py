@@ -1,4 +1,4 @@
-"""A running installation with Acme and Globex in it, and the few things that nearly every test does with one."""
+"""A running installation with Acme and Globex, and common actions."""
 
 import itertools
 import json
@@ -47,7 +47,7 @@ class Shop:
         return f"+1617{next(self._numbers) + 2_000_000:07d}"
 
     def body(self, **changes: Any) -> dict[str, Any]:
-        """A request's body that is right, of a customer nobody knows yet, but for what is changed."""
+        """The valid body of a request of a new customer, with changes."""
         return {"businessId": self.world.boston, "message": HELLO, "user": {"email": self.somebody()}} | changes
 
     def post(
@@ -111,7 +111,10 @@ class Shop:
         return {kind: [row["value"] for row in rows if row["kind"] == kind] for kind in ("email", "phone")}
 
     def count(self, table: str) -> int:
-        """How many rows a table has."""
+        """How many rows a table has.
+
+        Of messages, count only those ``WHERE from_customer``: scheduled ones of earlier tests are sent at any time.
+        """
         count = self.database.value(f"SELECT count(*) FROM {table}")
         assert isinstance(count, int)
         return count

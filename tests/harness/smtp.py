@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback that keeps what it receives, and refuses, drops or dawdles where it is told to."""
+"""A real SMTP server on loopback that stores, refuses, drops or delays."""
 
 import asyncio
 import ssl

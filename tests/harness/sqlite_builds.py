@@ -1,4 +1,4 @@
-"""The two builds of SQLite that Shopbell runs with, and another program that uses its database."""
+"""The two supported builds of SQLite, and a second program."""
 
 import subprocess
 import sys

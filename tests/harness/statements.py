@@ -1,4 +1,4 @@
-"""What a transaction says to its database."""
+"""Records the statements of a transaction."""
 
 from typing import Any
 

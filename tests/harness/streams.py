@@ -1,4 +1,4 @@
-"""Reads live streams: of programs, and of customers."""
+"""Readers of live streams, for programs and for customers."""
 
 import json
 import queue

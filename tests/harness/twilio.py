@@ -1,6 +1,6 @@
-"""A Twilio of our own: takes messages and refuses them as Twilio's documentation says, and signs what it posts.
+"""A Twilio server for tests that refuses and signs as documented.
 
-Its signature is written anew here, from the documentation: what the server believes is not made by the server's code.
+It has its own code for signatures, from the documentation, so that the tests do not use the server's code.
 """
 
 import base64
@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 
+from harness.http_threads import serving
 from harness.waiting import TIMEOUT_S
 
 SID = "AC" + "0123456789abcdef" * 2
@@ -173,18 +174,8 @@ def fake_twilio() -> Iterator[FakeTwilio]:
     class Handler(_Handler):
         twilio = fake
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    fake.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler, fake.released.set) as fake.port:
         yield fake
-    finally:
-        fake.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

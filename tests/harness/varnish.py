@@ -1,6 +1,5 @@
 """Varnish, a real shared cache, in front of a server."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 import httpx2
 
 from harness.ports import free_port
+from harness.processes import wait_for_end
+from harness.programs import program
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
@@ -33,12 +34,11 @@ def varnish(folder: Path, port: int, *, without: Sequence[str] = ()) -> Iterator
     Returns:
         A client that asks the cache. Each answer has ``X-Hits``, which is above 0 where it came out of the cache.
     """
-    program = shutil.which("varnishd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    assert program is not None, "these tests need Varnish (Debian: apt-get install varnish)"
     rules = folder / "shopbell.vcl"
     rules.write_text(_VCL.format(port=port, changes=" ".join(f"unset beresp.http.{name};" for name in without)))
     own_port = free_port()
-    command = [program, "-F", "-f", str(rules), "-a", f"127.0.0.1:{own_port}", "-n", str(folder / "varnish")]
+    command = [program("varnishd", "varnish"), "-F", "-f", str(rules)]
+    command += ["-a", f"127.0.0.1:{own_port}", "-n", str(folder / "varnish")]
     command += ["-s", "malloc,16m", "-j", "none", "-p", "thread_pool_min=5", "-p", "thread_pools=1"]
     log_path = folder / "varnish.log"
     with log_path.open("wb") as log:
@@ -51,7 +51,7 @@ def varnish(folder: Path, port: int, *, without: Sequence[str] = ()) -> Iterator
             yield client
     finally:
         process.terminate()
-        process.wait(STOP_TIMEOUT_S)
+        wait_for_end(process, STOP_TIMEOUT_S, log_path.read_text)
 
 
 def _wait_until_it_answers(client: httpx2.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:

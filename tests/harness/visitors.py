@@ -1,4 +1,4 @@
-"""Websites that show the widget, and the browsers of those who look at them."""
+"""Websites with the widget, and their visitors' browsers."""
 
 import hmac
 import time
@@ -101,7 +101,7 @@ class Site:
         )
 
     def visitor(self, headers: Mapping[str, str] | None = None, **changes: Any) -> Browser:
-        """Somebody who looks at the website."""
+        """Begin a session as a visitor of the website."""
         answer = self.begin(headers, **changes)
         assert answer.status_code == 200, answer.text
         return Browser(self.shop, answer.json()["sessionToken"], answer.json())
@@ -114,7 +114,7 @@ class Site:
         return jwt.encode({"alg": algorithm}, said, signed_with, algorithms=[algorithm])
 
     def prove(self, customer_id: str, **changes: Any) -> httpx2.Response:
-        """Let an app prove for whom it speaks."""
+        """Let an app prove which customer it acts for."""
         body: dict[str, Any] = {"customerId": customer_id, "nonce": uuid.uuid4().hex, "algorithm": "hmac-sha256"}
         body |= changes
         said = f"{body['nonce']}:{customer_id}".encode()

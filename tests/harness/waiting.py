@@ -1,4 +1,4 @@
-"""Waiting for what happens beside the test, by looking, and never by sleeping for luck."""
+"""Waiting for conditions, never for fixed times."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from harness.installation import Database
 
 TIMEOUT_S = 60
 OBEYED_WITHIN_S = 1
-"""The time that a running server has to obey a change that somebody else made, such as the revocation of a token."""
+"""The time that a running server has to obey a change by another process, such as the revocation of a token."""
 
 
 def wait_until(is_so: Callable[[], object], otherwise: Callable[[], str], timeout_s: float = TIMEOUT_S) -> None:
@@ -28,13 +28,13 @@ def wait_until(is_so: Callable[[], object], otherwise: Callable[[], str], timeou
 
 
 def wait_until_left(database: Database) -> None:
-    """Wait until nobody uses a database any more: that somebody was killed, PostgreSQL notices a moment later."""
+    """Wait until a database has no users: PostgreSQL notices a kill a moment later."""
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND backend_type = 'client backend'"
     )
     if not database.is_sqlite:
-        wait_until(lambda: database.value(others) == 0, lambda: "somebody still uses the database")
+        wait_until(lambda: database.value(others) == 0, lambda: "a process still uses the database")
 
 
 def ask_until_obeyed(is_obeyed: Callable[[], object], otherwise: str) -> None:

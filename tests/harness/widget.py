@@ -1,4 +1,4 @@
-"""The widget on a shop's website, as a visitor uses it, and the store that answers him."""
+"""The widget on a website, as a visitor and an employee use it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -84,6 +84,11 @@ class Widget:
         """The conversation, once the visitor has written."""
         return str(self.wait_for("heard.findLast(({ name }) => name === 'message:sent')?.customerThreadId"))
 
+    def thread_after(self, before: str) -> str:
+        """The conversation, once the visitor has written in another one than before: its event follows the message."""
+        sent = "heard.findLast(({ name }) => name === 'message:sent')?.customerThreadId"
+        return str(self.wait_for(f"{sent} !== '{before}' && {sent}"))
+
     def wait_for(self, expression: str) -> Any:
         """What an expression becomes in the page, once it is something. No policy of the page keeps it from that."""
         return self.page.evaluate(
@@ -163,7 +168,7 @@ class Shop:
         return self.site.page(path, content, policy=self.strict_policy if policy is None else policy, lang=lang)
 
     def visit(self, url: str = "", *, script: str = "", **options: Any) -> Widget:
-        """Somebody comes to a page, the first one unless given; each document begins with the script."""
+        """Open a page, the first one unless given; each document begins with the script."""
         visit = self.enter(**options)
         self.visits.append(visit)
         visit.context.add_init_script(OPEN_DOORS + script)

@@ -4,8 +4,9 @@ import signal
 import subprocess
 import time
 
-from harness import preloaded
+from harness import failures, preloaded
 from harness.installation import START_TIMEOUT_S, STOP_TIMEOUT_S, Installation
+from harness.processes import wait_for_end
 
 
 class WorkerProcess:
@@ -28,6 +29,7 @@ class WorkerProcess:
                 output=log,
                 errors=subprocess.STDOUT,
             )
+        failures.STARTED.add(self)
 
     @property
     def log(self) -> str:
@@ -52,14 +54,14 @@ class WorkerProcess:
         self._process.kill()
         self._process.wait()
 
+    def wait(self) -> int:
+        """Wait until it ends; returns its exit code."""
+        return wait_for_end(self._process, START_TIMEOUT_S, lambda: self.log)
+
     def terminate(self) -> int:
         """Ask it to end (SIGTERM) and return its exit code."""
         self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"the worker did not end within {STOP_TIMEOUT_S} s:\n{self.log}") from None
+        return wait_for_end(self._process, STOP_TIMEOUT_S, lambda: self.log)
 
     def stop(self) -> None:
         """End it, whatever its state."""

@@ -1,4 +1,4 @@
-"""Who is in the tests: Alice works for Acme, Bob for Globex; Carol and Dave are Acme's customers.
+"""Alice works for Acme, Bob for Globex; Carol and Dave are Acme's customers.
 
 Run as a program it makes that world in the database that the environment names, command by command, in one process: a
 process for each would take ten times as long.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.installation import Database
-from shopbell.tokens import SCOPES
+from shopbell.organizations.api_tokens import SCOPES
 
 GLOBEX_CANARY = "globexcanary"
 """Stands in everything that Globex owns, and so may stand in nothing that Acme reads."""
@@ -56,7 +56,7 @@ class World:
 
 
 def build(cli: Callable[..., Any], database: Database) -> World:
-    """Make the world by the command line alone, but for the past: nobody can make a token that has expired."""
+    """Create the world with the command line, except for a token that has expired."""
 
     def create(what: str, *arguments: str) -> dict[str, str]:
         made = cli(what, "create", *arguments)

@@ -1,7 +1,7 @@
-"""An integration from the first business to the delivered webhook, with the client that OpenAPI Generator makes.
+"""An integration with a client from OpenAPI Generator.
 
-The test runs it: ``python journey.py URL TOKEN RECEIVER``, with the generated package on PYTHONPATH. It prints what it
-saw as JSON.
+From the first business to the delivered webhook. The test runs it: ``python journey.py URL TOKEN RECEIVER``, with the
+generated package on PYTHONPATH. It prints its results as JSON.
 """
 
 import json

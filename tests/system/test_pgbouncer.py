@@ -1,4 +1,4 @@
-"""PostgreSQL behind pgbouncer: refused without a direct address, and all promises kept with one."""
+"""PostgreSQL behind PgBouncer."""
 
 import asyncio
 import json
@@ -15,9 +15,9 @@ import pytest
 from psycopg.pq import DiagnosticField
 from sqlalchemy import Connection, make_url, text
 
-from conftest import Databases, SharedPostgres
 from harness import raw
-from harness.fire import Receivers
+from harness.databases import Databases, SharedPostgres
+from harness.failing_receivers import Receivers
 from harness.installation import SECRET_KEY, Database, Installation
 from harness.load import send_all
 from harness.pgbouncer import POOL_SIZE, Pgbouncer
@@ -36,21 +36,22 @@ from harness.shop import Shop
 from harness.streams import following
 from harness.workers import WorkerProcess
 from harness.world import World
-from shopbell.settings import load
-from shopbell.storage.open import connect_database
-from shopbell.storage.rowset import Program, Statement
+from shopbell.db.connect import connect_database
+from shopbell.db.program import Program, Statement
+from shopbell.db.rowset import PostgresStatement
+from shopbell.settings.settings import load
 
 StartPooler = Callable[..., Pgbouncer]
 
 SENDS = 300
 BACK_WITHIN_S = 60
-REFUSED = "shopbell: SHOPBELL_DATABASE_URL leads through a connection pooler"
+REFUSED = "shopbell: SHOPBELL_DATABASE_URL goes through a connection pooler"
 DIRECT_URL = "SHOPBELL_DATABASE_DIRECT_URL"
 
 
 @pytest.fixture
 def engine() -> str:
-    """The only engine that has a pooler."""
+    """PostgreSQL, because SQLite has no pooler."""
     return "postgresql"
 
 
@@ -63,7 +64,7 @@ def through(pooler: Pgbouncer, installation: Installation, **settings: str) -> I
 
 
 def supported(pooler: Pgbouncer, installation: Installation, **settings: str) -> Installation:
-    """The same installation through a pooler, as the documentation says."""
+    """The same installation through a pooler, set up as documented."""
     return through(pooler, installation, **{DIRECT_URL: installation.database.url, **settings})
 
 
@@ -84,7 +85,14 @@ def test_a_pooler_is_refused_without_a_direct_address(
     backup = tmp_path / "shop.backup"
     installation.cli("backup", backup)
     behind = through(pgbouncer(ignore_startup_parameters=ignored), installation)
-    commands = (["serve"], ["worker"], ["migrate"], ["token", "list"], ["backup", "other"], ["restore", str(backup)])
+    commands = (
+        ["serve", "--port", "0"],
+        ["worker"],
+        ["migrate"],
+        ["token", "list"],
+        ["backup", "other"],
+        ["restore", str(backup)],
+    )
     for command in commands:
         done = behind.run(*command)
         assert (done.returncode, done.stdout) == (1, ""), command
@@ -99,7 +107,9 @@ def test_a_move_through_a_pooler_is_refused(databases: Databases, pgbouncer: Sta
     pooler = pgbouncer(ignore_startup_parameters="options")
     done = source.run("move", "--to", pooler.url(make_url(target.url).database or ""))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == ("shopbell: --to leads through a connection pooler; name the address of PostgreSQL itself\n")
+    assert done.stderr == (
+        "shopbell: --to goes through a connection pooler; set it to the address of PostgreSQL itself\n"
+    )
     pooler.stop()
     databases.drop(target)
     databases.drop(source.database)
@@ -140,7 +150,10 @@ def test_everything_works_through_a_small_pool_with_a_direct_address(
 
 
 def left_in_sessions(pooler: Pgbouncer, installation: Installation) -> set[tuple[Any, ...]]:
-    """What those who came before have left in the sessions of the pool: all of them, taken at once."""
+    """The settings that earlier clients have left in the pool's sessions.
+
+    It opens all sessions at once.
+    """
     url = pooler.url(make_url(installation.database.url).database or "")
     with ExitStack() as stack:
         connections = [stack.enter_context(psycopg.connect(url, prepare_threshold=None)) for _ in range(POOL_SIZE)]
@@ -155,7 +168,7 @@ def left_in_sessions(pooler: Pgbouncer, installation: Installation) -> set[tuple
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "crashed"])
-def test_a_pooler_that_is_restarted_costs_503_and_no_message(
+def test_a_restarted_pooler_causes_503_and_loses_no_message(
     how: signal.Signals, fresh_installation: Installation, pgbouncer: StartPooler
 ) -> None:
     pooler = pgbouncer()
@@ -176,7 +189,7 @@ def test_a_pooler_that_is_restarted_costs_503_and_no_message(
         examine(record, fresh_installation.database.rows).check()
 
 
-def test_a_pooler_that_takes_the_place_of_the_database_is_a_503_that_says_why(
+def test_a_pooler_in_place_of_the_database_is_a_503_with_the_reason(
     own_postgres: Postgres, pgbouncer: StartPooler, tmp_path: Path
 ) -> None:
     installation = Installation(Database(own_postgres.url()), tmp_path)
@@ -193,10 +206,10 @@ def test_a_pooler_that_takes_the_place_of_the_database_is_a_503_that_says_why(
             answer = server.client.get("/api/businesses", headers={"token": record.token})
             assert answer.status_code == 503
         assert set(record.statuses()) == {200, 503}
-        assert "SHOPBELL_DATABASE_URL leads through a connection pooler" in server.log
+        assert "SHOPBELL_DATABASE_URL goes through a connection pooler" in server.log
 
 
-def test_a_database_that_is_gone_behind_a_pooler_is_a_503(
+def test_a_database_unreachable_behind_a_pooler_is_a_503(
     installation: Installation, people: World, pgbouncer: StartPooler, shared_postgres: SharedPostgres
 ) -> None:
     name = make_url(installation.database.url).database
@@ -204,14 +217,17 @@ def test_a_database_that_is_gone_behind_a_pooler_is_a_503(
         shop = Shop(server, people)
         shop.send()
         shared_postgres.command(f'DROP DATABASE "{name}" WITH (FORCE)')
-        for _ in range(2):  # the first may only hear that its session has ended
+        for _ in range(2):  # the first may get an error because its session has ended
             assert shop.post(shop.body()).status_code == 503
         assert server.client.get("/api/businesses", headers={"token": people.token}).status_code == 503
     shared_postgres.command(f'CREATE DATABASE "{name}"')
 
 
-def test_an_error_that_ends_the_session_is_a_failure_of_the_database(installation: Installation) -> None:
-    """A newer pgbouncer passes on what PostgreSQL said when it could not log in, which no statement is to blame for."""
+def test_an_error_that_ends_the_session_is_a_database_error(installation: Installation) -> None:
+    """A newer PgBouncer passes on the error of its own login.
+
+    No statement has caused it.
+    """
     database = connect_database(load(database_url=installation.database.url, secret_key=SECRET_KEY))
     fatal, error = ({DiagnosticField.SEVERITY_NONLOCALIZED: severity} for severity in (b"FATAL", b"ERROR"))
     assert database.is_failure(psycopg.errors.InvalidCatalogName("no such database", info=fatal))
@@ -219,7 +235,7 @@ def test_an_error_that_ends_the_session_is_a_failure_of_the_database(installatio
     database.engine.dispose()
 
 
-def test_processes_wake_each_other_past_a_pooler(
+def test_processes_notify_each_other_past_a_pooler(
     installation: Installation, people: World, pgbouncer: StartPooler
 ) -> None:
     behind = supported(pgbouncer(), installation)
@@ -245,13 +261,13 @@ def test_a_restore_is_refused_while_a_server_runs_behind_a_pooler(
         behind.cli("backup", backup)
         done = behind.run("restore", backup)
         assert done.returncode == 1
-        assert "a server runs on this database" in done.stderr
+        assert "a server is running on this database" in done.stderr
     behind.cli("organization", "create", "Made after the backup")
     assert behind.cli("restore", backup)["restored"] is True
     assert [str(thread["id"]) for thread in behind.cli("threads", "list")] == [thread_id]
 
 
-def test_two_first_starts_at_once_behind_a_pooler_migrate_once(
+def test_concurrent_first_starts_behind_a_pooler_migrate_once(
     databases: Databases, pgbouncer: StartPooler, tmp_path: Path
 ) -> None:
     database = databases.empty()
@@ -264,15 +280,15 @@ def test_two_first_starts_at_once_behind_a_pooler_migrate_once(
     databases.drop(database)
 
 
-def test_a_direct_address_that_keeps_no_sessions_is_refused(installation: Installation, pgbouncer: StartPooler) -> None:
+def test_a_direct_address_without_sessions_is_refused(installation: Installation, pgbouncer: StartPooler) -> None:
     pooler = pgbouncer()
     url = through(pooler, installation).database.url
-    done = through(pooler, installation, **{DIRECT_URL: url}).run("serve")
+    done = through(pooler, installation, **{DIRECT_URL: url}).run("serve", "--port", "0")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"shopbell: {DIRECT_URL} leads through a connection pooler that keeps no sessions;")
+    assert done.stderr.startswith(f"shopbell: {DIRECT_URL} goes through a connection pooler that keeps no sessions;")
 
 
-def test_a_pooler_that_keeps_sessions_may_be_both_addresses(
+def test_a_session_pooler_can_be_both_addresses(
     installation: Installation, people: World, pgbouncer: StartPooler
 ) -> None:
     pooler = pgbouncer(pool_mode="session", default_pool_size=30)
@@ -286,21 +302,23 @@ def test_a_direct_address_of_another_database_is_refused(
 ) -> None:
     other = databases.copy("postgresql", "world")
     pooler = pgbouncer()
-    done = through(pooler, installation, **{DIRECT_URL: other.url}).run("serve")
+    done = through(pooler, installation, **{DIRECT_URL: other.url}).run("serve", "--port", "0")
     assert done.returncode == 1
-    assert "lead to different databases" in done.stderr
+    assert "reach different databases" in done.stderr
     databases.drop(other)
 
 
 SHOW = Statement(
-    (),
-    (),
-    "SELECT current_setting('synchronous_commit'), current_setting('transaction_isolation'), "
-    "current_setting('enable_seqscan'), (SELECT count(*) FROM pg_prepared_statements)",
+    lambda *_: None,
+    PostgresStatement(
+        (),
+        "SELECT current_setting('synchronous_commit'), current_setting('transaction_isolation'), "
+        "current_setting('enable_seqscan'), (SELECT count(*) FROM pg_prepared_statements)",
+    ),
 )
 
 
-def test_each_transaction_behind_a_pooler_brings_its_own_settings(
+def test_each_transaction_behind_a_pooler_sets_its_own_settings(
     installation: Installation, pgbouncer: StartPooler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = make_url(installation.database.url).database
@@ -323,17 +341,17 @@ def test_each_transaction_behind_a_pooler_brings_its_own_settings(
         return rows
 
     try:
-        for _ in range(10):  # from the fifth time on, psycopg prepares what it may
+        for _ in range(10):  # from the fifth time on, psycopg prepares statements if it may
             assert database.write_now(settings) == ("on", "read committed", "7s", "5s")
         assert database.read_now(settings) == ("on", "read committed", "7s", "5s")
         assert database.snapshot_now(settings) == ("on", "repeatable read", "0", "5s")
-        assert asyncio.run(hot()) == [("on", "read committed", "off", 0)]
+        assert asyncio.run(hot()) == [[b"on", b"read committed", b"off", b"0"]]
     finally:
         database.engine.dispose()
 
 
 def examined(installation: Installation) -> tuple[int, dict[str, str]]:
-    """What ``doctor`` says about a pooler, and its exit code."""
+    """The findings of ``doctor`` about a pooler, and its exit code."""
     done = installation.run("doctor", "--json")
     document = json.loads(done.stdout)
     (found,) = [finding for finding in document["findings"] if finding["name"] == "connection pooler"]
@@ -342,13 +360,13 @@ def examined(installation: Installation) -> tuple[int, dict[str, str]]:
 
 def test_doctor_reports_a_pooler(installation: Installation, pgbouncer: StartPooler) -> None:
     pooler = pgbouncer(ignore_startup_parameters="options")
-    assert examined(installation)[1]["detail"] == "there is none"
+    assert examined(installation)[1]["detail"] == "none"
     found = examined(supported(pooler, installation))[1]
     assert found["level"] == "ok"
-    assert found["detail"].startswith("SHOPBELL_DATABASE_URL leads through one")
+    assert found["detail"].startswith("SHOPBELL_DATABASE_URL goes through one")
     code, found = examined(through(pooler, installation))
     assert (code, found["level"]) == (1, "error")
-    assert found["remedy"].startswith(f"set {DIRECT_URL}")
+    assert found["remedy"].startswith(f"also set {DIRECT_URL}")
     url = through(pooler, installation).database.url
     code, found = examined(through(pooler, installation, **{DIRECT_URL: url}))
-    assert (code, found["level"], found["remedy"]) == (1, "error", "name the address of PostgreSQL itself")
+    assert (code, found["level"], found["remedy"]) == (1, "error", "set it to the address of PostgreSQL itself")

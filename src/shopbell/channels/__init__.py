@@ -1,1 +1,1 @@
-"""The ways out: one file each. What is claimed from the outbox goes in, what came of the attempt comes out."""
+"""Channels: one package per medium, inbound and outbound."""

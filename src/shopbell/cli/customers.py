@@ -1,4 +1,4 @@
-"""``shopbell customers …``: who writes, and what can be done about them."""
+"""``shopbell customers …``."""
 
 import sys
 from pathlib import Path
@@ -7,26 +7,31 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, blocks, customer_export, customers, erasure, merges, threads
 from shopbell.cli.access import opened, read, write
-from shopbell.cli.output import ID_MAX, JSON, as_json, iso, print_facts, print_json, say
+from shopbell.cli.output import JSON, as_json, iso, object_id, print_facts, print_json, say
 from shopbell.cli.threads import print_threads
-from shopbell.customers import Customer, Identity
+from shopbell.conversations import threads
+from shopbell.conversations.erasure import Place
+from shopbell.conversations.threads import Thread
+from shopbell.customers import blocking, customers, export, merges
+from shopbell.customers.customers import Customer, Identity
+from shopbell.customers.erasure import forget
+from shopbell.customers.merges import Plan
 from shopbell.errors import CommandError
-from shopbell.merges import Plan
-from shopbell.threads import Thread
+from shopbell.events.actors import SYSTEM
+from shopbell.operations import erasure
 
-customers_app = typer.Typer(help="Customers, and what they are known by.", no_args_is_help=True)
+app = typer.Typer()
 
-CustomerId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The customer's id.")]
+CustomerId = Annotated[int, typer.Argument(metavar="ID", parser=object_id, help="The customer's id.")]
 
 
-@customers_app.command("show")
+@app.command("show")
 def show_customer(
     customer: CustomerId,
     json: JSON = False,
 ) -> None:
-    """Show a customer: what they are known by, who may be the same person, and their conversations."""
+    """Show a customer, their identities and conversations."""
 
     def work(tx: Connection) -> tuple[Customer, list[Identity], list[int], list[Thread]]:
         found = customers.get(tx, customer)
@@ -68,49 +73,52 @@ def show_customer(
     print_threads(conversations)
 
 
-@customers_app.command("block")
+@app.command("block")
 def block_customer(customer: CustomerId, json: JSON = False) -> None:
-    """Hear a customer no more: what they send is answered as ever, and kept apart where nobody sees it."""
+    """Block a customer. Their messages are accepted but shown to no one."""
     _set_blocked(customer, blocked=True, json=json)
 
 
-@customers_app.command("unblock")
+@app.command("unblock")
 def unblock_customer(customer: CustomerId, json: JSON = False) -> None:
-    """Hear a customer again, from their next message on; what they sent meanwhile does not come back."""
+    """Unblock a customer. Messages that they sent while blocked stay hidden."""
     _set_blocked(customer, blocked=False, json=json)
 
 
 def _set_blocked(customer: int, *, blocked: bool, json: bool) -> None:
     def work(tx: Connection) -> None:
         organization_id = customers.get(tx, customer).organization_id
-        blocks.set_blocked(tx, organization_id, customer, audit.COMMAND_LINE, blocked=blocked)
+        blocking.set_blocked(tx, organization_id, customer, blocked=blocked, actor=SYSTEM)
 
     write(work)
     if json:
         print_json({"id": str(customer), "blocked": blocked})
     else:
-        say(f"Customer {customer} is {'blocked' if blocked else 'not blocked any more'}.")
+        say(f"{'Blocked' if blocked else 'Unblocked'} customer {customer}.")
 
 
-@customers_app.command("merge")
+@app.command("merge")
 def merge_customers(
     customer: CustomerId,
-    other: Annotated[int, typer.Argument(metavar="OTHER", min=1, max=ID_MAX, help="Who becomes that customer, by id.")],
-    preview: Annotated[bool, typer.Option("--preview", help="Change nothing, only say what it would do.")] = False,
+    other: Annotated[
+        int,
+        typer.Argument(metavar="OTHER", parser=object_id, help="The customer to merge into ID."),
+    ],
+    preview: Annotated[bool, typer.Option("--preview", help="Show what the merge would do; change nothing.")] = False,
     json: JSON = False,
 ) -> None:
-    """Make two customers one; the API undoes it within 30 days."""
+    """Merge two customers into one. The API can undo it for 30 days."""
 
     def look(tx: Connection) -> tuple[Plan, int | None]:
         return merges.preview(tx, customers.get(tx, customer).organization_id, customer, _other(tx)), None
 
     def work(tx: Connection) -> tuple[Plan, int | None]:
         organization_id = customers.get(tx, customer).organization_id
-        return merges.merge(tx, organization_id, customer, _other(tx), audit.COMMAND_LINE)
+        return merges.merge(tx, organization_id, customer, _other(tx), actor=SYSTEM)
 
     def _other(tx: Connection) -> int:
         if customers.get(tx, other).organization_id != customers.get(tx, customer).organization_id:
-            raise CommandError("the two customers are not of one organization")
+            raise CommandError("the two customers belong to different organizations")
         return other
 
     plan, merge_id = read(look) if preview else write(work)
@@ -129,7 +137,7 @@ def merge_customers(
         return
     print_facts(
         (
-            ("merge", merge_id or "not done: this is a preview"),
+            ("merge", merge_id or "preview, nothing was changed"),
             ("customer", plan.kept.id),
             ("merged", plan.merged.id),
             ("identities", ", ".join(each.shown for each in plan.identities)),
@@ -140,39 +148,42 @@ def merge_customers(
     )
 
 
-@customers_app.command("erase")
+@app.command("erase")
 def erase_customer(
     customer: CustomerId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     json: JSON = False,
 ) -> None:
-    """Take away for good all that is personal of a customer; conversations stay, empty. There is no way back."""
+    """Erase all personal data of a customer. This cannot be undone; empty conversations stay."""
     if not yes:
-        typer.confirm(f"Erase customer {customer} for good?", abort=True, err=True)
+        typer.confirm(f"Erase all personal data of customer {customer}? This cannot be undone.", abort=True, err=True)
     with opened() as database:
         organization_id = database.read_now(customers.get, customer).organization_id
-        person = database.write_now(erasure.forget, organization_id, customer, audit.COMMAND_LINE)
+        person = database.write_now(forget, organization_id, customer, actor=SYSTEM)
         for wipe in erasure.WIPES:
-            place: erasure.Place | None = ()
+            place: Place | None = ()
             while place is not None:
                 place = database.write_now(wipe, organization_id, person, place)
     if json:
         print_json({"id": str(customer), "customerIds": [str(id_) for id_ in person.customer_ids]})
     else:
-        say(f"Customer {customer} is erased.")
+        say(f"Erased customer {customer}.")
 
 
-@customers_app.command("export")
+@app.command("export")
 def export_customer(
     customer: CustomerId,
-    output: Annotated[Path | None, typer.Option("--output", help="A file to write it to; none is overwritten.")] = None,
-    json: JSON = False,  # noqa: ARG001 - it is JSON in any case
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="A file to write instead of standard output; it must not exist."),
+    ] = None,
+    json: JSON = False,  # noqa: ARG001 - the output is always JSON
 ) -> None:
-    """Print everything that is kept of a customer, as one JSON document."""
+    """Print all stored data of a customer as one JSON document."""
     with opened() as database:
         organization_id = database.read_now(customers.get, customer).organization_id
-        document = database.read_now(customer_export.begin, organization_id, customer)
-        pieces = customer_export.pieces(database.read_now, organization_id, document)
+        document = database.read_now(export.begin, organization_id, customer)
+        pieces = export.pieces(database.read_now, organization_id, document)
         if output is None:
             for piece in pieces:
                 sys.stdout.write(piece.decode())
@@ -180,4 +191,4 @@ def export_customer(
         with output.open("xb") as file:
             output.chmod(0o600)
             file.writelines(pieces)
-    say(f"Customer {customer} is written to {output}")
+    say(f"Exported customer {customer} to {output}")

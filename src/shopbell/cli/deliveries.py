@@ -1,50 +1,46 @@
-"""``shopbell webhooks deliveries``, ``delivery``, ``replay`` and ``test``: what became of events, and once more."""
+"""``shopbell webhooks deliveries``, ``delivery``, ``replay`` and ``test``: the delivery log."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, delivery_log, webhooks
-from shopbell.cli.access import read, write
-from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
+from shopbell.cli.access import ACTOR, not_found, read, write
+from shopbell.cli.output import JSON, as_json, iso, object_id, print_facts, print_json, print_table, say
 from shopbell.cli.times import unix_ms
 from shopbell.cli.webhooks import WebhookId
-from shopbell.delivery_log import REPLAY_MAX, Attempt, Delivery, Replayed
-from shopbell.errors import CommandError, NotFound
-from shopbell.storage.delivery_schema import DELIVERY_STATES
+from shopbell.events.actors import SYSTEM
+from shopbell.runtime.clock import now_ms
+from shopbell.webhooks import delivery_log, endpoints
+from shopbell.webhooks.delivery_log import REPLAY_MAX, Attempt, Delivery, Replayed, Settled, State
 
-deliveries_app = typer.Typer()
+app = typer.Typer()
 
-State = Enum("State", {name: name for name in DELIVERY_STATES}, type=str)  # type: ignore[misc]  # made of a tuple
-
-DeliveryId = Annotated[int, typer.Argument(metavar="DELIVERY", min=1, max=ID_MAX, help="The delivery's id.")]
+DeliveryId = Annotated[int, typer.Argument(metavar="DELIVERY", parser=object_id, help="The delivery's id.")]
 Since = Annotated[
     int | None,
-    typer.Option(parser=unix_ms, metavar="TIME", help="Of events from then on: ISO 8601, UTC unless it has a zone."),
+    typer.Option(parser=unix_ms, metavar="TIME", help="Only events since this time: ISO 8601, in UTC by default."),
 ]
-Until = Annotated[int | None, typer.Option(parser=unix_ms, metavar="TIME", help="Of events before then.")]
+Until = Annotated[int | None, typer.Option(parser=unix_ms, metavar="TIME", help="Only events before this time.")]
 
 
-@deliveries_app.command("deliveries")
+@app.command("deliveries")
 def list_deliveries(
     webhook: WebhookId,
-    state: Annotated[State | None, typer.Option(help="Only of this state.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only deliveries in this state.")] = None,
     since: Since = None,
-    thread: Annotated[int | None, typer.Option(min=1, max=ID_MAX, help="Only of this conversation.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
+    thread: Annotated[
+        int | None, typer.Option(metavar="ID", parser=object_id, help="Only deliveries of this conversation.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most deliveries to list.")] = 50,
     json: JSON = False,
 ) -> None:
-    """List what became of each event for a webhook, the newest first."""
+    """List the deliveries of a webhook, the newest first."""
 
     def work(tx: Connection) -> list[Delivery]:
-        organization = webhooks.organization_of(tx, webhook)
-        wanted = None if state is None else state.value
-        return delivery_log.find(tx, organization, webhook, limit=limit, state=wanted, since_ms=since, thread_id=thread)
+        organization = endpoints.organization_of(tx, webhook)
+        return delivery_log.find(tx, organization, webhook, limit=limit, state=state, since_ms=since, thread_id=thread)
 
     found = read(work)
     if json:
@@ -63,17 +59,17 @@ def list_deliveries(
         )
         for each in found
     ]
-    columns = ("id", "event", "thread", "state", "attempts", "last answer", "happened", "next attempt")
-    print_table(columns, rows, nothing="There is no such delivery.")
+    columns = ("id", "event", "thread", "state", "attempts", "last response", "happened", "next attempt")
+    print_table(columns, rows, nothing="There are no such deliveries.")
 
 
-@deliveries_app.command("delivery")
+@app.command("delivery")
 def show_delivery(webhook: WebhookId, delivery: DeliveryId, json: JSON = False) -> None:
-    """Show a delivery with all its attempts."""
+    """Show a delivery and its attempts."""
 
     def work(tx: Connection) -> tuple[Delivery, list[Attempt]]:
-        organization = webhooks.organization_of(tx, webhook)
-        with _found(webhook, delivery):
+        organization = endpoints.organization_of(tx, webhook)
+        with not_found(_no_delivery(webhook, delivery)):
             return delivery_log.get(tx, organization, webhook, delivery)
 
     found, attempts = read(work)
@@ -97,54 +93,59 @@ def show_delivery(webhook: WebhookId, delivery: DeliveryId, json: JSON = False) 
     rows = [
         (each.number, iso(each.at_ms), each.duration_ms, each.status or each.error, each.answer) for each in attempts
     ]
-    print_table(("attempt", "at", "ms", "outcome", "answer"), rows, nothing="There was no attempt yet.")
+    print_table(("attempt", "at", "ms", "outcome", "response"), rows, nothing="There have been no attempts yet.")
 
 
-@deliveries_app.command("test")
+@app.command("test")
 def send_test(webhook: WebhookId, json: JSON = False) -> None:
-    """Send a webhook a test, by the very way that all events go."""
-    at_ms = now_ms()
+    """Send a test event to a webhook. It is delivered like any other event."""
 
     def work(tx: Connection) -> int:
-        organization = webhooks.organization_of(tx, webhook)
-        _note(tx, organization, webhook, "webhook.test", at_ms)
-        return delivery_log.send_test(tx, organization, webhook, now_ms=at_ms)
+        organization = endpoints.organization_of(tx, webhook)
+        return delivery_log.send_test(tx, organization, webhook, actor=SYSTEM, now_ms=now_ms())
 
     position = write(work)
     if json:
         print_json({"deliveryId": str(position)})
     else:
-        say(f"The test is on its way; `shopbell webhooks delivery {webhook} {position}` tells what becomes of it.")
+        say(f"Queued a test event; `shopbell webhooks delivery {webhook} {position}` shows its delivery.")
 
 
-@deliveries_app.command("replay")
+@app.command("replay")
 def replay(
     webhook: WebhookId,
     delivery: Annotated[
-        int | None, typer.Argument(metavar="[DELIVERY]", min=1, max=ID_MAX, help="Only this delivery.")
+        int | None, typer.Argument(metavar="[DELIVERY]", parser=object_id, help="Send only this delivery again.")
     ] = None,
     since: Since = None,
     until: Until = None,
-    state: Annotated[State, typer.Option(help="Only of this state, which is not waiting.")] = State("exhausted"),
+    state: Annotated[Settled, typer.Option(help="Only deliveries in this state.")] = "exhausted",
     json: JSON = False,
 ) -> None:
-    """Send one delivery again; or with --since all that failed, those of each conversation in their order."""
+    """Send deliveries again.
+
+    Either one delivery or, with --since, all failed ones in the order of their conversations.
+    """
     if (delivery is None) == (since is None):
-        raise typer.BadParameter("give either a delivery or --since")
-    if state.value == "waiting":
-        raise typer.BadParameter("what is waiting is sent anyway", param_hint="--state")
+        raise typer.BadParameter("give either DELIVERY or --since")
     at_ms = now_ms()
 
     def work(tx: Connection, after: int = 0) -> Replayed:
-        organization = webhooks.organization_of(tx, webhook)
-        if not after:
-            _note(tx, organization, webhook, "webhook.replay", at_ms)
+        organization = endpoints.organization_of(tx, webhook)
         if delivery is not None:
-            with _found(webhook, delivery):
-                delivery_log.replay(tx, organization, webhook, delivery, now_ms=at_ms)
+            with not_found(_no_delivery(webhook, delivery)):
+                delivery_log.replay(tx, organization, webhook, delivery, actor=ACTOR, now_ms=at_ms)
             return Replayed(1, more=False)
         return delivery_log.replay_all(
-            tx, organization, webhook, state=state.value, since_ms=since or 0, until_ms=until, after=after, now_ms=at_ms
+            tx,
+            organization,
+            webhook,
+            state=state,
+            since_ms=since or 0,
+            until_ms=until,
+            after=after,
+            actor=ACTOR,
+            now_ms=at_ms,
         )
 
     done = write(work)
@@ -155,24 +156,13 @@ def replay(
     if json:
         print_json({"replayed": count, "more": done.more})
         return
-    say(f"{count} of them wait to be sent again." if count != 1 else "It waits to be sent again.")
+    say(f"Queued {count} {'delivery' if count == 1 else 'deliveries'} to be sent again.")
     if done.more:
-        say("There are more: run the command once more.", error=True)
+        say("There are more deliveries: run the command again.", error=True)
 
 
-@contextmanager
-def _found(webhook: int, delivery: int) -> Iterator[None]:
-    """The webhook is there: what is not found is the delivery."""
-    try:
-        yield
-    except NotFound:
-        raise CommandError(
-            f"there is no delivery {delivery} of webhook {webhook}; `shopbell webhooks deliveries {webhook}` lists them"
-        ) from None
-
-
-def _note(tx: Connection, organization_id: int, webhook: int, action: str, at_ms: int) -> None:
-    audit.record(tx, organization_id, audit.COMMAND_LINE, action, f"webhook {webhook}", now_ms=at_ms)
+def _no_delivery(webhook: int, delivery: int) -> str:
+    return f"webhook {webhook} has no delivery {delivery}; `shopbell webhooks deliveries {webhook}` lists them"
 
 
 def _as_json(delivery: Delivery) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""``shopbell webhooks listen``: a receiver of webhooks on this machine, that prints what arrives and checks it.
+"""``shopbell webhooks listen``: a receiver on this machine that prints deliveries and checks their signatures.
 
-It knows nothing of the server: it needs neither its database nor its settings.
+It needs neither the database nor the settings of the server.
 """
 
 import hmac
@@ -19,48 +19,53 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 from shopbell.cli.output import JSON, print_json, say
 from shopbell.errors import CommandError
 
-listen_app = typer.Typer()
+app = typer.Typer()
 
 HOST = "127.0.0.1"
 TOLERANCE_S = 300
 BODY_MAX_BYTES = 4 * 1024 * 1024
 _SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
-# What every request has, and what says nothing about a delivery.
+# Headers of every request, which say nothing about a delivery.
 _ORDINARY = {"host", "content-length", "content-type", "accept-encoding", "user-agent", "connection", *_SIGNED}
 
 
-@listen_app.command("listen")
+@app.command("listen")
 def listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port on 127.0.0.1; 0 takes a free one.")] = 9000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port on 127.0.0.1. 0: any free port.")] = 9000,
     secret: Annotated[
         list[str] | None,
-        typer.Option(metavar="whsec_…", help="The webhook's secret, to check signatures; repeat it while rotating."),
+        typer.Option(metavar="whsec_…", help="The webhook's secret, to check signatures. Repeatable, for a rotation."),
     ] = None,
-    status: Annotated[int, typer.Option(min=200, max=599, help="What to answer: 500 to see how it is repeated.")] = 200,
+    status: Annotated[
+        int, typer.Option(min=200, max=599, help="Status to respond with. Use 500 to see retries.")
+    ] = 200,
     json: JSON = False,
 ) -> None:
-    """Receive webhooks on this machine and print each of them, until Ctrl-C. With --json each is one line."""
-    desk = Desk(_keys(secret or ()), status, json=json)
+    """Receive and print webhooks on this machine.
+
+    It runs until Ctrl-C. With --json, each delivery is one line.
+    """
+    inspector = Inspector(_keys(secret or ()), status, json=json)
     try:
-        server = _Server((HOST, port), desk)
+        server = _Server((HOST, port), inspector)
     except OSError as error:
         raise CommandError(f"cannot listen on {HOST}:{port}: {error.strerror}") from None
     port = server.server_address[1]
     say(f"Listening at http://{HOST}:{port}/", error=True)
-    say(f"A server lets webhooks go there with SHOPBELL_OUTBOUND_ALLOW={HOST}:{port}", error=True)
+    say(f"To allow deliveries to it, run the server with SHOPBELL_OUTBOUND_ALLOW={HOST}:{port}", error=True)
     if not secret:
-        say("Signatures are not checked: that takes --secret whsec_…", error=True)
+        say("Signatures are not checked. To check them, add --secret whsec_…", error=True)
     with server:
         server.serve_forever(poll_interval=0.1)
 
 
-class Desk:
-    """Looks at deliveries and prints them, one at a time.
+class Inspector:
+    """Checks deliveries and prints them, one at a time.
 
     Args:
-        keys: those that may have signed.
-        status: what is answered.
-        json: whether each is printed as a line of JSON.
+        keys: the keys of the accepted signatures.
+        status: the status to respond with.
+        json: whether to print each as a line of JSON.
     """
 
     def __init__(self, keys: Sequence[Webhook], status: int, *, json: bool) -> None:
@@ -71,12 +76,12 @@ class Desk:
         self._lock = Lock()
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
-        """Look at a delivery and print it.
+        """Check a delivery and print it.
 
         Args:
             path: of the request.
             headers: by name in lower case.
-            body: as it came.
+            body: as received.
         """
         with self._lock:
             event_id = headers.get("webhook-id", "")
@@ -109,7 +114,7 @@ class Desk:
             text = body.decode()
         except UnicodeDecodeError:
             return "wrong"
-        # As the client does it, which the server may not use. The scheme's own `verify` cannot tell old from wrong.
+        # Like the client, which the server must not import. `verify` of the library cannot tell old from wrong.
         signed_at = datetime.fromtimestamp(int(said), UTC)
         expected = [key.sign(event_id, signed_at, text).encode() for key in self._keys]
         given = [signature.encode() for signature in signatures.split(" ")]
@@ -121,12 +126,12 @@ class Desk:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Windows would let a second listener take the port; everywhere else it only ends the wait for old connections.
+    # On Windows this would let a second process listen on the port. Elsewhere it allows a quick restart.
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], desk: Desk) -> None:
+    def __init__(self, address: tuple[str, int], inspector: Inspector) -> None:
         super().__init__(address, _Handler)
-        self.desk = desk
+        self.inspector = inspector
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take a delivery."""
-        assert isinstance(self.server, _Server)  # noqa: S101 - nobody else makes one
+        assert isinstance(self.server, _Server)  # noqa: S101 - `_Server` creates it
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > BODY_MAX_BYTES:
             self.close_connection = True
@@ -143,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._answer(self.server.desk.status)
-        self.server.desk.take(self.path, headers, body)
+        self._answer(self.server.inspector.status)
+        self.server.inspector.take(self.path, headers, body)
 
     def _answer(self, status: int) -> None:
         body = b"" if status in (204, 304) else f"{status}\n".encode()
@@ -156,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """What arrives is printed by the desk, and nothing beside."""
+        """Print nothing: the inspector prints deliveries."""
 
 
 def _keys(secrets: Sequence[str]) -> list[Webhook]:
@@ -179,10 +184,19 @@ def _print(facts: dict[str, Any]) -> None:
     notes = [f"signature {facts['signature']}", *(["repeated"] if facts["repeated"] else [])]
     body = facts["body"]
     kind = body.get("eventType", "") if isinstance(body, dict) else ""
-    say(" ".join(filter(None, (at, facts["path"], str(kind), facts["id"] or "", f"({', '.join(notes)})"))))
+    by = _actor(body.get("data", body)) if isinstance(body, dict) else ""
+    say(" ".join(filter(None, (at, facts["path"], str(kind), by, facts["id"] or "", f"({', '.join(notes)})"))))
     for name, value in facts["headers"].items():
         say(f"  {name}: {value}")
     text = body if isinstance(body, str) else json_module.dumps(body, indent=2, ensure_ascii=False)
     for line in text.splitlines():
         say(f"  {line}")
     say("")
+
+
+def _actor(data: Any) -> str:
+    """Say who caused an event, such as ``by employee 12351``."""
+    actor = data.get("actor") if isinstance(data, dict) else None
+    if not isinstance(actor, dict):
+        return ""
+    return " ".join(str(part) for part in ("by", actor.get("type"), actor.get("id")) if part is not None)

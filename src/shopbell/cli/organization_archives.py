@@ -1,4 +1,4 @@
-"""``shopbell organization export`` and ``import``; the imports stand inside, as in ``server.py``."""
+"""``shopbell organization export`` and ``import``."""
 
 import os
 import sys
@@ -10,34 +10,38 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from shopbell.cli.access import opened, secret_keys, write
-from shopbell.cli.output import ID_MAX, JSON, now_ms, print_json, say
+from shopbell.attachments.open_store import open_store
+from shopbell.cli.access import ACTOR, load_settings, opened, secret_keys, write
+from shopbell.cli.output import JSON, object_id, print_json, say
 from shopbell.cli.progress import progress
+from shopbell.db import installation
 from shopbell.errors import CommandError
-from shopbell.private_files import owner_only, sync_folder
+from shopbell.operations import organization_export, organization_import
+from shopbell.runtime.clock import now_ms
+from shopbell.security.encryption import Cipher
+from shopbell.security.files import owner_only, sync_folder
+from shopbell.webhooks import endpoints
 
-organization_archive_app = typer.Typer()
+app = typer.Typer()
 
 
-@organization_archive_app.command("export")
+@app.command("export")
 def export_organization(
-    organization: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The organization's id.")],
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write it; - is standard output.")],
-    with_attachments: Annotated[
-        bool, typer.Option("--attachments", help="Put the bytes of attachments in, too, not their names alone.")
-    ] = False,
+    organization: Annotated[int, typer.Argument(metavar="ID", parser=object_id, help="The organization's id.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write. -: standard output.")],
+    with_attachments: Annotated[bool, typer.Option("--attachments", help="Include the bytes of attachments.")] = False,
     json: JSON = False,
 ) -> None:
-    """Write all of an organization to one file of JSON Lines, as it is at one moment; no secrets are in it."""
-    from shopbell import organization_export, settings
-    from shopbell.blobs.open import open_store
+    """Export an organization to one file.
 
+    The file has JSON Lines: all data as of one moment, without secrets.
+    """
     to_stdout = file == "-"
     if json and to_stdout:
-        raise CommandError("--json prints to standard output, where the file goes already; give a FILE")
-    store = open_store(settings.load()) if with_attachments else None
+        raise CommandError("with --json, FILE must not be standard output")
+    store = open_store(load_settings()) if with_attachments else None
     if with_attachments and store is None:
-        raise CommandError("SHOPBELL_ATTACHMENTS_URL does not say where attachments are")
+        raise CommandError("no attachment store is configured: set SHOPBELL_ATTACHMENTS_URL")
     try:
         with opened() as database, _output(file) as out, progress() as on_progress:
             made = organization_export.export(
@@ -49,33 +53,33 @@ def export_organization(
     if json:
         print_json({"file": file, **made.as_json()})
     else:
-        say(f"{sum(made.counts.values())} rows of organization {organization} are written.", error=to_stdout)
+        say(f"Exported {sum(made.counts.values())} rows of organization {organization}.", error=to_stdout)
     if made.missing:
         say(f"shopbell: the bytes of {len(made.missing)} attachments are not in the store", error=True)
 
 
-@organization_archive_app.command("import")
+@app.command("import")
 def import_organization(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `shopbell organization export` made.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `shopbell organization export` wrote.")],
     json: JSON = False,
 ) -> None:
-    """Make a new organization of a file: all of it, under new ids, or nothing."""
-    from shopbell import installation, organization_import, settings, webhooks
-    from shopbell.blobs.open import open_store
-    from shopbell.sealing import Seals
+    """Import an organization from a file.
 
+    It gets new ids. Either all of it is imported or nothing.
+    """
     if not file.is_file():
         raise CommandError(f"there is no file {file}")
     keys = secret_keys(create=True)
-    write(lambda tx: installation.adopt(tx, keys), create=True)
-    store = open_store(settings.load())
+    write(lambda tx: installation.adopt_key(tx, keys), create=True)
+    store = open_store(load_settings())
     try:
         with opened() as database, progress() as on_progress:
             made = organization_import.import_file(
                 database,
                 file,
                 store=store,
-                seals=Seals(keys, webhooks.SEALING_PURPOSE),
+                cipher=Cipher(keys, endpoints.SEALING_PURPOSE),
+                actor=ACTOR,
                 now_ms=now_ms(),
                 on_progress=on_progress,
             )
@@ -85,28 +89,28 @@ def import_organization(
     if json:
         print_json(made.as_json())
     else:
-        say(f"Organization {made.organization_id} is made, of {sum(made.counts.values())} rows.")
-        say(f"It has no API token yet: `shopbell token create --organization {made.organization_id}` makes one.")
+        say(f"Imported organization {made.organization_id}: {sum(made.counts.values())} rows.")
+        say(f"Create an API token for it with `shopbell token create --organization {made.organization_id}`.")
     if made.webhooks:
         say(
-            f"shopbell: {made.webhooks} webhooks came without their secrets and are switched off; "
-            "`shopbell webhooks rotate-secret` and `update` make them ready",
+            f"shopbell: {made.webhooks} webhooks are disabled because the file has no secrets; "
+            "give them new ones with `shopbell webhooks rotate-secret`, then enable them with `update --enable`",
             error=True,
         )
     if made.missing:
-        say(f"shopbell: {made.missing} attachments came without their bytes", error=True)
+        say(f"shopbell: the bytes of {made.missing} attachments are not in the file", error=True)
 
 
 @contextmanager
 def _output(name: str) -> Iterator[BinaryIO]:
-    """The file to write: its owner's alone, whole or not there; nothing is overwritten."""
+    """Open the file to write, readable by its owner only. It appears when it is complete, and replaces no other."""
     if name == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     target = Path(name)
     if target.exists():
-        raise CommandError(f"{target} exists already; nothing is overwritten")
+        raise CommandError(f"{target} already exists")
     if not target.absolute().parent.is_dir():
         raise CommandError(f"there is no folder {target.parent}")
     with tempfile.TemporaryDirectory(prefix=".shopbell-", dir=target.absolute().parent) as folder:
@@ -118,7 +122,7 @@ def _output(name: str) -> Iterator[BinaryIO]:
         try:
             target.hardlink_to(unfinished)
         except FileExistsError:
-            raise CommandError(f"{target} exists already; nothing is overwritten") from None
-        except OSError:  # a file system without links
+            raise CommandError(f"{target} already exists") from None
+        except OSError:  # a file system without hard links
             unfinished.rename(target)
         sync_folder(target.absolute().parent)

@@ -1,9 +1,8 @@
-"""What commands print: tables for people, or with ``--json`` one JSON document for programs; the rest to stderr."""
+"""Output of commands: tables for people or, with ``--json``, one JSON document for programs."""
 
 import dataclasses
 import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,11 +10,10 @@ from unicodedata import category
 
 import typer
 
-JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
-"""The option that every command has."""
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+"""An option of every command."""
 
-ID_MAX = 2**53 - 1
-"""All ids stay below 2**53."""
+_ID_MAX = 2**53 - 1
 
 _INTERNAL = {
     "token_hash",
@@ -28,9 +26,9 @@ _INTERNAL = {
 
 
 def open_standard_streams() -> None:
-    """Give a process that was started with closed standard streams ones that lead nowhere.
+    """Open standard streams that the process was started without, on the null device.
 
-    Otherwise the next file that it opens, such as its database, becomes its standard error, and libraries write there.
+    Otherwise the next file that it opens, such as its database, would become its standard error.
     """
     for descriptor in range(3):
         try:
@@ -42,20 +40,26 @@ def open_standard_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
-def now_ms() -> int:
-    """The time in Unix ms."""
-    return time.time_ns() // 1_000_000
+def object_id(text: str) -> int:
+    """An id on the command line.
+
+    Raises:
+        BadParameter: it is not one.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= len(str(_ID_MAX)) and 1 <= int(text) <= _ID_MAX:
+        return int(text)
+    raise typer.BadParameter("must be an id: a whole number such as 12345")
 
 
 def iso(at_ms: int | None) -> str:
-    """A time in Unix ms as people read it (ISO 8601, UTC), or nothing."""
+    """A time in Unix ms as ISO 8601 in UTC; an empty text for None."""
     if at_ms is None:
         return ""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def as_json(thing: Any) -> dict[str, Any]:
-    """A dataclass of the core as the object that programs get: camelCase keys, ids as strings, times in Unix ms."""
+    """A dataclass of the domain as a JSON object: camelCase keys, ids as strings, times in Unix ms."""
     members: dict[str, Any] = {}
     for field in dataclasses.fields(thing):
         if field.name in _INTERNAL:
@@ -71,7 +75,7 @@ def as_json(thing: Any) -> dict[str, Any]:
 
 
 def print_json(document: object, *, one_line: bool = False) -> None:
-    """Print a document to stdout: indented, or as one line of a stream."""
+    """Print a document to stdout: indented, or as one line."""
     import orjson
 
     options = orjson.OPT_APPEND_NEWLINE | (0 if one_line else orjson.OPT_INDENT_2)
@@ -80,25 +84,25 @@ def print_json(document: object, *, one_line: bool = False) -> None:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a line for people, uncoloured and unwrapped: to stdout, or what is beside the result to stderr."""
+    """Print a line without colors or wrapping: to stdout, or to stderr if it is not part of the result."""
     print(visible(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def warn(sentences: Iterable[str], log_format: str) -> None:
-    """Write warnings of a process that runs to stderr, as its log looks."""
+    """Write warnings of a running process to stderr in the format of its log."""
     import structlog
 
-    from shopbell.log_output import output
+    from shopbell.runtime.log_output import output
 
     for sentence in sentences:
-        if log_format == "json":  # standard error then holds JSON alone
+        if log_format == "json":  # then stderr has nothing but JSON
             structlog.get_logger().warning(sentence)
         else:
             output().write(f"Warning: {sentence}\n")
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Print one object: a line for each fact, what has no value left out."""
+    """Print one object, a line for each fact; facts without a value are left out."""
     shown = [(name, str(value)) for name, value in facts if value not in (None, "")]
     width = max(len(name) for name, _ in shown)
     for name, value in shown:
@@ -106,12 +110,12 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:
-    """Print a table: pretty on a terminal; elsewhere one line a row, neither wrapped nor coloured.
+    """Print a table. Elsewhere than on a terminal, each row is one line without colors.
 
     Args:
         columns: the headings.
-        rows: the cells of each row; None is an empty one.
-        nothing: what to say to stderr when there are no rows.
+        rows: the cells of each row; None is an empty cell.
+        nothing: what to print to stderr if there are no rows.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -125,7 +129,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, not
     is_terminal = sys.stdout.isatty()
     table = Table(box=SIMPLE_HEAD if is_terminal else None, pad_edge=False, show_edge=False)
     for column in columns:
-        # Without a terminal no width binds, so that a row is a line and `grep` finds all of it.
+        # Elsewhere the width is not limited, so that `grep` finds whole rows.
         table.add_column(Text(column), no_wrap=not is_terminal, overflow="fold")
     for row in cells:
         table.add_row(*row)
@@ -134,7 +138,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, not
 
 
 def visible(text: str) -> str:
-    """A text on one line, control characters written out: what a stranger wrote shall not steer a terminal."""
+    """A text on one line with control characters escaped: texts of strangers must not control a terminal."""
     return "".join(
         character.encode("unicode_escape").decode() if category(character) in ("Cc", "Cs", "Zl", "Zp") else character
         for character in text

@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal's standard error, nothing where no person looks."""
+"""The progress bar of long commands, on a terminal's standard error only."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how it goes while the block runs.
+    """Show progress while the block runs.
 
     Yields:
-        What to call with a text, how many are done, and how many there are.
+        A function to call with a description, the number of steps done and the total.
     """
     if not sys.stderr.isatty():
-        yield lambda doing, done, total: None  # noqa: ARG005 - it has the names of its kind
+        yield lambda doing, done, total: None  # noqa: ARG005 - same parameters as `tell`
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,38 +1,33 @@
-"""``shopbell threads …``: read what was said."""
+"""``shopbell threads …``."""
 
 import time
-from enum import Enum
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
 
-from shopbell import threads
 from shopbell.cli.access import opened, read
-from shopbell.cli.organizations import OnlyOrganization
-from shopbell.cli.output import ID_MAX, JSON, as_json, iso, print_facts, print_json, print_table, say
-from shopbell.storage.schema import THREAD_STATUSES
-from shopbell.threads import Message, Thread
+from shopbell.cli.choices import OnlyOrganization
+from shopbell.cli.output import JSON, as_json, iso, object_id, print_facts, print_json, print_table, say
+from shopbell.conversations import threads
+from shopbell.conversations.threads import Message, Status, Thread
 
-threads_app = typer.Typer(help="Conversations of customers with businesses.", no_args_is_help=True)
-
-Status = Enum("Status", {name: name for name in THREAD_STATUSES}, type=str)  # type: ignore[misc]  # made of a tuple
+app = typer.Typer()
 
 FOLLOW_PAUSE_S = 0.5
 
 
-@threads_app.command("list")
+@app.command("list")
 def list_threads(
     organization: OnlyOrganization = None,
-    business: Annotated[int | None, typer.Option(min=1, max=ID_MAX, help="Only with this business.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only of this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
+    business: Annotated[int | None, typer.Option(metavar="ID", parser=object_id, help="Only this business.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most conversations to list.")] = 50,
     json: JSON = False,
 ) -> None:
-    """List conversations, the one that changed last first."""
-    wanted = None if status is None else status.value
+    """List conversations, the most recently changed first."""
     found = read(
-        lambda tx: threads.find_all(tx, organization_id=organization, business_id=business, status=wanted, limit=limit)
+        lambda tx: threads.find_all(tx, organization_id=organization, business_id=business, status=status, limit=limit)
     )
     if json:
         print_json([as_json(thread) for thread in found])
@@ -40,20 +35,20 @@ def list_threads(
         print_threads(found)
 
 
-@threads_app.command("show")
+@app.command("show")
 def show_thread(
-    thread: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The thread's id.")],
+    thread: Annotated[int, typer.Argument(metavar="ID", parser=object_id, help="The conversation's id.")],
     follow: Annotated[
         bool,
         typer.Option(
             "--follow",
-            help="Go on printing messages as they come, until Ctrl-C. With --json each line is then one document: "
-            "first the thread with its messages, then message after message.",
+            help="Print new messages as they arrive, until Ctrl-C. With --json, each line is one document: first the "
+            "conversation with its messages, then each new message.",
         ),
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Show a conversation with all its messages."""
+    """Show a conversation and its messages."""
 
     def work(tx: Connection) -> tuple[Thread, list[Message]]:
         found = threads.get(tx, thread)
@@ -101,7 +96,7 @@ def print_threads(found: list[Thread]) -> None:
         for each in found
     ]
     columns = ("id", "organization", "business", "customer", "channel", "status", "messages", "updated")
-    print_table(columns, rows, nothing="There is no such conversation yet.")
+    print_table(columns, rows, nothing="There are no such conversations.")
 
 
 def _print_thread(thread: Thread) -> None:

@@ -1,4 +1,4 @@
-"""Times as people write them on the command line."""
+"""Times on the command line."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +8,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def unix_ms(text: str) -> int:
-    """A time in ISO 8601, UTC unless it has a zone, in Unix ms.
+    """A time in ISO 8601 as Unix ms; without a time zone it is UTC.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: the text is not such a time.
     """
     try:
         at = datetime.fromisoformat(text)

@@ -5,56 +5,54 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, installation, organizations, tokens
-from shopbell.cli.access import read, secret_keys, write
-from shopbell.cli.organizations import OfOrganization, OnlyOrganization
-from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
+from shopbell.cli.access import ACTOR, read, secret_keys, write
+from shopbell.cli.choices import OfOrganization, OnlyOrganization
+from shopbell.cli.output import JSON, as_json, iso, object_id, print_facts, print_json, print_table, say
 from shopbell.cli.times import unix_ms
-from shopbell.tokens import Token
+from shopbell.organizations import api_tokens, organizations
+from shopbell.organizations.api_tokens import Token
+from shopbell.runtime.clock import now_ms
 
-token_app = typer.Typer(help="API tokens, with which programs speak for an organization.", no_args_is_help=True)
+app = typer.Typer()
 
-TokenId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The token's id.")]
+TokenId = Annotated[int, typer.Argument(metavar="ID", parser=object_id, help="The token's id.")]
 
 _HOUR_MS = 60 * 60 * 1000
-_SHOWN_ONCE = "Keep the token safe: it is shown this once and kept nowhere."
+_SHOWN_ONCE = "Save the token now: it is not stored and cannot be shown again."
 
 _TOO_STRONG = (
-    "Warning: this token has all scopes and never expires. Give it only the scopes that it needs (--scope), or an end "
-    "(--expires)."
+    "Warning: this token has all scopes and never expires. Limit its scopes (--scope) or its lifetime (--expires)."
 )
 
 
-@token_app.command("create")
+@app.command("create")
 def create_token(
     organization: OfOrganization,
-    name: Annotated[str, typer.Option(help="What people call it; `token` and its id unless given.")] = "",
+    name: Annotated[str, typer.Option(help="Its name. Default: `token` and its id.")] = "",
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SCOPE", help=f"What it may do; may be repeated, none means all: {', '.join(tokens.SCOPES)}."
+            metavar="SCOPE",
+            help=f"A scope of the token. Repeatable; all scopes by default. Scopes: {', '.join(api_tokens.SCOPES)}.",
         ),
     ] = None,
     expires: Annotated[
         int | None,
         typer.Option(
-            parser=unix_ms, metavar="TIME", help="When it ends: ISO 8601, UTC unless it has a zone; never unless given."
+            parser=unix_ms, metavar="TIME", help="When it expires: ISO 8601, in UTC by default. Default: never."
         ),
     ] = None,
     json: JSON = False,
 ) -> None:
-    """Make an API token and show it, once."""
+    """Create an API token and show it once."""
     secrets, at_ms = secret_keys(), now_ms()
 
     def work(tx: Connection) -> tuple[Token, str]:
-        installation.adopt(tx, secrets)
         organizations.get(tx, organization)
-        keys = secrets.derive(tokens.KEY_PURPOSE)
-        token, secret = tokens.create(tx, keys, organization, name, scope or (), expires, now_ms=at_ms)
-        _note(tx, token, "token.create", at_ms)
-        return token, secret
+        keys = secrets.derive(api_tokens.KEY_PURPOSE)
+        return api_tokens.create(tx, keys, organization, name, scope or (), expires, actor=ACTOR, now_ms=at_ms)
 
-    token, secret = write(work)
+    token, secret = write(work, keys=secrets)
     if json:
         print_json({**_as_json(token, at_ms), "token": secret})
         _warn(token)
@@ -62,10 +60,10 @@ def create_token(
     _show(token, secret)
 
 
-@token_app.command("list")
+@app.command("list")
 def list_tokens(organization: OnlyOrganization = None, json: JSON = False) -> None:
-    """List all tokens, or those of one organization; never the tokens themselves."""
-    found = read(lambda tx: tokens.find_all(tx, organization))
+    """List tokens without their secrets."""
+    found = read(lambda tx: api_tokens.find_all(tx, organization))
     at_ms = now_ms()
     if json:
         print_json([_as_json(token, at_ms) for token in found])
@@ -85,46 +83,39 @@ def list_tokens(organization: OnlyOrganization = None, json: JSON = False) -> No
         for each in found
     ]
     columns = ("id", "organization", "name", "ends in", "state", "created", "last used", "expires", "scopes")
-    print_table(columns, rows, nothing="There is no token yet.")
+    print_table(columns, rows, nothing="There are no tokens yet.")
 
 
-@token_app.command("revoke")
+@app.command("revoke")
 def revoke_token(token: TokenId, json: JSON = False) -> None:
-    """Revoke a token for good; running servers refuse it within a second."""
+    """Revoke a token for good. Running servers refuse it within a second."""
     at_ms = now_ms()
-
-    def work(tx: Connection) -> Token:
-        revoked = tokens.revoke(tx, token, now_ms=at_ms)
-        _note(tx, revoked, "token.revoke", at_ms)
-        return revoked
-
-    revoked = write(work)
+    revoked = write(lambda tx: api_tokens.revoke(tx, token, actor=ACTOR, now_ms=at_ms))
     if json:
         print_json(_as_json(revoked, at_ms))
     else:
-        say(f"Token {revoked.id} ({revoked.name}) is revoked since {iso(revoked.revoked_at_ms)}.")
+        say(f"Revoked token {revoked.id} ({revoked.name}).")
 
 
-@token_app.command("rotate")
+@app.command("rotate")
 def rotate_token(
     token: TokenId,
     overlap: Annotated[
-        float, typer.Option(min=0, max=24 * 365, metavar="HOURS", help="How many hours the old token stays valid.")
+        float, typer.Option(min=0, max=24 * 365, metavar="HOURS", help="Hours for which the old token stays valid.")
     ] = 24,
     json: JSON = False,
 ) -> None:
-    """Make a token's successor, with its name, scopes and expiry; both are valid for a while."""
+    """Replace a token by a new one.
+
+    The new token has the same name, scopes and expiry time. For some hours both are valid.
+    """
     secrets, at_ms = secret_keys(), now_ms()
 
     def work(tx: Connection) -> tuple[Token, Token, str]:
-        installation.adopt(tx, secrets)
-        keys = secrets.derive(tokens.KEY_PURPOSE)
-        old, new, secret = tokens.rotate(tx, keys, token, overlap_ms=round(overlap * _HOUR_MS), now_ms=at_ms)
-        _note(tx, old, "token.rotate", at_ms)
-        _note(tx, new, "token.create", at_ms)
-        return old, new, secret
+        keys, overlap_ms = secrets.derive(api_tokens.KEY_PURPOSE), round(overlap * _HOUR_MS)
+        return api_tokens.rotate(tx, keys, token, overlap_ms=overlap_ms, actor=ACTOR, now_ms=at_ms)
 
-    old, new, secret = write(work)
+    old, new, secret = write(work, keys=secrets)
     if json:
         print_json({**_as_json(new, at_ms), "token": secret, "replaced": _as_json(old, at_ms)})
         _warn(new)
@@ -133,16 +124,12 @@ def rotate_token(
     say(f"Token {old.id} (…{old.hint}) stays valid until {iso(old.expires_at_ms)}.", error=True)
 
 
-def _note(tx: Connection, token: Token, action: str, at_ms: int) -> None:
-    audit.record(tx, token.organization_id, audit.COMMAND_LINE, action, f"token {token.id}", now_ms=at_ms)
-
-
 def _as_json(token: Token, at_ms: int) -> dict[str, object]:
     return {**as_json(token), "valid": token.is_valid(at_ms)}
 
 
 def _scopes(token: Token) -> str:
-    return "all" if token.scopes == frozenset(tokens.SCOPES) else " ".join(sorted(token.scopes))
+    return "all" if token.scopes == frozenset(api_tokens.SCOPES) else " ".join(sorted(token.scopes))
 
 
 def _state(token: Token, at_ms: int) -> str:
@@ -167,6 +154,6 @@ def _show(token: Token, secret: str) -> None:
 
 
 def _warn(token: Token) -> None:
-    """Warn of a token that would give away everything, for good, if it leaked."""
-    if token.expires_at_ms is None and token.scopes == frozenset(tokens.SCOPES):
+    """Warn about a token that has all scopes and never expires."""
+    if token.expires_at_ms is None and token.scopes == frozenset(api_tokens.SCOPES):
         say(_TOO_STRONG, error=True)

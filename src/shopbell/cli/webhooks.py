@@ -1,80 +1,82 @@
-"""``shopbell webhooks …``: who is told of events, what became of it, and a receiver to try it with."""
+"""``shopbell webhooks …``."""
 
 import sys
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from sqlalchemy import Connection
 
-from shopbell import audit, extra_headers, installation, organizations, settings, webhooks
-from shopbell.cli.access import read, secret_keys, write
-from shopbell.cli.organizations import OfOrganization, OnlyOrganization
-from shopbell.cli.output import ID_MAX, JSON, as_json, iso, now_ms, print_facts, print_json, print_table, say
+from shopbell.channels.open_channels import rules_of
+from shopbell.cli.access import ACTOR, load_settings, read, secret_keys, write
+from shopbell.cli.choices import OfOrganization, OnlyOrganization
+from shopbell.cli.output import JSON, as_json, iso, object_id, print_facts, print_json, print_table, say
+from shopbell.db import installation
 from shopbell.errors import CommandError
-from shopbell.extra_headers import ExtraHeader
-from shopbell.outbound.addresses import AllowList
-from shopbell.outbound.targets import check_url
-from shopbell.sealing import Seals
-from shopbell.storage.delivery_schema import PAYLOAD_VERSIONS, WEBHOOK_TOPICS
-from shopbell.webhooks import Webhook, WebhookChanges
+from shopbell.inbox import scheduled_sending
+from shopbell.notifications.outbox import count_waiting, give_up_waiting
+from shopbell.organizations import organizations
+from shopbell.runtime.clock import now_ms
+from shopbell.safe_http.addresses import AllowList
+from shopbell.safe_http.urls import check_url
+from shopbell.security.encryption import Cipher
+from shopbell.webhooks import endpoints, extra_headers
+from shopbell.webhooks.endpoints import PayloadVersion, Webhook, WebhookChanges
+from shopbell.webhooks.extra_headers import ExtraHeader
+from shopbell.webhooks.subscriptions import Topic
 
-webhooks_app = typer.Typer(help="Addresses that are told of messages and transfers.", no_args_is_help=True)
+app = typer.Typer()
 
-Topic = Enum("Topic", {name: name for name in WEBHOOK_TOPICS}, type=str)  # type: ignore[misc]  # made of a tuple
-Version = Enum("Version", {name: name for name in PAYLOAD_VERSIONS}, type=str)  # type: ignore[misc]  # so is this
+# Typer takes no lists of literals.
+TopicOption = Enum("Topic", {name: name for name in get_args(Topic)}, type=str)  # type: ignore[misc]  # made at run time
 
-WebhookId = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The webhook's id.")]
-Topics = Annotated[list[Topic] | None, typer.Option("--event", help="What to be told of; may be repeated.")]
+WebhookId = Annotated[int, typer.Argument(metavar="ID", parser=object_id, help="The webhook's id.")]
+Topics = Annotated[list[TopicOption] | None, typer.Option("--event", help="Events to send. Repeatable.")]
 Payload = Annotated[
-    Version | None, typer.Option("--payload-version", help="envelope, or flat as older receivers read it.")
+    PayloadVersion | None, typer.Option("--payload-version", help="Form of the payload. flat is for older receivers.")
 ]
 Headers = Annotated[
     list[str] | None,
     typer.Option(
         "--header",
         metavar="NAME",
-        help="A header to be sent with each delivery; may be repeated. Its value is asked for, or read from standard "
-        "input, a line each.",
+        help="An extra header to send with each delivery. Repeatable. The command asks for its value, or reads it from "
+        "standard input, one line for each header.",
     ),
 ]
 
-_SHOWN_ONCE = "Keep the secret safe: it is shown this once."
+_SHOWN_ONCE = "Save the secret now: it cannot be shown again."
 
 
-@webhooks_app.command("create")
+@app.command("create")
 def create_webhook(
     organization: OfOrganization,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where events are sent to, by https.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The https URL that receives the events.")],
     event: Topics = None,
     header: Headers = None,
     payload_version: Payload = None,
-    disabled: Annotated[bool, typer.Option("--disabled", help="Deliver nothing yet.")] = False,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Create it disabled.")] = False,
     json: JSON = False,
 ) -> None:
-    """Have an address told of all messages, unless --event says otherwise, and show its secret, once."""
-    given = _changes(url, event or [Topic("messages")], header, payload_version)
+    """Create a webhook and show its secret once. By default it receives messages."""
+    given = _changes(url, event or [TopicOption("messages")], header, payload_version)
     given["enabled"] = not disabled
-    keys, at_ms = secret_keys(), now_ms()
 
     def work(tx: Connection) -> tuple[Webhook, str]:
-        installation.adopt(tx, keys)
         organizations.get(tx, organization)
-        made, secret = webhooks.create(tx, organization, _seals(), given, now_ms=at_ms)
-        _note(tx, made, "webhook.create", at_ms)
-        return made, secret
+        return endpoints.create(tx, organization, _cipher(), given, actor=ACTOR, now_ms=now_ms())
 
-    made, secret = write(work)
+    made, secret = write(work, keys=secret_keys())
     _show(made, secret, json=json)
 
 
-@webhooks_app.command("list")
+@app.command("list")
 def list_webhooks(organization: OnlyOrganization = None, json: JSON = False) -> None:
-    """List all webhooks, or those of one organization."""
+    """List webhooks."""
 
     def work(tx: Connection) -> list[Webhook]:
-        ids = [organization] if organization else webhooks.find_organizations(tx)
-        return [each for id_ in ids for each in webhooks.find_all(tx, id_, _seals())]
+        ids = [organization] if organization else endpoints.find_organizations(tx)
+        return [each for id_ in ids for each in endpoints.find_all(tx, id_, _cipher())]
 
     found = read(work)
     if json:
@@ -94,30 +96,32 @@ def list_webhooks(organization: OnlyOrganization = None, json: JSON = False) -> 
         for each in found
     ]
     columns = ("id", "organization", "url", "events", "payload", "state", "failing since", "created")
-    print_table(columns, rows, nothing="There is no webhook yet.")
+    print_table(columns, rows, nothing="There are no webhooks yet.")
 
 
-@webhooks_app.command("show")
+@app.command("show")
 def show_webhook(webhook: WebhookId, json: JSON = False) -> None:
-    """Show a webhook; never its secrets."""
+    """Show a webhook without its secrets."""
     _show(read(lambda tx: _get(tx, webhook)), json=json)
 
 
-@webhooks_app.command("update")
+@app.command("update")
 def update_webhook(
     webhook: WebhookId,
-    url: Annotated[str | None, typer.Option(help="Another scheme, host or port forgets the headers.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="New URL. If its host or port is new, the headers are removed.")
+    ] = None,
     event: Topics = None,
     header: Headers = None,
-    no_headers: Annotated[bool, typer.Option("--no-headers", help="Forget all extra headers.")] = False,
+    no_headers: Annotated[bool, typer.Option("--no-headers", help="Remove all extra headers.")] = False,
     payload_version: Payload = None,
     enabled: Annotated[
         bool | None,
-        typer.Option("--enable/--disable", help="Deliver; or deliver nothing any more, and skip what waits."),
+        typer.Option("--enable/--disable", help="Enable it, or disable it and skip its waiting deliveries."),
     ] = None,
     json: JSON = False,
 ) -> None:
-    """Change what is given of a webhook."""
+    """Change the given fields of a webhook."""
     if header and no_headers:
         raise typer.BadParameter("--header and --no-headers contradict each other")
     changes = _changes(url, event, header, payload_version)
@@ -125,137 +129,123 @@ def update_webhook(
         changes["extra_headers"] = []
     if enabled is not None:
         changes["enabled"] = enabled
-    at_ms = now_ms()
 
     def work(tx: Connection) -> Webhook:
-        organization = webhooks.organization_of(tx, webhook)
-        changed = webhooks.update_webhook(tx, organization, webhook, _seals(), changes, now_ms=at_ms)
-        _note(tx, changed, "webhook.update", at_ms)
-        return changed
+        organization = endpoints.organization_of(tx, webhook)
+        return endpoints.update_webhook(tx, organization, webhook, _cipher(), changes, actor=ACTOR, now_ms=now_ms())
 
     if enabled:
-        _skip_waiting(webhook)
+        _skip_waiting(read(lambda tx: endpoints.organization_of(tx, webhook)), webhook)
     changed = write(work)
     if enabled is False:
-        _skip_waiting(webhook)
+        _skip_waiting(changed.organization_id, webhook)
     _show(changed, json=json)
 
 
-@webhooks_app.command("delete")
+@app.command("delete")
 def delete_webhook(webhook: WebhookId, json: JSON = False) -> None:
-    """Delete a webhook: nothing is sent to it any more, and its secrets are forgotten."""
-    at_ms = now_ms()
+    """Delete a webhook and its secrets."""
 
     def work(tx: Connection) -> Webhook:
-        found = _get(tx, webhook)
-        webhooks.delete_webhook(tx, found.organization_id, webhook, _seals(), now_ms=at_ms)
-        _note(tx, found, "webhook.delete", at_ms)
-        return found
+        organization = endpoints.organization_of(tx, webhook)
+        return endpoints.delete_webhook(tx, organization, webhook, _cipher(), actor=ACTOR, now_ms=now_ms())
 
     deleted = write(work)
+    _skip_waiting(deleted.organization_id, webhook)
     if json:
         print_json({"id": str(deleted.id), "deleted": True})
     else:
-        say(f"Webhook {deleted.id} is deleted.")
+        say(f"Deleted webhook {deleted.id}.")
 
 
-@webhooks_app.command("rotate-secret")
+@app.command("rotate-secret")
 def rotate_secret(webhook: WebhookId, json: JSON = False) -> None:
-    """Give a webhook a new secret; for 24 hours the old one signs beside it."""
-    at_ms = now_ms()
+    """Replace the secret of a webhook. For 24 hours both secrets sign."""
 
     def work(tx: Connection) -> tuple[Webhook, str]:
-        organization = webhooks.organization_of(tx, webhook)
-        secret = webhooks.rotate_secret(tx, organization, webhook, _seals(), now_ms=at_ms)
-        found = _get(tx, webhook)
-        _note(tx, found, "webhook.rotate-secret", at_ms)
-        return found, secret
+        organization = endpoints.organization_of(tx, webhook)
+        secret = endpoints.rotate_secret(tx, organization, webhook, _cipher(), actor=ACTOR, now_ms=now_ms())
+        return endpoints.get(tx, organization, webhook, _cipher()), secret
 
     found, secret = write(work)
     _show(found, secret, json=json)
 
 
-@webhooks_app.command("resume")
+@app.command("resume")
 def resume_webhooks(
     skip_mails: Annotated[
-        bool, typer.Option("--skip-mails", help="Give up the mails that wait, too: most have gone out since.")
+        bool, typer.Option("--skip-mails", help="Also discard waiting emails: most were sent since the backup.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Deliver and send again after a restore or a move, which hold all back; texts that wait are given up."""
-    from shopbell.outreach.dispatches import MAILS, TEXTS, count_waiting
+    """Resume deliveries after a restore or a move.
 
-    at_ms = now_ms()
-    given_up = (*TEXTS, *MAILS) if skip_mails else TEXTS
+    Webhooks and waiting emails are sent. Waiting text messages are discarded, because they may have been sent already.
+    For the same reason, scheduled messages wait until an employee decides.
+    """
+    # Recipients see an email once, even if it was sent since the backup.
+    channels = rules_of(load_settings()).values()
+    sent_again = tuple(each.name for each in channels if each.detects_repeats)
+    given_up = tuple(each.name for each in channels if skip_mails or not each.detects_repeats)
 
-    def work(tx: Connection) -> tuple[bool, int]:
-        mails = count_waiting(tx, MAILS)
-        was_held_back = installation.resume(tx)
-        for organization in webhooks.find_organizations(tx) if was_held_back else ():
-            audit.record(tx, organization, audit.COMMAND_LINE, "webhook.resume", "all webhooks", now_ms=at_ms)
-        return was_held_back, mails
+    def work(tx: Connection) -> tuple[bool, int, int]:
+        mails, refused = count_waiting(tx, sent_again), scheduled_sending.refuse_old(tx, now_ms=now_ms())
+        return endpoints.resume_all(tx, actor=ACTOR, now_ms=now_ms()), mails, refused
 
-    count = _give_up(given_up) if read(installation.held_back) else 0
-    was_held_back, mails = write(work)
+    count = _give_up(given_up) if read(installation.pause_reason) else 0
+    was_held_back, mails, refused = write(work)
     if json:
-        print_json({"resumed": was_held_back, "givenUp": count, "mails": mails if was_held_back else 0})
+        mails = mails if was_held_back else 0
+        print_json({"resumed": was_held_back, "givenUp": count, "mails": mails, "scheduledMessages": refused})
     elif not was_held_back:
-        say("Nothing was held back.")
+        say("Nothing was stopped.")
     else:
-        say("Webhooks are delivered again.")
+        say("Resumed the delivery of webhooks.")
         if count:
-            say(f"Nobody knows whether {count} that waited to be sent went out: they are not sent again.")
+            say(f"Discarded {count} waiting messages, because they may have been sent already.")
         if mails:
-            say(f"Mails that waited go out now, some perhaps for the second time: {mails}.")
+            say(f"Sending {mails} waiting emails. Some may arrive twice.")
+        if refused:
+            say(f"Kept {refused} scheduled messages, which may have been sent already, for employees to decide.")
 
 
 def _give_up(channels: tuple[str, ...]) -> int:
-    """End what waits to be sent, in pieces between which others write; how many it was."""
-    from shopbell.outreach.dispatches import give_up_waiting
-
+    """Discard waiting messages in batches, between which others can write. Returns how many."""
     total = 0
     while count := write(lambda tx: give_up_waiting(tx, channels, now_ms=now_ms())):
         total += count
     return total
 
 
-def _seals() -> Seals:
-    return Seals(secret_keys(), webhooks.SEALING_PURPOSE)
+def _cipher() -> Cipher:
+    return Cipher(secret_keys(), endpoints.SEALING_PURPOSE)
 
 
 def _get(tx: Connection, webhook_id: int) -> Webhook:
-    return webhooks.get(tx, webhooks.organization_of(tx, webhook_id), webhook_id, _seals())
+    return endpoints.get(tx, endpoints.organization_of(tx, webhook_id), webhook_id, _cipher())
 
 
-def _skip_waiting(webhook_id: int) -> None:
-    """Put aside what waits for a webhook that is off, in pieces between which others write."""
-
-    def work(tx: Connection) -> bool:
-        return webhooks.skip_waiting(tx, webhooks.organization_of(tx, webhook_id), webhook_id, now_ms=now_ms())
-
-    while write(work):
+def _skip_waiting(organization_id: int, webhook_id: int) -> None:
+    """Skip the waiting deliveries of a webhook in batches, between which others can write."""
+    while write(lambda tx: endpoints.skip_waiting(tx, organization_id, webhook_id, now_ms=now_ms())):
         pass
 
 
-def _note(tx: Connection, webhook: Webhook, action: str, at_ms: int) -> None:
-    audit.record(tx, webhook.organization_id, audit.COMMAND_LINE, action, f"webhook {webhook.id}", now_ms=at_ms)
-
-
 def _changes(
-    url: str | None, topics: list[Topic] | None, header_names: list[str] | None, version: Version | None
+    url: str | None, topics: list[TopicOption] | None, header_names: list[str] | None, version: PayloadVersion | None
 ) -> WebhookChanges:
     changes: WebhookChanges = {}
     faults: list[str] = []
     if url is not None:
         changes["url"] = url
         try:
-            check_url(url, AllowList.parse(settings.load().outbound_allow))
+            check_url(url, AllowList.parse(load_settings().outbound_allow))
         except ValueError as error:
             faults.append(f"the URL {error}")
     if topics:
         changes["topics"] = [topic.value for topic in topics]
     if version is not None:
-        changes["payload_version"] = version.value
+        changes["payload_version"] = version
     if header_names:
         changes["extra_headers"] = _headers(header_names, faults)
     if faults:
@@ -264,7 +254,7 @@ def _changes(
 
 
 def _headers(names: list[str], faults: list[str]) -> list[ExtraHeader]:
-    """The headers, their values asked for: on a command line everybody on this machine could read them."""
+    """The headers with their values, which are asked for: others on this machine can read a command line."""
     headers: list[ExtraHeader] = []
     try:
         extra_headers.check_together(names)
@@ -305,7 +295,7 @@ def _state(webhook: Webhook) -> str:
 
 def _headers_of(webhook: Webhook) -> str:
     names = webhook.extra_header_names
-    return "unknown: encrypted under another secret key" if names is None else ", ".join(names)
+    return "unknown: encrypted with another secret key" if names is None else ", ".join(names)
 
 
 def _show(webhook: Webhook, secret: str | None = None, *, json: bool) -> None:

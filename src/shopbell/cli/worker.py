@@ -1,31 +1,32 @@
-"""``shopbell worker``: deliver webhooks, mails and texts in a process of its own."""
+"""``shopbell worker``: deliver webhooks, emails and text messages in a separate process."""
 
+import structlog
 import typer
 
+from shopbell.channels.open_channels import not_sent
 from shopbell.cli.output import JSON, print_json, warn
+from shopbell.runtime.log_output import output
+from shopbell.settings import settings
+from shopbell.workers.process import run
 
-worker_app = typer.Typer()
+app = typer.Typer()
 
 
-@worker_app.command()
+@app.command()
 def worker(json: JSON = False) -> None:
-    """Deliver webhooks, mails and texts until SIGTERM or Ctrl-C; on PostgreSQL any number share the work."""
-    import structlog
+    """Deliver webhooks, emails and text messages.
 
-    from shopbell import settings
-    from shopbell.log_output import output
-    from shopbell.outreach.rules import not_sent
-    from shopbell.worker_process import run
-
+    It runs until SIGTERM or Ctrl-C. On PostgreSQL, several workers share the work.
+    """
     chosen = settings.load()
 
     def on_started() -> None:
         if json:
             print_json({"worker": "running"}, one_line=True)
-        elif chosen.log_format == "json":  # standard error then holds JSON alone
+        elif chosen.log_format == "json":  # then stderr has nothing but JSON
             structlog.get_logger().info("delivering")
         else:
-            output().write("Shopbell delivers webhooks, mails and texts\n")
+            output().write("Shopbell delivers webhooks, emails and text messages\n")
         warn(not_sent(chosen), chosen.log_format)
 
     run(chosen, on_started)

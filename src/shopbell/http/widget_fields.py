@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import category, normalize
 
-from shopbell.errors import Fault
-from shopbell.http.ids import read_id
-from shopbell.http.json_body import parse_object
-from shopbell.http.json_headers import Headers, read_json_headers
-from shopbell.identity import (
+from shopbell.conversations.message_text import MESSAGE_MAX_CHARACTERS
+from shopbell.errors import FieldError
+from shopbell.formats.identities import (
     EMAIL_MAX_CHARACTERS,
     LOCALE_MAX_CHARACTERS,
     is_international,
@@ -19,17 +17,19 @@ from shopbell.identity import (
     normal_phone,
     phone_fault,
 )
+from shopbell.http.request.ids import read_id
+from shopbell.http.request.json_headers import Headers, read_json_headers
+from shopbell.http.request.json_object import parse_object
 
-MESSAGE_MAX_CHARACTERS = 10_000
 NAME_MAX_CHARACTERS = 200
 
 
 @dataclass(slots=True)
 class WidgetMessage:
-    """What a request says, as far as it could be read; ``faults`` holds all that is wrong with it.
+    """The fields of a request, as far as they are valid, and all ``errors``.
 
-    E-mail, phone and locale are as sent; ``normal_…`` are their normal forms, and so is ``name``. The phone number's is
-    only found with the business's region, by ``read_phone``.
+    ``email``, ``phone`` and ``locale`` are as sent; ``normal_…`` and ``name`` are in normal form. ``read_phone`` finds
+    the normal form of the phone number, for which it needs the region of the business.
     """
 
     idempotency_key: str | None = None
@@ -42,63 +42,59 @@ class WidgetMessage:
     locale: str | None = None
     normal_locale: str | None = None
     name: str | None = None
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
 
     def read_headers(self, headers: Headers) -> bool:
-        """Read the headers of the request.
-
-        Returns:
-            Whether the body can be read at all: not when it is compressed.
-        """
+        """Read the headers, and return whether the body can be read. A compressed body cannot."""
         read = read_json_headers(headers)
         self.idempotency_key = read.idempotency_key
-        self.faults += read.faults
+        self.errors += read.errors
         return read.readable
 
     def read_body(self, body: bytes) -> None:
-        """Read the body of the request, all but the meaning of the phone number."""
-        document, fault = parse_object(body)
-        if fault is not None:
-            self.faults.append(fault)
+        """Read the body, except for the normal form of the phone number."""
+        document, malformed = parse_object(body)
+        if malformed is not None:
+            self.errors.append(malformed)
             return
         business_id = document.get("businessId")
         if business_id is None:
-            self.faults.append(_required("#/businessId"))
+            self.errors.append(_required("businessId"))
         else:
-            number, fault = read_id(business_id, "#/businessId")
-            if fault is None:
+            number, error = read_id(business_id, "businessId")
+            if error is None:
                 self.business_id = number
             else:
-                self.faults.append(fault)
+                self.errors.append(error)
         self._read_message(document.get("message"))
         self._read_user(document.get("user"))
 
     def _read_message(self, message: object) -> None:
-        pointer = "#/message"
+        pointer = "message"
         if message is None:
-            self.faults.append(_required(pointer))
+            self.errors.append(_required(pointer))
         elif not isinstance(message, str):
-            self.faults.append(_type(pointer, "string"))
+            self.errors.append(_type(pointer, "string"))
         else:
             self.message = message
             if not message.strip():
-                self.faults.append(Fault("body", pointer, "blank", "must not be blank"))
+                self.errors.append(FieldError(pointer, "blank", "must not be blank"))
             if len(message) > MESSAGE_MAX_CHARACTERS:
-                self.faults.append(_too_long(pointer, MESSAGE_MAX_CHARACTERS))
+                self.errors.append(_too_long(pointer, MESSAGE_MAX_CHARACTERS))
             if "\0" in message:
-                self.faults.append(Fault("body", pointer, "invalid_character", "must not contain U+0000"))
+                self.errors.append(FieldError(pointer, "invalid_character", "must not contain U+0000"))
 
     def _read_user(self, user: object) -> None:
-        pointer = "#/user"
+        pointer = "user"
         if user is None:
-            self.faults.append(_required(pointer))
+            self.errors.append(_required(pointer))
         elif not isinstance(user, dict):
-            self.faults.append(_type(pointer, "object"))
+            self.errors.append(_type(pointer, "object"))
         else:
             if user.get("email") is None and user.get("phoneNumber") is None:
                 sentence = "Field 'user' must contain 'email' or 'phoneNumber'."
-                self.faults.append(
-                    Fault("body", pointer, "contact_required", "must contain email or phoneNumber", sentence)
+                self.errors.append(
+                    FieldError(pointer, "contact_required", "must contain email or phoneNumber", sentence)
                 )
             self.email = self._read_text(user, "email")
             self.phone = self._read_text(user, "phoneNumber")
@@ -111,28 +107,28 @@ class WidgetMessage:
         value = user.get(name)
         if value is None or isinstance(value, str):
             return value
-        self.faults.append(_type(f"#/user/{name}", "string"))
+        self.errors.append(_type(f"user/{name}", "string"))
         return None
 
     def _normal(self, text: str | None, name: str, limit: int, normal: Callable[[str], str]) -> str | None:
         if text is None:
             return None
         if len(text) > limit:
-            self.faults.append(_too_long(f"#/user/{name}", limit))
+            self.errors.append(_too_long(f"user/{name}", limit))
             return None
         try:
             return normal(text)
         except ValueError as error:
-            self.faults.append(Fault("body", f"#/user/{name}", f"invalid_{name}", str(error)))
+            self.errors.append(FieldError(f"user/{name}", f"invalid_{name}", str(error)))
             return None
 
     def read_phone(self, *, region: str | None, is_ours: bool) -> None:
-        """Find the phone number's normal form.
+        """Find the normal form of the phone number.
 
         Args:
-            region: the business's default region.
-            is_ours: whether the business is the token's; of another's nobody learns the region, so only characters
-                and length of a number without ``+`` are looked at.
+            region: the default region of the business. is_ours: whether the business belongs to the organization. If
+            not, its region is not revealed: only characters
+                and length of a number without ``+`` are checked.
         """
         if self.phone is None:
             return
@@ -140,31 +136,31 @@ class WidgetMessage:
             try:
                 self.normal_phone = normal_phone(self.phone, region)
             except ValueError as error:
-                self.faults.append(_invalid_phone(str(error)))
+                self.errors.append(_invalid_phone(str(error)))
         elif not looks_like_phone(self.phone):
-            self.faults.append(_invalid_phone(phone_fault(self.phone)))
+            self.errors.append(_invalid_phone(phone_fault(self.phone)))
 
 
 def _name(value: object) -> str | None:
-    """A person's name in NFC; None for anything but a line of 1 to 200 characters: a name is no reason to refuse."""
+    """Return a name in NFC, or None if it is not one line of 1 to 200 characters. An invalid name is ignored."""
     if not isinstance(value, str) or len(value) > NAME_MAX_CHARACTERS:
         return None
     name = normalize("NFC", value.strip())
     return None if any(category(character) in ("Cc", "Cs") for character in name) else name or None
 
 
-def _required(pointer: str) -> Fault:
-    return Fault("body", pointer, "required", "is required")
+def _required(pointer: str) -> FieldError:
+    return FieldError(pointer, "required", "is required")
 
 
-def _invalid_phone(detail: str) -> Fault:
-    return Fault("body", "#/user/phoneNumber", "invalid_phone_number", detail)
+def _invalid_phone(detail: str) -> FieldError:
+    return FieldError("user/phoneNumber", "invalid_phone_number", detail)
 
 
-def _type(pointer: str, expected: str) -> Fault:
+def _type(pointer: str, expected: str) -> FieldError:
     article = "an" if expected == "object" else "a"
-    return Fault("body", pointer, "type", f"must be {article} {expected}", members={"expected": expected})
+    return FieldError(pointer, "type", f"must be {article} {expected}", members={"expected": expected})
 
 
-def _too_long(pointer: str, limit: int) -> Fault:
-    return Fault("body", pointer, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})
+def _too_long(pointer: str, limit: int) -> FieldError:
+    return FieldError(pointer, "too_long", f"must have at most {limit} characters", members={"maxLength": limit})

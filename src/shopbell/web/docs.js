@@ -3,20 +3,21 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
-SwaggerUIBundle({
+const reference = document.getElementById("reference");
+const ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#reference",
   deepLinking: true,
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
-  validatorUrl: null, // it would send the document to somebody else's server
+  validatorUrl: null, // it would send the document to a third-party server
+  onComplete: () => reference.dataset.token && ui.preauthorizeApiKey("apiToken", reference.dataset.token), // the demo's
 });
 
-// What Swagger UI draws leaves out what a keyboard and a screen reader need; this adds it to all that it draws.
-const reference = document.getElementById("reference");
+// Swagger UI's output lacks what keyboards and screen readers need; this adds it.
 const named = (element, name) => element.hasAttribute("aria-label") || element.setAttribute("aria-label", name);
 const mend = () => {
-  // A link inside of a button is two controls in one place: the button opens the operation, and says where it is.
+  // A link inside a button would be two nested controls: the button opens the operation and announces its path.
   for (const link of reference.querySelectorAll(".opblock-summary-control a[href]")) link.removeAttribute("href");
   for (const heading of reference.querySelectorAll("h3.opblock-tag, .models > h4, .modal-ux h3")) heading.setAttribute("aria-level", "2");
   for (const heading of reference.querySelectorAll(".opblock-section-header h4, .modal-ux h4, .responses-inner h4, .responses-inner h5"))

@@ -1,4 +1,4 @@
-"""``POST /api/attachments``, ``GET /api/attachments/{attachmentId}``: files that messages may carry."""
+"""``POST /api/attachments``, ``GET /api/attachments/{attachmentId}``: files for messages."""
 
 import time
 from typing import Annotated, Any
@@ -6,87 +6,64 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
-from shopbell import attachments
-from shopbell.attachment_links import AttachmentLinks
-from shopbell.attachments import Attachment
-from shopbell.http.addresses import base_url
-from shopbell.http.api.access import ReadsThreads, WritesThreads
-from shopbell.http.api.fields import Fields, PathId
-from shopbell.http.one_file import PART, OneFile
-from shopbell.http.uploads import keep_file
-from shopbell.upload_quota import organization_limits
+from shopbell.attachments import attachments
+from shopbell.attachments.attachments import Attachment
+from shopbell.attachments.signed_urls import AttachmentLinks
+from shopbell.attachments.upload_quota import organization_limits
+from shopbell.http.request.base_url import base_url
+from shopbell.http.request.caller import ReadsSomeThreads, WritesSomeThreads
+from shopbell.http.request.fields import PathId
+from shopbell.http.request.multipart import OneFile
+from shopbell.http.request.uploads import UPLOAD_BODY, UploadedFile, keep_file
 
 router = APIRouter(tags=["attachments"])
 
 
-class Uploaded(Fields):
-    """A file that was uploaded."""
-
-    attachment_id: str = Field(examples=["12352"], description="For `attachmentId` of a message.")
-    uuid: str = Field(examples=["5f0c3b0e-9a2e-4f5e-8d0a-6a4f2f1f7c11"], description="As webhooks name it.")
-    name: str = Field(examples=["receipt.pdf"], description="Its name, without folders.")
-    content_type: str = Field(examples=["application/pdf"], description="What it is, by its content.")
-    length_bytes: int = Field(examples=[48213], ge=1)
-    sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
-
-
-class LinkedAttachment(Uploaded):
-    """A file, and where it can be read without a token for a while."""
+class LinkedAttachment(UploadedFile):
+    """A file, with a link that works without a token until it expires."""
 
     created_at: int = Field(examples=[1700000000000], description="Unix ms.")
     link: str = Field(
         examples=["https://chat.example.com/attachments/5f0c3b0e-9a2e-4f5e-8d0a-6a4f2f1f7c11/receipt.pdf?expires=…"],
-        description="Address of the file. Whoever has it may read the file until it expires.",
+        description="The URL of the file. Anyone with this link can read the file until the link expires.",
     )
     link_expires_at: int = Field(examples=[1700003600000], description="Unix ms.")
 
 
 AttachmentOfPath = Annotated[PathId, Path(alias="attachmentId", description="The file.", examples=["12352"])]
 
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [PART],
-                    "properties": {PART: {"type": "string", "format": "binary", "description": "The file."}},
-                }
-            }
-        },
-    }
-}
 
+@router.post("/api/attachments", summary="Upload a file", openapi_extra=UPLOAD_BODY)
+async def upload_attachment(caller: WritesSomeThreads, request: Request) -> UploadedFile:
+    """Upload a file, then send it with a message (`attachmentId`). `curl -F file=@receipt.pdf` sends such a body.
 
-@router.post("/api/attachments", summary="Upload a file", openapi_extra=BODY)
-async def upload_attachment(caller: WritesThreads, request: Request) -> Uploaded:
-    """Upload a file, to be carried by a message (`attachmentId`); `curl -F file=@receipt.pdf` sends such a body.
-
-    What the file is, is found out by its content. A file that no message carries within 24 hours is deleted. All files
-    of an organization and its customers may have 10 GiB a day (UTC) together, unless the server's operator chose
-    otherwise; above that the answer is 429 with `maxBytes`.
+    The server detects the type from the content. A file that no message uses within 24 hours is deleted. By default,
+    all uploads of an organization and its customers may have 10 GiB per day (UTC); above that the response is 429 with
+    `maxBytes`.
     """
     form = OneFile(request.scope["headers"])
-    limits = organization_limits(caller.api.settings)
-    kept = await keep_file(request, caller.api, caller.organization_id, form, limits)
-    return Uploaded(**_described(kept))
+    limits = organization_limits(caller.services.settings)
+    kept = await keep_file(request, caller.services, caller.organization_id, form, limits, uploader_id=caller.id)
+    return UploadedFile(**_described(kept))
 
 
 @router.get("/api/attachments/{attachmentId}", summary="Look up a file")
-async def get_attachment(caller: ReadsThreads, attachment_id: AttachmentOfPath, request: Request) -> LinkedAttachment:
-    """What is known of a file, and a fresh link to it."""
+async def get_attachment(
+    caller: ReadsSomeThreads, attachment_id: AttachmentOfPath, request: Request
+) -> LinkedAttachment:
+    """Read the metadata of a file and get a new link to it."""
+    await caller.check_attachment(attachment_id)
     found = await caller.read(attachments.get, attachment_id)
-    return linked(found, base_url(request, caller.api.settings), caller.api.links)
+    return linked(found, base_url(request, caller.services.settings), caller.services.links)
 
 
 def linked(attachment: Attachment, base: str, links: AttachmentLinks) -> LinkedAttachment:
-    """An attachment with a fresh link to it, as it stands in answers.
+    """Return an attachment with a new link to it.
 
     Args:
-        attachment: it.
-        base: how this server is reached, from ``addresses.base_url``.
-        links: makes the link.
+        attachment: the attachment.
+        base: the base URL of this server.
+        links: signs the link.
     """
     link = links.link(base, attachment.uuid, attachment.name, now_ms=time.time_ns() // 1_000_000)
     return LinkedAttachment(

@@ -1,21 +1,24 @@
-"""``POST /api/authenticate-customer``: an app proves for which customer it speaks."""
+"""``POST /api/authenticate-customer``: an app proves the identity of a customer."""
 
 import time
 from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from shopbell import customer_sessions, customers, identity, private_keys
-from shopbell.errors import NotFound, Unauthorized
-from shopbell.http.api.access import SendsMessages
-from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, fault_error
-from shopbell.http.ids import read_id
-from shopbell.private_keys import SEALING_PURPOSE
-from shopbell.sealing import Seals
-from shopbell.storage.schema import customer_identities
+from shopbell.customers import customers, sessions
+from shopbell.customers import identities as customer_identities
+from shopbell.errors import NotFound
+from shopbell.formats import identities
+from shopbell.http.request.caller import SendsMessages
+from shopbell.http.request.errors import Unauthorized
+from shopbell.http.request.fields import Fields, pydantic_error
+from shopbell.http.request.ids import read_id
+from shopbell.http.request.json_body import Body, body_schema, json_body
+from shopbell.organizations import identity_secrets
+from shopbell.organizations.identity_secrets import SEALING_PURPOSE
+from shopbell.security.encryption import Cipher
 
 router = APIRouter(tags=["customers"])
 
@@ -24,30 +27,30 @@ _OLD_ALGORITHM: Literal["sha1"] = "sha1"
 
 
 def _named(value: object) -> object:
-    """An id may be an integer, as everywhere."""
+    """Accept an integer for an id, as other routes do."""
     if isinstance(value, str) or value is None:
         return value
-    number, fault = read_id(value, "#")
-    if fault is not None:
-        raise fault_error(fault)
+    number, error = read_id(value, "")
+    if error is not None:
+        raise pydantic_error(error)
     return str(number)
 
 
 class AuthenticateCustomer(Fields):
-    """The proof."""
+    """The proof of the identity."""
 
     customer_id: Annotated[
         str,
-        StringConstraints(min_length=1, max_length=identity.EMAIL_MAX_CHARACTERS),
+        StringConstraints(min_length=1, max_length=identities.EMAIL_MAX_CHARACTERS),
         BeforeValidator(_named),
-        WithJsonSchema({"type": ["string", "integer"], "minLength": 1, "maxLength": identity.EMAIL_MAX_CHARACTERS}),
+        WithJsonSchema({"type": ["string", "integer"], "minLength": 1, "maxLength": identities.EMAIL_MAX_CHARACTERS}),
     ] = Field(
-        description="E-mail address, phone number with country code, or the customer's id. The digest is over an id's "
-        "decimal digits.",
+        description="The email address, the phone number with country code, or the id of the customer. The digest uses "
+        "the decimal digits of an id.",
         examples=["herve@exemple.com"],
     )
     nonce: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
-        description="Chosen by the backend for this once.", examples=["RANDOM_NONCE"]
+        description="A value that the backend uses only once.", examples=["RANDOM_NONCE"]
     )
     digest: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
         description='`HMAC-SHA-256(privateKey, nonce + ":" + customerId)`, or for older apps '
@@ -56,13 +59,13 @@ class AuthenticateCustomer(Fields):
     )
     algorithm: Literal["sha1", "hmac-sha256"] | None = Field(
         None,
-        description="By which the digest was made; `sha1` unless given. `hmac-sha256` is the better one.",
+        description="The algorithm of the digest; `sha1` by default. Use `hmac-sha256` in new apps.",
         examples=["sha1"],
     )
 
 
 class _Found(NamedTuple):
-    """A customer, and the identity by which the app named them: an address or a number in normal form, or their id."""
+    """A customer, and the identity that the app sent, in normal form. Both are None if the app sent the id."""
 
     customer_id: int
     email: str | None = None
@@ -70,28 +73,31 @@ class _Found(NamedTuple):
 
 
 class CustomerAuthenticated(Fields):
-    """A session of the customer's."""
+    """A session of the customer."""
 
     result: str = Field("ok", examples=["ok"])
     session_token: str = Field(
-        description="For `Authorization: Bearer …` of the routes for customers' browsers and apps.",
+        description="For `Authorization: Bearer …` on the routes under `/api/customer`.",
         examples=["sbs_0000000000000000000000000000000000000000000000000"],
     )
-    expires_at: int = Field(description="In Unix milliseconds; a new proof is needed then.", examples=[1700000000000])
+    expires_at: int = Field(
+        description="When the session ends, in Unix milliseconds. The app then needs a new proof.",
+        examples=[1700000000000],
+    )
 
 
 class DigestRefused(Unauthorized):
-    """401: no such customer, a wrong digest, or a nonce that was used: which of them is not said."""
+    """401: unknown customer, wrong digest, or used nonce. Which of them is not said."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.detail = "The proof of who the customer is cannot be taken."
+        self.detail = "The identity of the customer is not proven."
         self.args = (self.detail,)
-        self.developer_message = "Customer, nonce and digest do not prove anything, or the nonce was used before"
+        self.developer_message = "Customer, nonce and digest do not match, or the nonce was used before"
 
 
 class AlgorithmRefused(DigestRefused):
-    """401: this server takes no digest that was made so; whose it is was not looked at."""
+    """401: this server does not accept the algorithm. The digest was not checked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,22 +106,24 @@ class AlgorithmRefused(DigestRefused):
 
 @router.post(
     "/api/authenticate-customer",
-    summary="Prove for which customer an app speaks",
-    openapi_extra=described(AuthenticateCustomer),
+    summary="Authenticate a customer of an app",
+    openapi_extra=body_schema(AuthenticateCustomer),
 )
 async def authenticate_customer(
-    caller: SendsMessages, body: Annotated[Body[AuthenticateCustomer], takes(AuthenticateCustomer)]
+    caller: SendsMessages, body: Annotated[Body[AuthenticateCustomer], json_body(AuthenticateCustomer)]
 ) -> CustomerAuthenticated:
-    """Begin a session for a customer's app, by a digest that the organization's backend made with its private key.
+    """Start a session for a customer of an app. The organization's backend signs the request with its private key.
 
     A nonce is accepted once. `shopbell organization private-key` shows the key. The session sees all conversations of
-    the customer, and ends after 24 hours. 401, alike for everything that is wrong with the proof, but for an
-    algorithm that this server does not take.
+    the customer and ends after 24 hours. Any invalid proof gets the same 401, except for an algorithm that this server
+    does not accept.
     """
-    if caller.api.settings.customer_digests not in ("any", body.fields.algorithm or _OLD_ALGORITHM):
+    if caller.services.settings.customer_digests not in ("any", body.fields.algorithm or _OLD_ALGORITHM):
         raise AlgorithmRefused
-    seals = Seals(caller.api.keys, SEALING_PURPOSE)
-    begun = await caller.write(_begin, body.fields, seals, caller.api.sessions.keys, now_ms=time.time_ns() // 1_000_000)
+    cipher = Cipher(caller.services.keys, SEALING_PURPOSE)
+    begun = await caller.write(
+        _begin, body.fields, cipher, caller.services.sessions.keys, now_ms=time.time_ns() // 1_000_000
+    )
     if begun is None:
         raise DigestRefused
     token, expires_at_ms = begun
@@ -126,24 +134,24 @@ def _begin(
     tx: Connection,
     organization_id: int,
     proof: AuthenticateCustomer,
-    seals: Seals,
+    cipher: Cipher,
     keys: tuple[bytes, ...],
     *,
     now_ms: int,
 ) -> tuple[str, int] | None:
-    private_key = private_keys.find(tx, organization_id, seals)
+    private_key = identity_secrets.find(tx, organization_id, cipher)
     algorithm = proof.algorithm or _OLD_ALGORITHM
-    right = private_keys.is_right(
-        private_key or private_keys.PREFIX, proof.nonce, proof.customer_id, algorithm, proof.digest
+    right = identity_secrets.is_right(
+        private_key or identity_secrets.PREFIX, proof.nonce, proof.customer_id, algorithm, proof.digest
     )
     if private_key is None or not right:
         return None
-    if not private_keys.spend(tx, organization_id, private_key, proof.nonce, proof.digest, now_ms=now_ms):
+    if not identity_secrets.consume(tx, organization_id, private_key, proof.nonce, proof.digest, now_ms=now_ms):
         return None
     found = _find(tx, organization_id, proof.customer_id)
     if found is None:
         return None
-    session, secret = customer_sessions.create(
+    session, secret = sessions.create(
         tx,
         keys,
         organization_id,
@@ -167,13 +175,11 @@ def _find(tx: Connection, organization_id: int, named: str) -> _Found | None:
         return None if found.erased_at_ms is not None else _Found(found.id)
     is_email = "@" in named
     try:
-        normal = identity.normal_email(named) if is_email else identity.normal_phone(named, None)
+        normal = identities.normal_email(named) if is_email else identities.normal_phone(named, None)
     except ValueError:
         return None
-    kind, value = ("email", normal) if is_email else ("phone", identity.phone_key(normal))
-    c = customer_identities.c
-    query = select(c.customer_id).where(c.organization_id == organization_id, c.kind == kind, c.value == value)
-    found_id: int | None = tx.scalar(query)
+    kind, value = ("email", normal) if is_email else ("phone", identities.phone_key(normal))
+    found_id = customer_identities.find_holder(tx, organization_id, kind, value)
     if found_id is None:
         return None
     return _Found(found_id, email=normal) if is_email else _Found(found_id, phone=normal)

@@ -1,4 +1,4 @@
-"""Customers: who they are, whether anybody wants to hear them, and what the law gives them."""
+"""Search, read, change, block, erase and export customers."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -9,58 +9,69 @@ from pydantic import Field
 from sqlalchemy import Connection
 from starlette.concurrency import iterate_in_threadpool
 
-from shopbell import blocks, customer_export, customers, erasure, identity, surveys
-from shopbell.customers import Profile
-from shopbell.errors import Fault, Invalid
-from shopbell.http.api.access import Caller, ReadsCustomers, WritesCustomers
-from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, FilledLine, Line, PathId
-from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
-from shopbell.http.api.results import Ok
+from shopbell.conversations import surveys
+from shopbell.conversations.erasure import Place
+from shopbell.customers import blocking, customers, export, search
+from shopbell.customers.customers import Profile
+from shopbell.customers.erasure import forget
+from shopbell.errors import FieldError, Invalid
+from shopbell.formats import identities
+from shopbell.formats.channels import ChannelName
+from shopbell.http.request.caller import (
+    Caller,
+    ReadsCustomers,
+    ReadsSomeCustomers,
+    WritesCustomers,
+    WritesSomeCustomers,
+)
+from shopbell.http.request.fields import Fields, FilledLine, Line, PathId
+from shopbell.http.request.json_body import Body, body_schema, json_body
+from shopbell.http.request.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
+from shopbell.http.request.results import Ok
+from shopbell.operations import erasure
 
 router = APIRouter(tags=["customers"])
 
-Channel = Literal["WEB", "EMAIL", "SMS", "WHATSAPP"]
 CustomerOfPath = Annotated[
     PathId,
     Path(
         alias="customerId",
-        description="The customer; for one who was merged into another, that other one.",
+        description="The customer. If it was merged, the customer that it was merged into.",
         examples=["12346"],
     ),
 ]
 
 
 class CustomerDatum(Fields):
-    """Something that is known of a customer."""
+    """One attribute of a customer."""
 
     name: str = Field(examples=["COMPANY"])
     value: str = Field(examples=["Acme"])
 
 
 class SurveyAnswer(Fields):
-    """What a customer answered when he was asked."""
+    """The answer of a customer to a survey."""
 
     created_at: int = Field(examples=[1700000000000])
     text: str = Field(examples=["8"])
 
 
 class LastSurveys(Fields):
-    """The customer's last answers; `null` for what he was never asked."""
+    """The last answers of the customer; `null` if there was no such survey."""
 
     nps: SurveyAnswer | None = Field(None, examples=[None])
     preferred_channel: SurveyAnswer | None = Field(None, examples=[None])
 
 
 class CustomerProfile(Fields):
-    """A customer as employees see him."""
+    """The profile of a customer."""
 
     id: str = Field(examples=["12346"])
     type: Literal["prospect"] = Field("prospect", examples=["prospect"])
-    editable: bool = Field(description="Whether the profile can be changed; not after it was erased.", examples=[True])
+    editable: bool = Field(description="Whether the profile can be changed. An erased one cannot.", examples=[True])
     picture_href: str | None = Field(None, examples=[None])
     display_name: str = Field(
-        description="The first of these that there is: name, company, e-mail address, phone number, id.",
+        description="The first of these that is known: name, company, email address, phone number, id.",
         examples=["Carol Jones"],
     )
     email_address: str | None = Field(examples=["carol@example.com"])
@@ -68,17 +79,17 @@ class CustomerProfile(Fields):
     first_name: str | None = Field(examples=["Carol"])
     last_name: str | None = Field(examples=["Jones"])
     company: str | None = Field(examples=["Acme"])
-    channel: Channel = Field(description="That of the conversation which changed last.", examples=["WEB"])
+    channel: ChannelName = Field(description="The channel of the conversation that changed last.", examples=["WEB"])
     customer_data: list[CustomerDatum]
     last_surveys: LastSurveys
 
 
 class UpdateProfile(Fields):
-    """What to change of a profile; what is absent stays, an empty text takes a field away."""
+    """The fields of a profile to change. An empty string removes a field."""
 
     first_name: Line | None = Field(None, description="The customer's first name.", examples=["Carol"])
     last_name: Line | None = Field(None, description="The customer's last name.", examples=["Jones"])
-    company: Line | None = Field(None, description="Whom the customer works for.", examples=["Acme"])
+    company: Line | None = Field(None, description="The employer of the customer.", examples=["Acme"])
 
 
 class CustomerEntry(Fields):
@@ -93,7 +104,7 @@ class CustomerEntry(Fields):
     phone_numbers: list[str] = Field(examples=[["+15551234567"]])
     locale: str | None = Field(examples=["en-US"])
     created_at: int = Field(examples=[1700000000000])
-    blocked_at: int | None = Field(description="Since when he is blocked; `null` when he is not.", examples=[None])
+    blocked_at: int | None = Field(description="When the customer was blocked; `null` if not blocked.", examples=[None])
 
 
 class CustomerList(Fields):
@@ -105,20 +116,25 @@ class CustomerList(Fields):
 
 @router.get("/api/customers", summary="Search customers")
 async def list_customers(
-    caller: ReadsCustomers,
+    caller: ReadsSomeCustomers,
     email: Annotated[
-        str | None, Query(max_length=identity.EMAIL_MAX_CHARACTERS, description="Only who has this e-mail address.")
+        str | None,
+        Query(max_length=identities.EMAIL_MAX_CHARACTERS, description="Only the customer with this email address."),
     ] = None,
     phone_number: Annotated[
         str | None,
-        Query(alias="phoneNumber", max_length=40, description="Only who has this phone number, with its country code."),
+        Query(
+            alias="phoneNumber",
+            max_length=40,
+            description="Only the customer with this phone number, with country code.",
+        ),
     ] = None,
     name: Annotated[
         FilledLine | None,
         Query(
-            description="Only whose name or company has this text in it, whatever the case, accents and spaces: `jose` "
-            "finds `José`. Each page looks among "
-            f"{customers.NAMES_AT_ONCE:,} customers: it may have few or none, while `nextCursor` leads to more."
+            description="Only customers whose name or company contains this text, ignoring case, accents and spaces: "
+            "`jose` finds `José`. Each page searches "
+            f"{search.SEARCHED_AT_ONCE:,} customers: it may have few or no entries even if `nextCursor` leads to more."
         ),
     ] = None,
     cursor: Cursor = None,
@@ -126,14 +142,20 @@ async def list_customers(
 ) -> CustomerList:
     """List the organization's customers, the newest first.
 
-    Filters go together. Who was merged into another or erased is left out. A customer who comes while the pages are
-    read stands before the first of them: none is read twice, and none is left out.
+    Filters are combined. Merged and erased customers are left out. Customers who are created while you read pages come
+    before the first page: you read no customer twice and miss none.
     """
     place = place_of(cursor, int)
     before_id = None if place is None else int(place[0])
     address, number = _wanted(email, phone_number)
     found, go_on = await caller.read(
-        customers.search, email=address, phone=number, name=name, before_id=before_id, limit=limit
+        search.find_page,
+        email=address,
+        phone=number,
+        name=name,
+        businesses=caller.businesses,
+        before_id=before_id,
+        limit=limit,
     )
     return CustomerList(
         customers=[_entry(each) for each in found], next_cursor=None if go_on is None else cursor_of(go_on)
@@ -141,45 +163,56 @@ async def list_customers(
 
 
 def _wanted(email: str | None, phone: str | None) -> tuple[str | None, str | None]:
-    """The address and the number in normal form.
+    """Return the address and the number in normal form.
 
     Raises:
-        Invalid: 400; with both faults.
+        Invalid: 400, with the errors of both.
     """
-    faults = []
+    errors = []
     address = number = None
     if email is not None:
         try:
-            address = identity.normal_email(email)
+            address = identities.normal_email(email)
         except ValueError as error:
-            faults.append(Fault("query", "email", "invalid_email", str(error)))
+            errors.append(FieldError("email", "invalid_email", str(error), source="query"))
     if phone is not None:
         try:
-            # In a query a plus that was not encoded arrives as a space.
-            is_plus_lost = phone.startswith(" ") and not identity.is_international(phone)
-            number = identity.normal_phone(f"+{phone[1:]}" if is_plus_lost else phone, None)
+            # A plus that is not encoded in a query arrives as a space.
+            is_plus_lost = phone.startswith(" ") and not identities.is_international(phone)
+            number = identities.normal_phone(f"+{phone[1:]}" if is_plus_lost else phone, None)
         except ValueError as error:
-            faults.append(Fault("query", "phoneNumber", "invalid_phone_number", str(error)))
-    if faults:
-        raise Invalid(faults)
+            errors.append(FieldError("phoneNumber", "invalid_phone_number", str(error), source="query"))
+    if errors:
+        raise Invalid(errors)
     return address, number
 
 
 @router.get("/api/customers/{customerId}/profile", summary="Read a customer's profile")
-async def get_customer_profile(caller: ReadsCustomers, customer_id: CustomerOfPath) -> CustomerProfile:
-    """Read what is known of a customer. One who was merged into another is that other one."""
+async def get_customer_profile(caller: ReadsSomeCustomers, customer_id: CustomerOfPath) -> CustomerProfile:
+    """Read the profile of a customer. For a merged customer, read the one that it was merged into."""
     return await read_profile(caller, customer_id)
 
 
 async def read_profile(caller: Caller, customer_id: int) -> CustomerProfile:
-    """The profile of a customer of the caller's organization.
+    """Return the profile of a customer of the caller's organization.
 
     Raises:
         NotFound: 404.
         StorageError: 503.
     """
-    profile, answered = await caller.read(_profile, customer_id)
-    customer, nps = profile.customer, answered.get("nps")
+    await caller.check_customer(customer_id)
+    return await caller.read(look_up_profile, customer_id)
+
+
+def look_up_profile(tx: Connection, organization_id: int, customer_id: int) -> CustomerProfile:
+    """Return the profile of a customer of an organization.
+
+    Raises:
+        NotFound: 404.
+    """
+    profile = customers.profile(tx, organization_id, customer_id)
+    customer = profile.customer
+    nps = surveys.last_answers(tx, organization_id, customer.id).get("nps")
     data = (("COMPANY", customer.company), ("LOCALE", customer.locale))
     return CustomerProfile(
         id=str(customer.id),
@@ -190,59 +223,59 @@ async def read_profile(caller: Caller, customer_id: int) -> CustomerProfile:
         first_name=customer.first_name,
         last_name=customer.last_name,
         company=customer.company,
-        channel=profile.channel,  # type: ignore[arg-type]  # the table takes no other
+        channel=profile.channel,
         customer_data=[CustomerDatum(name=name, value=value) for name, value in data if value],
         last_surveys=LastSurveys(nps=SurveyAnswer(created_at=nps.at_ms, text=str(nps.score)) if nps else None),
     )
 
 
-def _profile(tx: Connection, organization_id: int, customer_id: int) -> tuple[Profile, dict[str, surveys.Answered]]:
-    profile = customers.profile(tx, organization_id, customer_id)
-    return profile, surveys.last_answers(tx, organization_id, profile.customer.id)
-
-
 @router.post(
     "/api/customers/{customerId}/profile/update",
-    openapi_extra=described(UpdateProfile),
+    openapi_extra=body_schema(UpdateProfile),
     summary="Update a customer's profile",
 )
 async def update_customer_profile(
-    caller: WritesCustomers, customer_id: CustomerOfPath, body: Annotated[Body[UpdateProfile], takes(UpdateProfile)]
+    caller: WritesSomeCustomers,
+    customer_id: CustomerOfPath,
+    body: Annotated[Body[UpdateProfile], json_body(UpdateProfile)],
 ) -> Ok:
-    """Change what is given of a customer's name and company; what is absent stays, an empty text takes a field away."""
-    await caller.write(customers.update_profile, customer_id, body.fields.given())
+    """Change the given fields of a profile. An empty string removes a field."""
+    await caller.check_customer(customer_id)
+    await caller.write(customers.update_profile, customer_id, body.fields.given(), actor=caller.actor())
     return Ok()
 
 
 @router.post("/api/customers/{customerId}/block", summary="Block a customer")
-async def block_customer(caller: WritesCustomers, customer_id: CustomerOfPath) -> Ok:
-    """Hear a customer no more.
+async def block_customer(caller: WritesSomeCustomers, customer_id: CustomerOfPath) -> Ok:
+    """Block a customer.
 
-    What he sends from now on is answered as ever, and kept apart where nobody sees it: no message, no event, no
-    webhook, no change of any conversation.
+    Later messages of the customer still get the same response, but are stored separately: they create no message, no
+    event and no webhook delivery, and change no conversation.
     """
-    await caller.write(blocks.set_blocked, customer_id, caller.name, blocked=True)
+    await caller.check_customer(customer_id)
+    await caller.write(blocking.set_blocked, customer_id, blocked=True, actor=caller.actor())
     return Ok()
 
 
 @router.post("/api/customers/{customerId}/unblock", summary="Unblock a customer")
-async def unblock_customer(caller: WritesCustomers, customer_id: CustomerOfPath) -> Ok:
-    """Hear a customer again, from his next message on. What he sent while he was blocked does not come back."""
-    await caller.write(blocks.set_blocked, customer_id, caller.name, blocked=False)
+async def unblock_customer(caller: WritesSomeCustomers, customer_id: CustomerOfPath) -> Ok:
+    """Unblock a customer. Messages that they sent while blocked are not restored."""
+    await caller.check_customer(customer_id)
+    await caller.write(blocking.set_blocked, customer_id, blocked=False, actor=caller.actor())
     return Ok()
 
 
 @router.post("/api/customers/{customerId}/erase", summary="Erase a customer")
 async def erase_customer(caller: WritesCustomers, customer_id: CustomerOfPath) -> Ok:
-    """Take away for good all that is personal, of this customer and of all who were merged into him.
+    """Erase all personal data of a customer, and of all customers that were merged into this one, for good.
 
-    Names, addresses, numbers, the texts and files of his conversations, and what webhooks were sent of them. The
-    conversations stay, empty, and are counted as before. Who writes from the same address later is somebody new. The
-    answer comes when all is done; where it does not come, ask again.
+    This includes names, addresses, numbers, the texts and files of conversations, and the webhook payloads about them.
+    The conversations stay, without content. A later message from the same address creates a new customer. The response
+    comes when everything is erased. If it does not come, repeat the request.
     """
-    person = await caller.write(erasure.forget, customer_id, caller.name)
+    person = await caller.write(forget, customer_id, actor=caller.actor())
     for wipe in erasure.WIPES:
-        place: erasure.Place | None = ()
+        place: Place | None = ()
         while place is not None:
             place = await caller.write(wipe, person, place)
     return Ok()
@@ -255,10 +288,10 @@ async def erase_customer(caller: WritesCustomers, customer_id: CustomerOfPath) -
     responses={200: {"description": "The customer.", "content": {"application/json": {"schema": {"type": "object"}}}}},
 )
 async def export_customer(caller: ReadsCustomers, customer_id: CustomerOfPath) -> StreamingResponse:
-    """Everything that is kept of a customer, as one JSON document: his profile, by what he is known, and all
-    conversations with all their messages, notes between employees and what he sent while he was blocked included."""
-    document = await caller.read(customer_export.begin, customer_id)
-    pieces = customer_export.pieces(caller.api.database.read_now, caller.organization_id, document)
+    """Export all data of a customer as one JSON document: profile, identities, and all conversations with all messages,
+    including notes of employees and messages that were sent while the customer was blocked."""
+    document = await caller.read(export.begin, customer_id)
+    pieces = export.pieces(caller.services.database.read_now, caller.organization_id, document)
 
     async def content() -> AsyncIterator[bytes]:
         async for piece in iterate_in_threadpool(pieces):

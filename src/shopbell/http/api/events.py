@@ -1,4 +1,4 @@
-"""``GET /api/events``: the durable log of all that happens, to be followed from any position."""
+"""``GET /api/events``: the durable log of all events, readable from any position."""
 
 import re
 from collections.abc import Mapping
@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from shopbell import feed
-from shopbell.events import EventType
-from shopbell.http.api.access import ReadsThreads
-from shopbell.http.api.fields import Fields, wrong
-from shopbell.http.api.paging import LIMIT_DEFAULT, Limit
+from shopbell.conversations import visible_events
+from shopbell.events import feed
+from shopbell.events.actors import ActorType
+from shopbell.events.record import EventType
+from shopbell.http.request.caller import ReadsSomeThreads
+from shopbell.http.request.fields import Fields, field_error
+from shopbell.http.request.paging import LIMIT_DEFAULT, Limit
 
 WAIT_MAX_S = 30
 _LATEST = "latest"
@@ -22,78 +24,96 @@ router = APIRouter(tags=["events"])
 
 
 class EventMessage(Fields):
-    """The message of an event, as it is now."""
+    """The message of an event, in its current state."""
 
-    text: str = Field(description="What it says; empty when it was deleted.", examples=["Where is my order?"])
-    deleted: bool = Field(description="Whether it was deleted since.", examples=[False])
+    text: str = Field(description="Its text; empty if it was deleted.", examples=["Where is my order?"])
+    deleted: bool = Field(description="Whether it has been deleted.", examples=[False])
     from_customer: bool | None = Field(description="Whether the customer wrote it.", examples=[True])
     internal: bool | None = Field(description="Whether only employees see it.", examples=[False])
     employee_user_id: str | None = Field(description="The employee who wrote it.", examples=[None])
-    attachment_id: str | None = Field(description="The file that it carries.", examples=[None])
-    content_sid: str | None = Field(description="The template that it was made from.", examples=[None])
-    external_id: str | None = Field(description="What its channel's provider calls it.", examples=[None])
+    attachment_id: str | None = Field(description="Its file.", examples=[None])
+    content_sid: str | None = Field(description="Its template.", examples=[None])
+    external_id: str | None = Field(description="Its id at the provider of the channel.", examples=[None])
+
+
+class EventActor(Fields):
+    """Who caused an event."""
+
+    type: ActorType = Field(
+        description="`system` is Shopbell itself, or its operator on the command line.", examples=["employee"]
+    )
+    id: str | None = Field(
+        description="The id of the employee, token or customer; `null` for the system, and for an employee who is not "
+        "known: an email or a link does not say which employee of the business replies.",
+        examples=["12352"],
+    )
 
 
 class Event(Fields):
-    """Something that has happened."""
+    """One event."""
 
-    position: int = Field(ge=1, description="Its place in the feed: 1, 2, 3, … without a gap.", examples=[4711])
+    position: int = Field(ge=1, description="Its position in the feed: 1, 2, 3, … without gaps.", examples=[4711])
     type: EventType = Field(description="What happened.", examples=["message"])
     created_at: int = Field(description="When, in Unix ms.", examples=[1_700_000_000_000])
-    customer_thread_id: str | None = Field(description="The conversation that it is of.", examples=["12350"])
-    business_id: str | None = Field(description="The business that it is of.", examples=["12345"])
-    customer_id: str | None = Field(description="The customer whom it is about.", examples=["12349"])
+    actor: EventActor = Field(description="Who did it.")
+    customer_thread_id: str | None = Field(description="Its conversation.", examples=["12350"])
+    business_id: str | None = Field(description="Its business.", examples=["12345"])
+    customer_id: str | None = Field(description="Its customer.", examples=["12349"])
     message_id: str | None = Field(description="Of `message` and `message-delivery`: the message.", examples=["12351"])
     thread_sequence: int | None = Field(
-        description="The conversation's last message when it happened; of `message` this very one.", examples=[1]
+        description="The last message of the conversation at that time; for `message`, this message.", examples=[1]
     )
-    message: EventMessage | None = Field(description="Of `message`: the message as it is now.")
-    data: dict[str, Any] = Field(description="What a type has beside: of `status` the new one and the one before.")
+    message: EventMessage | None = Field(description="Of `message`: the message in its current state.")
+    data: dict[str, Any] = Field(
+        description="Further data of a type, such as the new and the previous status of `status`."
+    )
 
 
 class EventPage(Fields):
-    """A piece of the feed."""
+    """A page of the feed."""
 
-    events: list[Event] = Field(description="In the order of their positions, which is that in which they happened.")
+    events: list[Event] = Field(description="In the order of their positions, in which they happened.")
     last_position: int = Field(
-        ge=0, description="Up to here the feed was looked through: the next request's `after`.", examples=[4711]
+        ge=0, description="The feed was read up to here. Use it as `after` of the next request.", examples=[4711]
     )
-    has_more: bool = Field(description="Whether there is more now: then ask again at once.", examples=[False])
+    has_more: bool = Field(
+        description="Whether there are more events now. If so, request them immediately.", examples=[False]
+    )
     truncated: bool = Field(
-        description="Whether events after the asked position are not there any more, so that some were missed: they "
-        "were older than the organization keeps, or the server was restored from an older backup. Read anew what you "
-        "keep of conversations and customers, then go on from `lastPosition`.",
+        description="Whether events after the requested position are missing: they are older than the organization "
+        "keeps events, or the server was restored from an older backup. Read again the conversations and customers "
+        "that you store, then continue from `lastPosition`.",
         examples=[False],
     )
 
 
 def _types(given: object) -> object:
-    """Several types may stand in one parameter, separated by commas, and the parameter several times."""
+    """Split types at commas. The parameter may also be repeated."""
     return [part for each in given for part in str(each).split(",")] if isinstance(given, list) else given
 
 
-AFTER_FORMAT = "must be a position (the lastPosition of an earlier answer) or latest"
+AFTER_FORMAT = "must be a position (the lastPosition of an earlier response) or latest"
 _AFTER = r"latest|0|[1-9][0-9]{0,15}"
 
 
 def _after(text: str) -> str:
     if not re.fullmatch(_AFTER, text, re.ASCII):
-        raise wrong("invalid_format", AFTER_FORMAT)
+        raise field_error("invalid_format", AFTER_FORMAT)
     return text
 
 
 After = Annotated[
     Annotated[str, AfterValidator(_after), WithJsonSchema({"type": "string", "pattern": f"^({_AFTER})$"})] | None,
     Query(
-        description="The `lastPosition` of the answer before. Without it the feed is read from the oldest event that "
-        "is kept; `latest` skips all that has happened until now.",
+        description="The `lastPosition` of the previous response. Without it, the feed starts at the oldest event "
+        "that is kept. `latest` skips all past events.",
     ),
 ]
 Types = Annotated[
-    # The maximum stands at the list itself: for the whole of it pydantic would look at every entry first.
+    # The limit is on the list itself: otherwise pydantic would check every entry first.
     Annotated[list[EventType], Field(max_length=_TYPES_MAX)] | None,
     BeforeValidator(_types),
-    Query(description="Only these types, at most 50; several by commas, or by repeating the parameter."),
+    Query(description="Only these types, at most 50: separate them by commas, or repeat the parameter."),
 ]
 WaitSeconds = Annotated[
     int,
@@ -101,64 +121,67 @@ WaitSeconds = Annotated[
         alias="waitSeconds",
         ge=0,
         le=WAIT_MAX_S,
-        description="While there is nothing new, wait so long for it: the answer comes as soon as something happens. "
-        "At most 16 requests of a token may wait at once; more are answered 429.",
+        description="Seconds to wait if there is no event: the response comes as soon as there is one. At most "
+        "16 requests of a token may wait at once; more get 429.",
     ),
 ]
 
 
-@router.get("/api/events", summary="Follow all that happens")
+@router.get("/api/events", summary="Read the event feed")
 async def list_events(
-    caller: ReadsThreads,
+    caller: ReadsSomeThreads,
     request: Request,
     after: After = None,
     limit: Limit = LIMIT_DEFAULT,
     types: Types = None,
     wait_seconds: WaitSeconds = 0,
 ) -> EventPage:
-    """Read the log of all that has happened in the organization, in order, from any position on.
+    """Read the log of all events in the organization, in order, from any position.
 
-    Every message, transfer, change of status and so on is written here in the transaction in which it happens, so that
-    nothing is ever missing, and never out of order: who goes on from `lastPosition` sees each event exactly once. Store
-    `lastPosition` together with what you made of the events, and ask again with it as `after`, whether the answer was
-    empty or not. With `waitSeconds` an answer comes within moments of an event, without asking all the time.
+    Every message, transfer, status change and so on is logged in its own transaction, so no event is missing or out of
+    order. If you continue from `lastPosition`, you see each event exactly once. Store `lastPosition` together with your
+    results, and send it as the next `after`, whether the page was empty or not. With `waitSeconds`, events arrive
+    within moments, without frequent polling.
     """
     read = partial(_read, caller, limit, types)
     position = None if after is None else await _position(caller, after)
-    waiting = caller.api.waiting
-    return _shown(await waiting.page(caller.token, read, position, request.receive, wait_seconds))
+    long_polling = caller.services.long_polling
+    return _shown(
+        await long_polling.page(caller.organization_id, caller.id, read, position, request.receive, wait_seconds)
+    )
 
 
-async def _position(caller: ReadsThreads, after: str) -> int:
+async def _position(caller: ReadsSomeThreads, after: str) -> int:
     return await caller.read(feed.last_position) if after == _LATEST else int(after)
 
 
-async def _read(caller: ReadsThreads, limit: int, types: list[EventType] | None, after: int | None) -> feed.Page:
-    return await caller.read(feed.read, after, limit=limit, types=types)
+async def _read(caller: ReadsSomeThreads, limit: int, types: list[EventType] | None, after: int | None) -> feed.Page:
+    return await caller.read(visible_events.read, after, limit=limit, types=types, businesses=caller.businesses)
 
 
 def _shown(page: feed.Page) -> EventPage:
     return EventPage(
-        events=[shown_event(event) for event in page.events],
+        events=[event_out(event) for event in page.events],
         last_position=page.last_position,
         has_more=page.has_more,
         truncated=page.truncated,
     )
 
 
-def shown_event(event: feed.Event) -> Event:
-    """An event as clients see it, in the feed and in streams."""
+def event_out(event: feed.Event) -> Event:
+    """Return an event as clients see it, in the feed and in streams."""
     return Event(
         position=event.position,
         type=event.type,
         created_at=event.created_at_ms,
+        actor=EventActor(type=event.actor.type, id=_id(event.actor.id)),
         customer_thread_id=_id(event.thread_id),
         business_id=_id(event.business_id),
         customer_id=_id(event.customer_id),
         message_id=_id(event.message_id),
         thread_sequence=event.thread_sequence,
         message=_message(event.message) if event.type == "message" else None,
-        data=_with_ids_as_strings(event.details),
+        data=details_out(event.details),
     )
 
 
@@ -179,9 +202,12 @@ def _id(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
-def _with_ids_as_strings(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if _is_id(name, value) else value for name, value in details.items()}
+def details_out(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the details of an event as clients see them: ids are strings."""
+    return {name: _shown_detail(name, value) for name, value in details.items()}
 
 
-def _is_id(name: str, value: object) -> bool:
-    return name.endswith("Id") and type(value) is int
+def _shown_detail(name: str, value: Any) -> Any:
+    if name.endswith("Ids") and isinstance(value, list):
+        return [_shown_detail("Id", each) for each in value]
+    return str(value) if name.endswith("Id") and type(value) is int else value

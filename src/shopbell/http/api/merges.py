@@ -1,4 +1,4 @@
-"""Merges of customers, and the pairs of customers that may be one person."""
+"""Merge customers, and list customers that may be the same person."""
 
 from typing import Annotated, Literal
 
@@ -6,14 +6,14 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from shopbell import duplicates, merges
-from shopbell.http.api.access import ReadsCustomers, WritesCustomers
-from shopbell.http.api.body import Body, described, takes
+from shopbell.customers import duplicates, merges
+from shopbell.customers.merges import Plan
 from shopbell.http.api.customers import CustomerOfPath
-from shopbell.http.api.fields import Fields, Id, PathId
-from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
-from shopbell.http.api.results import Ok
-from shopbell.merges import Plan
+from shopbell.http.request.caller import ReadsCustomers, WritesCustomers
+from shopbell.http.request.fields import Fields, Id, PathId
+from shopbell.http.request.json_body import Body, body_schema, json_body
+from shopbell.http.request.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
+from shopbell.http.request.results import Ok
 
 router = APIRouter(tags=["customers"])
 
@@ -21,43 +21,43 @@ MergeOfPath = Annotated[PathId, Path(alias="mergeId", description="The merge.", 
 
 
 class MergeCustomers(Fields):
-    """Another customer who is the same person."""
+    """The other customer of a merge."""
 
     other_customer_id: Id = Field(
-        description="The customer who becomes the one of the path: his id stands for that one from then on.",
+        description="The customer to merge into the one of the path. Its id then refers to that one.",
         examples=["12349"],
     )
-    preview: bool | None = Field(None, description="`true`: change nothing, only say what a merge would do.")
+    preview: bool | None = Field(None, description="`true`: change nothing, only return what a merge would do.")
 
 
 class MovedIdentity(Fields):
-    """Something that a customer is known by."""
+    """An email address or a phone number of a customer."""
 
     kind: Literal["email", "phone"] = Field(examples=["email"])
-    shown: str = Field(description="As it was first sent.", examples=["carol@example.com"])
+    shown: str = Field(description="As first sent.", examples=["carol@example.com"])
 
 
 class CustomersMerged(Fields):
-    """What a merge did, or (a preview) would do."""
+    """The result of a merge or of a preview."""
 
     result: Literal["ok"] = Field("ok", examples=["ok"])
-    merge_id: str | None = Field(description="What an undo names; `null` for a preview.", examples=["12370"])
-    customer_id: str = Field(description="The customer who stays.", examples=["12346"])
-    merged_customer_id: str = Field(description="The one who becomes him.", examples=["12349"])
-    identities: list[MovedIdentity] = Field(description="What he is now known by as well.")
-    moving_thread_ids: list[str] = Field(description="Conversations that become his.", examples=[["12350"]])
+    merge_id: str | None = Field(description="The id for an undo; `null` for a preview.", examples=["12370"])
+    customer_id: str = Field(description="The customer who remains.", examples=["12346"])
+    merged_customer_id: str = Field(description="The customer who was merged into that one.", examples=["12349"])
+    identities: list[MovedIdentity] = Field(description="The identities that move.")
+    moving_thread_ids: list[str] = Field(description="Conversations that move.", examples=[["12350"]])
     staying_thread_ids: list[str] = Field(
-        description="Conversations with businesses with which he has one already. They stay as they are and are listed "
-        "with his; later messages come in his own.",
+        description="Conversations that stay, because the remaining customer already has one with that business. "
+        "They are listed with the others; later messages go to the other conversation.",
         examples=[[]],
     )
     filled_fields: list[str] = Field(
-        description="Fields of his profile that were empty and come from the other's.", examples=[["company"]]
+        description="Empty fields of the profile that are filled from the other one.", examples=[["company"]]
     )
 
 
 class CustomerMerge(Fields):
-    """A merge that was done. Times are Unix milliseconds."""
+    """A merge. Times are Unix milliseconds."""
 
     id: str = Field(examples=["12370"])
     customer_id: str = Field(examples=["12346"])
@@ -75,7 +75,7 @@ class CustomerMerges(Fields):
 
 
 class PossibleDuplicate(Fields):
-    """Two customers that may be one person."""
+    """Two customers who may be the same person."""
 
     customer_id: str = Field(examples=["12346"])
     other_customer_id: str = Field(examples=["12349"])
@@ -83,35 +83,37 @@ class PossibleDuplicate(Fields):
 
 
 class PossibleDuplicates(Fields):
-    """A page of pairs, those of the newest customers first."""
+    """A page of pairs, the newest customers first."""
 
     possible_duplicates: list[PossibleDuplicate]
     next_cursor: str | None = Field(description="The `cursor` of the next page; `null` on the last.", examples=[None])
 
 
 class DismissDuplicate(Fields):
-    """Two customers who are not one person."""
+    """Two customers who are different people."""
 
     customer_id: Id = Field(description="One of the two.", examples=["12346"])
     other_customer_id: Id = Field(description="The other one.", examples=["12349"])
 
 
 @router.post(
-    "/api/customers/{customerId}/merge", openapi_extra=described(MergeCustomers), summary="Merge two customers"
+    "/api/customers/{customerId}/merge", openapi_extra=body_schema(MergeCustomers), summary="Merge two customers"
 )
 async def merge_customers(
-    caller: WritesCustomers, customer_id: CustomerOfPath, body: Annotated[Body[MergeCustomers], takes(MergeCustomers)]
+    caller: WritesCustomers,
+    customer_id: CustomerOfPath,
+    body: Annotated[Body[MergeCustomers], json_body(MergeCustomers)],
 ) -> CustomersMerged:
-    """Make two customers one, or (`preview`) say what that would do and change nothing.
+    """Merge another customer into this one, or preview the merge without changing anything.
 
-    The other's addresses and numbers become this customer's, so that later messages come to him; so do the other's
-    conversations, and what this profile lacks. It can be undone for 30 days. 409 when the other was merged before, when
-    one of them was erased, and when only one of them is blocked.
+    Addresses, numbers and conversations of the other customer move to this one, and fill empty fields of its profile.
+    Later messages go to this customer. A merge can be undone for 30 days. 409 if the other customer was merged before,
+    if one of them was erased, or if only one of them is blocked.
     """
     other_id = body.fields.other_customer_id
     if body.fields.preview:
         return _merged(await caller.read(merges.preview, customer_id, other_id), None)
-    plan, merge_id = await caller.write(merges.merge, customer_id, other_id, caller.name)
+    plan, merge_id = await caller.write(merges.merge, customer_id, other_id, actor=caller.actor())
     return _merged(plan, merge_id)
 
 
@@ -119,7 +121,7 @@ async def merge_customers(
 async def list_customer_merges(
     caller: ReadsCustomers, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
 ) -> CustomerMerges:
-    """List the merges of customers, the latest first, undone ones too."""
+    """List all merges, including undone ones, the latest first."""
     place = place_of(cursor, int)
     before_id = None if place is None else int(place[0])
     found = await caller.read(merges.find_page, before_id=before_id, limit=limit + 1)
@@ -142,13 +144,13 @@ async def list_customer_merges(
 
 @router.post("/api/customers/merges/{mergeId}/undo", summary="Undo a merge")
 async def undo_customer_merge(caller: WritesCustomers, merge_id: MergeOfPath) -> Ok:
-    """Take a merge back: what moved returns, and the other customer is himself again.
+    """Undo a merge: everything that moved returns to the other customer.
 
-    What was written since stays in the conversation that it was written in. If the customer is blocked by now, so is
-    the one who returns. 409 when it was undone before, after 30 days, and when what has happened since stands in the
-    way: the customer was merged on or erased, or a conversation would meet another one with the same business.
+    Messages since then stay in their conversation. If the customer was blocked since then, the other one is blocked
+    too. 409 if the merge was undone before, if it is older than 30 days, or if later changes prevent it: the customer
+    was merged again or erased, or two conversations with the same business would result.
     """
-    await caller.write(merges.undo, merge_id, caller.name)
+    await caller.write(merges.undo, merge_id, actor=caller.actor())
     return Ok()
 
 
@@ -156,7 +158,8 @@ async def undo_customer_merge(caller: WritesCustomers, merge_id: MergeOfPath) ->
 async def list_possible_duplicates(
     caller: ReadsCustomers, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
 ) -> PossibleDuplicates:
-    """List pairs of customers that may be one person: somebody sent the address of one with the number of the other."""
+    """List pairs of customers that may be the same person: a message had the address of one and the number of the
+    other."""
     place = place_of(cursor, int, int)
     before = None if place is None else (int(place[0]), int(place[1]))
     found = await caller.read(duplicates.find_page, before=before, limit=limit + 1)
@@ -176,13 +179,13 @@ async def list_possible_duplicates(
 
 @router.post(
     "/api/customers/possible-duplicates/dismiss",
-    openapi_extra=described(DismissDuplicate),
+    openapi_extra=body_schema(DismissDuplicate),
     summary="Dismiss a possible duplicate",
 )
 async def dismiss_possible_duplicate(
-    caller: WritesCustomers, body: Annotated[Body[DismissDuplicate], takes(DismissDuplicate)]
+    caller: WritesCustomers, body: Annotated[Body[DismissDuplicate], json_body(DismissDuplicate)]
 ) -> Ok:
-    """Take a pair from the list. It comes back when somebody sends the address of one with the number of the other."""
+    """Remove a pair from the list. It returns if a message again has the address of one and the number of the other."""
     await caller.write(duplicates.dismiss, body.fields.customer_id, body.fields.other_customer_id)
     return Ok()
 

@@ -1,20 +1,20 @@
-"""The organization itself: its name, and how long it keeps what is said to it."""
+"""Read and change the organization."""
 
-import time
 from typing import Annotated, cast
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 from sqlalchemy import Connection
 
-from shopbell import audit, organizations, push_urls
-from shopbell.http.api.access import Caller, ManagesOrganization
-from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, FilledLine
-from shopbell.http.api.webhooks import reachable, seals_of
-from shopbell.http.authentication import require_scope
-from shopbell.organizations import KEEP_DAYS_MAX, Organization, OrganizationChanges
-from shopbell.outbound.targets import URL_LONGEST
+from shopbell.http.api.webhooks import cipher_of, reachable
+from shopbell.http.request.caller import Caller, ManagesOrganization
+from shopbell.http.request.fields import Fields, FilledLine
+from shopbell.http.request.json_body import Body, body_schema, json_body
+from shopbell.organizations import organizations
+from shopbell.organizations.organizations import KEEP_DAYS_MAX, Organization, OrganizationChanges
+from shopbell.runtime.clock import now_ms
+from shopbell.safe_http.urls import URL_LONGEST
+from shopbell.webhooks import push_urls
 
 WEBHOOKS_SCOPE = "webhooks:manage"
 
@@ -30,31 +30,39 @@ KeepDays = Annotated[int, Field(ge=0, le=KEEP_DAYS_MAX)]
 
 
 class UpdateOrganization(Fields):
-    """What is to be changed of the organization; what is left out stays."""
+    """The fields of the organization to change."""
 
-    name: FilledLine | None = Field(None, description="What people call it.", examples=["Acme"])
+    name: FilledLine | None = Field(None, description="Its name.", examples=["Acme"])
     keep_messages_days: KeepDays | None = Field(
-        None, description="Days after which messages are deleted for good; 0 keeps them for ever.", examples=[730]
+        None, description="Days after which messages are deleted for good; 0 keeps them forever.", examples=[730]
     )
     keep_events_days: KeepDays | None = Field(
-        None, description="Days after which events are deleted for good; 0 keeps them for ever.", examples=[90]
+        None, description="Days after which events are deleted for good; 0 keeps them forever.", examples=[90]
     )
-
+    requires_second_factor: bool | None = Field(
+        None,
+        description="Whether employees need a second factor to sign in: a passkey, or a code from an app after their "
+        "password. Employees without one set it up the next time that they sign in.",
+        examples=[True],
+    )
     push_url: PushUrl | None = Field(
         None,
-        description="Where messages to customers are pushed to, for their apps: an https URL of at most 2,048 "
-        "characters that leads to a public address. An empty text removes it. The token needs the scope "
-        "`webhooks:manage` too.",
+        description="The URL that messages to customers are pushed to, for their apps: https, at most 2,048 "
+        "characters, with a public address. An empty string removes it. The token also needs the scope "
+        "`webhooks:manage`.",
     )
 
     def changes(self) -> OrganizationChanges:
-        """What was sent, as the core takes it."""
-        # The fields have the names of its keys.
-        given = {name: value or None for name, value in self.given().items() if name != "push_url"}
-        return cast("OrganizationChanges", given)
+        """Return the given fields in the names of ``organizations``."""
+        # The names are the same; 0 days are stored as NULL.
+        given = {name: value for name, value in self.given().items() if name != "push_url"}
+        days = ("keep_messages_days", "keep_events_days")
+        return cast(
+            "OrganizationChanges", {name: value or None if name in days else value for name, value in given.items()}
+        )
 
 
-class ShownOrganization(Fields):
+class OrganizationOut(Fields):
     """The organization of the token."""
 
     id: str = Field(examples=["12344"])
@@ -65,39 +73,42 @@ class ShownOrganization(Fields):
     keep_events_days: int | None = Field(
         description="Days after which events are deleted; `null` for never.", examples=[90]
     )
+    requires_second_factor: bool = Field(
+        description="Whether employees need a second factor to sign in.", examples=[False]
+    )
     push_url: str | None = Field(
-        description="Where messages to customers are pushed to; `null` where there is no such URL, and for tokens "
-        "without the scope `webhooks:manage`.",
+        description="The URL that messages to customers are pushed to; `null` if there is none, or if the token "
+        "lacks the scope `webhooks:manage`.",
         examples=[None],
     )
     created_at: int = Field(description="In Unix milliseconds.", examples=[1700000000000])
 
 
 @router.get("/api/organization", summary="Read the organization")
-async def get_organization(caller: ManagesOrganization) -> ShownOrganization:
-    """The organization that the token is of."""
+async def get_organization(caller: ManagesOrganization) -> OrganizationOut:
+    """Read the organization of the token."""
     return _shown(caller, *await caller.read(_read))
 
 
-@router.post("/api/organization/update", openapi_extra=described(UpdateOrganization), summary="Change the organization")
+@router.post(
+    "/api/organization/update", openapi_extra=body_schema(UpdateOrganization), summary="Change the organization"
+)
 async def update_organization(
-    caller: ManagesOrganization, body: Annotated[Body[UpdateOrganization], takes(UpdateOrganization)]
-) -> ShownOrganization:
-    """Change what is given. What is older than it is to be kept begins to go within ten minutes, and for good.
+    caller: ManagesOrganization, body: Annotated[Body[UpdateOrganization], json_body(UpdateOrganization)]
+) -> OrganizationOut:
+    """Change the given fields. Messages and events that are too old are deleted for good, starting within ten minutes.
 
-    A conversation stays when its messages go; an event stays as long as a webhook delivery of it waits.
+    A conversation stays when its messages are deleted. An event stays as long as a webhook delivery of it waits.
     """
     url = body.fields.push_url
     if url is not None:
-        require_scope(caller.token, WEBHOOKS_SCOPE)
+        caller.require(WEBHOOKS_SCOPE)
 
     def work(tx: Connection, organization_id: int, changes: OrganizationChanges) -> tuple[Organization, str | None]:
-        subject, at_ms = f"organization {organization_id}", time.time_ns() // 1_000_000
-        if changes or url is not None:
-            audit.record(tx, organization_id, caller.name, "organization.update", subject, now_ms=at_ms)
-        organizations.change(tx, organization_id, changes)
+        actor, at_ms = caller.name, now_ms()
+        organizations.change(tx, organization_id, changes, actor=actor, now_ms=at_ms)
         if url is not None:
-            push_urls.change(tx, organization_id, seals_of(caller), url or None, now_ms=at_ms)
+            push_urls.change(tx, organization_id, cipher_of(caller), url or None, actor=actor, now_ms=at_ms)
         return _read(tx, organization_id)
 
     return _shown(caller, *await caller.write(work, body.fields.changes()))
@@ -107,12 +118,13 @@ def _read(tx: Connection, organization_id: int) -> tuple[Organization, str | Non
     return organizations.get(tx, organization_id), push_urls.find(tx, organization_id)
 
 
-def _shown(caller: Caller, organization: Organization, push_url: str | None) -> ShownOrganization:
-    return ShownOrganization(
+def _shown(caller: Caller, organization: Organization, push_url: str | None) -> OrganizationOut:
+    return OrganizationOut(
         id=str(organization.id),
         name=organization.name,
         keep_messages_days=organization.keep_messages_days,
         keep_events_days=organization.keep_events_days,
-        push_url=push_url if WEBHOOKS_SCOPE in caller.token.scopes else None,
+        requires_second_factor=organization.requires_second_factor,
+        push_url=push_url if WEBHOOKS_SCOPE in caller.permissions else None,
         created_at=organization.created_at_ms,
     )

@@ -1,29 +1,27 @@
-"""``/api/webhooks``: who is told of events, and where."""
+"""``/api/webhooks``: create, read, change and delete webhooks."""
 
-import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Path
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
-from sqlalchemy import Connection
 
-from shopbell import audit, extra_headers, webhooks
-from shopbell.extra_headers import ExtraHeader
-from shopbell.http.api.access import Caller, ManagesWebhooks
-from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, PathId, wrong
-from shopbell.http.api.results import Ok
-from shopbell.outbound.addresses import AllowList
-from shopbell.outbound.targets import URL_LONGEST, check_url
-from shopbell.sealing import Seals
-from shopbell.settings import Settings
-from shopbell.webhooks import Webhook, WebhookChanges
-
-T = TypeVar("T")
+from shopbell.http.request.caller import Caller, ManagesWebhooks
+from shopbell.http.request.fields import Fields, PathId, field_error
+from shopbell.http.request.json_body import Body, body_schema, json_body
+from shopbell.http.request.results import Ok
+from shopbell.runtime.clock import now_ms
+from shopbell.safe_http.addresses import AllowList
+from shopbell.safe_http.urls import URL_LONGEST, check_url
+from shopbell.security.encryption import Cipher
+from shopbell.settings.settings import Settings
+from shopbell.webhooks import endpoints, extra_headers
+from shopbell.webhooks.endpoints import PayloadVersion, Webhook, WebhookChanges
+from shopbell.webhooks.extra_headers import ExtraHeader
+from shopbell.webhooks.subscriptions import Topic
 
 _PIECES_MAX = 20
-"""Most pieces that one request puts aside: it is to be answered soon."""
+"""The most batches that one request skips, so that its response does not take long."""
 
 router = APIRouter(tags=["webhooks"])
 
@@ -35,26 +33,26 @@ def _checked(check: Callable[[Any], None], code: str) -> AfterValidator:
         try:
             check(value)
         except ValueError as error:
-            raise wrong(code, str(error)) from None
+            raise field_error(code, str(error)) from None
         return value
 
     return AfterValidator(validate)
 
 
 def reachable(url: str, info: ValidationInfo) -> str:
-    """Check a URL by the operator's rules, as pydantic does."""
+    """Validate a URL against the operator's rules, for pydantic."""
     settings = info.context
-    assert isinstance(settings, Settings)  # noqa: S101 - body.takes gives them
+    assert isinstance(settings, Settings)  # noqa: S101 - json_body passes them
     try:
         check_url(url, AllowList.parse(settings.outbound_allow))
     except ValueError as error:
-        raise wrong("invalid_format", str(error)) from None
+        raise field_error("invalid_format", str(error)) from None
     return url
 
 
 def _without_repetition(topics: list[str]) -> list[str]:
     if len(set(topics)) < len(topics):
-        raise wrong("invalid_value", "must not name an event twice")
+        raise field_error("invalid_value", "must not name an event twice")
     return topics
 
 
@@ -62,36 +60,34 @@ def _together(headers: "list[GivenHeader]") -> "list[GivenHeader]":
     try:
         extra_headers.check_together([header.name for header in headers])
     except ValueError as error:
-        raise wrong("invalid_value", str(error)) from None
+        raise field_error("invalid_value", str(error)) from None
     return headers
 
 
 class GivenHeader(Fields):
-    """A header to be sent with each delivery."""
+    """A header for each delivery."""
 
     name: Annotated[str, _checked(extra_headers.check_name, "invalid_format")] = Field(
-        description="Its name; none that belongs to the connection, to the content or to the signature.",
+        description="Its name; not a header of the connection, the content or the signature.",
         examples=["Authorization"],
     )
     value: Annotated[str, _checked(extra_headers.check_value, "invalid_format")] = Field(
-        description="Its value: 1 to 4,096 visible ASCII characters. It is kept encrypted and shown to nobody.",
+        description="Its value: 1 to 4,096 visible ASCII characters. It is stored encrypted and never shown.",
         examples=["Bearer your-secret"],
         repr=False,
     )
 
 
 Url = Annotated[str, StringConstraints(max_length=URL_LONGEST), AfterValidator(reachable)]
-Topic = Literal["messages", "transfers", "deliveries"]
 Topics = Annotated[
     list[Topic], Field(min_length=1, max_length=len(get_args(Topic))), AfterValidator(_without_repetition)
 ]
 GivenHeaders = Annotated[list[GivenHeader], Field(max_length=extra_headers.HEADERS_MAX), AfterValidator(_together)]
-PayloadVersion = Literal["envelope", "flat"]
 
-_URL = "An https URL of at most 2,048 characters that leads to a public address."
-_TOPICS = "What to be told of; at least one."
-_HEADERS = "At most 20 headers to be sent beside ours, all of them with each delivery."
-_VERSION = "`envelope`: the event's type, time and data. `flat`: the data alone, as older receivers read it."
+_URL = "An https URL of at most 2,048 characters with a public address."
+_TOPICS = "The events to send; at least one."
+_HEADERS = "At most 20 further headers for each delivery."
+_VERSION = "`envelope`: type, time and data of the event. `flat`: only the data, for older receivers."
 _ENABLED = "Whether events are delivered."
 
 
@@ -100,38 +96,38 @@ class CreateWebhook(Fields):
 
     url: Url = Field(description=_URL, examples=["https://example.com/webhook"])
     subscribed_events: Topics = Field(description=_TOPICS, examples=[["messages", "transfers"]])
-    enabled: bool | None = Field(None, description=f"{_ENABLED} `true` unless given.", examples=[True])
+    enabled: bool | None = Field(None, description=f"{_ENABLED} Default: `true`.", examples=[True])
     extra_headers: GivenHeaders | None = Field(None, description=_HEADERS)
-    payload_version: PayloadVersion | None = Field(None, description=f"{_VERSION} `envelope` unless given.")
+    payload_version: PayloadVersion | None = Field(None, description=f"{_VERSION} Default: `envelope`.")
 
 
 class UpdateWebhook(Fields):
-    """What to change of a webhook; what is absent stays."""
+    """The fields of a webhook to change."""
 
     url: Url | None = Field(
         None,
-        description=f"{_URL} Another scheme, host or port takes `extraHeaders` away unless they are sent again.",
+        description=f"{_URL} Another scheme, host or port removes `extraHeaders` unless they are sent again.",
         examples=["https://example.com/webhook"],
     )
     subscribed_events: Topics | None = Field(None, description=_TOPICS, examples=[["messages"]])
     enabled: bool | None = Field(
         None,
-        description="`false`: nothing is delivered any more, and what waits is skipped. `true`: from now on it is; "
-        "where the server itself had switched it off, what was held is delivered first, in order.",
+        description="`false`: nothing is delivered, and waiting events are skipped. `true`: events are delivered "
+        "from now on; if the server had disabled the webhook, held events are delivered first, in order.",
         examples=[True],
     )
-    extra_headers: GivenHeaders | None = Field(None, description=f"{_HEADERS} They replace all that there were.")
+    extra_headers: GivenHeaders | None = Field(None, description=f"{_HEADERS} They replace all existing ones.")
     payload_version: PayloadVersion | None = Field(None, description=_VERSION)
 
 
 class SetHeader(Fields):
-    """A header that is sent with each delivery; its value is a secret."""
+    """A header for each delivery, without its value."""
 
     name: str = Field(examples=["Authorization"])
     set: bool = Field(True, description="It has a value, which cannot be read.")
 
 
-class ShownWebhook(Fields):
+class WebhookOut(Fields):
     """A webhook, without its secrets."""
 
     id: str = Field(examples=["12360"])
@@ -139,14 +135,14 @@ class ShownWebhook(Fields):
     enabled: bool = Field(description=_ENABLED, examples=[True])
     subscribed_events: list[Topic] = Field(examples=[["messages", "transfers"]])
     payload_version: Literal["envelope", "flat", "ipns"] = Field(
-        description=f"{_VERSION} `ipns`: that of the organization's push URL.", examples=["envelope"]
+        description=f"{_VERSION} `ipns`: the format of the organization's push URL.", examples=["envelope"]
     )
     extra_headers: list[SetHeader] | None = Field(
-        description="`null` where they were encrypted under a secret key that the server no longer has: the operator "
-        "must name it, or the secret and the headers be set anew."
+        description="`null` if they were encrypted with a secret key that the server no longer has. The operator must "
+        "provide that key, or you must set the secret and the headers again."
     )
     disabled_reason: Literal["failing", "gone"] | None = Field(
-        description="Why the server itself switched it off: it failed for days, or answered 410. Its events are held.",
+        description="Why the server disabled it: it failed for days, or responded with 410. Its events are held.",
         examples=[None],
     )
     failing_since: int | None = Field(
@@ -155,11 +151,11 @@ class ShownWebhook(Fields):
     created_at: int = Field(description="In Unix ms.", examples=[1_700_000_000_000])
 
 
-class CreatedWebhook(ShownWebhook):
-    """A new webhook, with the secret that signs what it is sent."""
+class CreatedWebhook(WebhookOut):
+    """A new webhook, with the secret that signs its deliveries."""
 
     secret: str = Field(
-        description="Keep it: it is shown only here, and the next one when it is rotated.",
+        description="Store it: it is shown only here. A rotation shows the next one.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
 
@@ -167,68 +163,59 @@ class CreatedWebhook(ShownWebhook):
 class Webhooks(Fields):
     """All webhooks of the organization."""
 
-    webhooks: list[ShownWebhook]
+    webhooks: list[WebhookOut]
 
 
 class NewSecret(Fields):
     """A webhook's new secret."""
 
     secret: str = Field(
-        description="Keep it: it is shown only here.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+        description="Store it: it is shown only here.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
     )
 
 
-@router.post("/api/webhooks", summary="Create a webhook", openapi_extra=described(CreateWebhook))
+@router.post("/api/webhooks", summary="Create a webhook", openapi_extra=body_schema(CreateWebhook))
 async def create_webhook(
-    caller: ManagesWebhooks, body: Annotated[Body[CreateWebhook], takes(CreateWebhook)]
+    caller: ManagesWebhooks, body: Annotated[Body[CreateWebhook], json_body(CreateWebhook)]
 ) -> CreatedWebhook:
-    """Have an address told of every message, or of every transfer of a conversation.
+    """Create a webhook, which sends events to a URL.
 
-    The answer has the secret that signs the deliveries; it is shown this once. The address is checked for its form
-    here, and each time before something is sent to it. An organization has at most 50 webhooks.
+    The response contains the secret that signs the deliveries; it is shown only once. The URL is validated now, and its
+    address before each delivery. An organization has at most 50 webhooks.
     """
-
-    def work(tx: Connection, organization_id: int, now_ms: int) -> tuple[Webhook, str]:
-        made, secret = webhooks.create(tx, organization_id, seals_of(caller), _changes(body.fields), now_ms=now_ms)
-        return note(tx, caller, "webhook.create", made.id, (made, secret), now_ms)
-
-    made, secret = await caller.write(work, _now_ms())
+    cipher, given = cipher_of(caller), _changes(body.fields)
+    made, secret = await caller.write(endpoints.create, cipher, given, actor=caller.name, now_ms=now_ms())
     return CreatedWebhook(**_members(made), secret=secret)
 
 
 @router.get("/api/webhooks", summary="List the webhooks")
 async def list_webhooks(caller: ManagesWebhooks) -> Webhooks:
     """List all webhooks of the organization, the oldest first."""
-    found = await caller.read(webhooks.find_all, seals_of(caller))
-    return Webhooks(webhooks=[ShownWebhook(**_members(each)) for each in found])
+    found = await caller.read(endpoints.find_all, cipher_of(caller))
+    return Webhooks(webhooks=[WebhookOut(**_members(each)) for each in found])
 
 
 @router.get("/api/webhooks/{webHookId}", summary="Read a webhook")
-async def get_webhook(caller: ManagesWebhooks, webhook_id: WebhookOfPath) -> ShownWebhook:
-    """Read a webhook: where it leads, what it is told of, whether it works. Its secrets are shown to nobody."""
-    return ShownWebhook(**_members(await caller.read(webhooks.get, webhook_id, seals_of(caller))))
+async def get_webhook(caller: ManagesWebhooks, webhook_id: WebhookOfPath) -> WebhookOut:
+    """Read a webhook. Its secrets are never shown."""
+    return WebhookOut(**_members(await caller.read(endpoints.get, webhook_id, cipher_of(caller))))
 
 
-@router.post("/api/webhooks/{webHookId}/update", summary="Change a webhook", openapi_extra=described(UpdateWebhook))
+@router.post("/api/webhooks/{webHookId}/update", summary="Change a webhook", openapi_extra=body_schema(UpdateWebhook))
 async def update_webhook(
     caller: ManagesWebhooks,
     webhook_id: WebhookOfPath,
-    body: Annotated[Body[UpdateWebhook], takes(UpdateWebhook)],
+    body: Annotated[Body[UpdateWebhook], json_body(UpdateWebhook)],
 ) -> Ok:
-    """Change what is sent of a webhook; all else stays as it is. All processes go by it within a second.
+    """Change the given fields of a webhook. The change takes effect within a second.
 
-    Where very much waited for a webhook that was switched off, it is skipped piece by piece; 409 to who switches it on
-    before all of it is.
+    If very many events wait for a webhook that you disable, they are skipped in batches. Enabling it before that is
+    finished is 409.
     """
-
-    def work(tx: Connection, organization_id: int, now_ms: int) -> None:
-        changes, seals = _changes(body.fields), seals_of(caller)
-        webhooks.update_webhook(tx, organization_id, webhook_id, seals, changes, now_ms=now_ms)
-        note(tx, caller, "webhook.update", webhook_id, None, now_ms)
-
     if body.fields.enabled:
         await _skip_waiting(caller, webhook_id)
-    await caller.write(work, _now_ms())
+    cipher, changes = cipher_of(caller), _changes(body.fields)
+    await caller.write(endpoints.update_webhook, webhook_id, cipher, changes, actor=caller.name, now_ms=now_ms())
     if body.fields.enabled is False:
         await _skip_waiting(caller, webhook_id)
     return Ok()
@@ -236,48 +223,31 @@ async def update_webhook(
 
 @router.post("/api/webhooks/{webHookId}/delete", summary="Delete a webhook")
 async def delete_webhook(caller: ManagesWebhooks, webhook_id: WebhookOfPath) -> Ok:
-    """Delete a webhook: nothing is sent to it any more, and its secrets are forgotten at once."""
-
-    def work(tx: Connection, organization_id: int, now_ms: int) -> None:
-        webhooks.delete_webhook(tx, organization_id, webhook_id, seals_of(caller), now_ms=now_ms)
-        note(tx, caller, "webhook.delete", webhook_id, None, now_ms)
-
-    await caller.write(work, _now_ms())
+    """Delete a webhook and its secrets. Nothing more is sent to it."""
+    await caller.write(endpoints.delete_webhook, webhook_id, cipher_of(caller), actor=caller.name, now_ms=now_ms())
     await _skip_waiting(caller, webhook_id)
     return Ok()
 
 
-@router.post("/api/webhooks/{webHookId}/rotate-secret", summary="Give a webhook a new secret")
+@router.post("/api/webhooks/{webHookId}/rotate-secret", summary="Rotate the secret of a webhook")
 async def rotate_webhook_secret(caller: ManagesWebhooks, webhook_id: WebhookOfPath) -> NewSecret:
-    """Give a webhook a new secret. For 24 hours each delivery is signed by both, the old one and the new one."""
-
-    def work(tx: Connection, organization_id: int, now_ms: int) -> str:
-        secret = webhooks.rotate_secret(tx, organization_id, webhook_id, seals_of(caller), now_ms=now_ms)
-        return note(tx, caller, "webhook.rotate-secret", webhook_id, secret, now_ms)
-
-    return NewSecret(secret=await caller.write(work, _now_ms()))
+    """Create a new secret. For 24 hours, each delivery is signed with both the old and the new secret."""
+    secret = await caller.write(
+        endpoints.rotate_secret, webhook_id, cipher_of(caller), actor=caller.name, now_ms=now_ms()
+    )
+    return NewSecret(secret=secret)
 
 
-def seals_of(caller: Caller) -> Seals:
-    """What webhooks' secrets are kept under."""
-    return Seals(caller.api.keys, webhooks.SEALING_PURPOSE)
-
-
-def note(tx: Connection, caller: Caller, action: str, webhook_id: int, result: T, now_ms: int) -> T:
-    """Write into the audit what was done to a webhook, and pass the result on."""
-    audit.record(tx, caller.organization_id, caller.name, action, f"webhook {webhook_id}", now_ms=now_ms)
-    return result
+def cipher_of(caller: Caller) -> Cipher:
+    """Return the cipher of webhook secrets."""
+    return Cipher(caller.services.keys, endpoints.SEALING_PURPOSE)
 
 
 async def _skip_waiting(caller: Caller, webhook_id: int) -> None:
-    """Put aside what waits for a webhook that is off, in pieces between which others write; workers do the rest."""
+    """Skip waiting events of a disabled webhook, in batches, so that other writes fit between. Workers do the rest."""
     for _ in range(_PIECES_MAX):
-        if not await caller.write(webhooks.skip_waiting, webhook_id, now_ms=_now_ms()):
+        if not await caller.write(endpoints.skip_waiting, webhook_id, now_ms=now_ms()):
             return
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _changes(fields: CreateWebhook | UpdateWebhook) -> WebhookChanges:

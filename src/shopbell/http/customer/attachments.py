@@ -1,19 +1,18 @@
-"""``POST /api/customer/attachments``: files that a customer's message may carry."""
+"""``POST /api/customer/attachments``: files for messages of customers."""
 
 import hmac
 import re
 
 from fastapi import APIRouter, Request
 
-from shopbell.attachments import Attachment
+from shopbell.attachments.attachments import Attachment
+from shopbell.attachments.upload_quota import address_limit, customer_limits
 from shopbell.errors import NotFound
-from shopbell.http.api.attachments import BODY, Uploaded
-from shopbell.http.customer.access import CustomersBrowser, Visitor
-from shopbell.http.customer.limits import address_of
 from shopbell.http.customer.sessions import TAG
-from shopbell.http.one_file import OneFile
-from shopbell.http.uploads import keep_file
-from shopbell.upload_quota import address_limit, customer_limits
+from shopbell.http.request.multipart import OneFile
+from shopbell.http.request.uploads import UPLOAD_BODY, UploadedFile, keep_file
+from shopbell.http.request.visitor import CurrentVisitor, Visitor
+from shopbell.http.request.visitor_limits import address_of
 
 SIGNING_PURPOSE = "customer upload"
 _SIGNATURE_DIGITS = 32
@@ -22,15 +21,15 @@ _TICKET = re.compile(r"(?P<id>[1-9][0-9]{0,15})-(?P<signature>[0-9a-f]{32})", re
 router = APIRouter(tags=[TAG])
 
 
-@router.post("/api/customer/attachments", summary="Upload a file", openapi_extra=BODY)
-async def upload_customers_attachment(visitor: CustomersBrowser, request: Request) -> Uploaded:
-    """Upload a file, to be carried by the customer's next message. What it is, is found out by its content.
+@router.post("/api/customer/attachments", summary="Upload a file", openapi_extra=UPLOAD_BODY)
+async def upload_customers_attachment(visitor: CurrentVisitor, request: Request) -> UploadedFile:
+    """Upload a file for a message of the customer. The server detects the type from the content.
 
-    The files of a session, of a network address and of all customers have daily limits (UTC), which the server's
-    operator chooses; above one of them the answer is 429 with `maxBytes`.
+    There are daily limits (UTC) for the uploads of a session, of a network address and of all customers. Above one of
+    them, the response is 429 with `maxBytes`.
     """
     kept = await keep(visitor, request, OneFile(request.scope["headers"]))
-    return Uploaded(
+    return UploadedFile(
         attachment_id=ticket_for(visitor, kept.id),
         uuid=kept.uuid,
         name=kept.name,
@@ -41,36 +40,37 @@ async def upload_customers_attachment(visitor: CustomersBrowser, request: Reques
 
 
 async def keep(visitor: Visitor, request: Request, form: OneFile) -> Attachment:
-    """Keep a file that a customer sends.
+    """Store a file of a customer.
 
     Raises:
-        Problem: as ``uploads.keep_file``.
+        RequestError: the same as ``uploads.keep_file``.
     """
-    api, address = visitor.api, address_of(request)
-    api.limits.uploads_of_address.take(address)
+    services, address = visitor.services, address_of(request)
+    services.limits.uploads_of_address.take(address)
     limits = (
-        *customer_limits(api.settings, str(visitor.session.id)),
-        address_limit(api.settings, api.keys, visitor.organization_id, address),
+        *customer_limits(services.settings, str(visitor.session.id)),
+        address_limit(services.settings, services.keys, visitor.organization_id, address),
     )
-    return await keep_file(request, api, visitor.organization_id, form, limits)
+    return await keep_file(request, services, visitor.organization_id, form, limits)
 
 
 def ticket_for(visitor: Visitor, attachment_id: int) -> str:
-    """What a customer calls a file of his; nobody else can: ids can be guessed, and files of others could be had."""
-    return f"{attachment_id}-{_signature(visitor, attachment_id, visitor.api.keys.derive(SIGNING_PURPOSE)[0])}"
+    """Return the signed id of a file for its customer. A plain id could be guessed, and used to read files of "
+    "others."""
+    return f"{attachment_id}-{_signature(visitor, attachment_id, visitor.services.keys.derive(SIGNING_PURPOSE)[0])}"
 
 
 def attachment_of(visitor: Visitor, ticket: str) -> int:
-    """The file that a customer means.
+    """Return the id of the file from a signed id.
 
     Raises:
-        NotFound: 404; it is none of his.
+        NotFound: 404; the file does not belong to this customer.
     """
     match = _TICKET.fullmatch(ticket)
     if match is None:
         raise NotFound("attachmentId", "session")
     id_ = int(match["id"])
-    right = [_signature(visitor, id_, key) for key in visitor.api.keys.derive(SIGNING_PURPOSE)]
+    right = [_signature(visitor, id_, key) for key in visitor.services.keys.derive(SIGNING_PURPOSE)]
     if not any(hmac.compare_digest(each, match["signature"]) for each in right):
         raise NotFound("attachmentId", "session")
     return id_

@@ -8,20 +8,24 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy import Connection
 
-from shopbell import attachments, conversation, customer_sessions, organizations
-from shopbell.conversation import Line, State
-from shopbell.customer_sessions import CustomerSession
-from shopbell.errors import BusinessNotInOrganization, Fault, Invalid, NotFound
-from shopbell.http.addresses import base_url
-from shopbell.http.api.body import Body, described, takes
-from shopbell.http.api.fields import Fields, Id, MessageText, wrong
-from shopbell.http.customer.access import CustomersBrowser, Visitor
+from shopbell.attachments import attachments
+from shopbell.conversations import customer_view
+from shopbell.conversations.customer_view import Line, State
+from shopbell.conversations.receive import Incoming, Received, create_inbound_message
+from shopbell.customers import sessions
+from shopbell.customers.sessions import CustomerSession
+from shopbell.errors import FieldError, Invalid, NotFound
 from shopbell.http.customer.attachments import attachment_of
-from shopbell.http.customer.limits import address_of
+from shopbell.http.customer.current_thread import NoConversation, find_thread
+from shopbell.http.customer.message_out import MessageOut, message_out
 from shopbell.http.customer.sessions import TAG
-from shopbell.http.customer.shown import ShownMessage, shown_line
-from shopbell.http.customer.stream import NoConversation, find_thread
-from shopbell.incoming import Incoming, Received, receive
+from shopbell.http.request.base_url import base_url
+from shopbell.http.request.errors import BusinessNotInOrganization
+from shopbell.http.request.fields import Fields, Id, MessageText, field_error
+from shopbell.http.request.json_body import Body, body_schema, json_body
+from shopbell.http.request.visitor import CurrentVisitor, Visitor
+from shopbell.http.request.visitor_limits import address_of
+from shopbell.organizations import organizations
 
 LIMIT_MAX = 200
 LIMIT_DEFAULT = 50
@@ -34,55 +38,55 @@ def _uuid(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        raise wrong("invalid_format", "must be a UUID") from None
+        raise field_error("invalid_format", "must be a UUID") from None
 
 
 ClientMessageId = Annotated[str, StringConstraints(max_length=36), AfterValidator(_uuid)]
 
 
-class SayMessage(Fields):
+class CustomerMessageIn(Fields):
     """A message of the customer."""
 
     text: MessageText | None = Field(
-        None, description="What he writes; needed unless there is a file.", examples=["Is it in stock?"]
+        None, description="The text. Required unless there is a file.", examples=["Is it in stock?"]
     )
     attachment_id: Annotated[str, StringConstraints(max_length=80)] | None = Field(
-        None, description="A file that this customer uploaded before."
+        None, description="The `attachmentId` of an upload."
     )
     client_message_id: ClientMessageId = Field(
-        description="The browser's own name of the message: sent once more it has no other effect.",
+        description="A UUID of the browser. A repeated request with the same one has no further effect.",
         examples=["5f0c3b0e-9a2e-4f5e-8d0a-6a4f2f1f7c11"],
     )
-    customer_thread_id: Id | None = Field(None, description="For apps: the conversation that it goes on with.")
-    business_id: Id | None = Field(None, description="For apps: the business that it is for, if there is none yet.")
+    customer_thread_id: Id | None = Field(None, description="For apps: the conversation.")
+    business_id: Id | None = Field(None, description="For apps: the business of a new conversation.")
 
     @classmethod
-    def faults_together(cls, sent: Mapping[str, object]) -> list[Fault]:
-        """A text, unless there is a file."""
-        return [] if {"text", "attachment_id"} & {*sent} else [Fault("body", "#/text", "required", "is required")]
+    def check_together(cls, sent: Mapping[str, object]) -> list[FieldError]:
+        """Require a text or a file."""
+        return [] if {"text", "attachment_id"} & {*sent} else [FieldError("text", "required", "is required")]
 
 
-class Said(Fields):
+class MessageStored(Fields):
     """The message is stored."""
 
     result: str = Field("ok", examples=["ok"])
     message_id: str = Field(examples=["12351"])
-    sequence: int = Field(description="Its place in the conversation.", examples=[3])
+    sequence: int = Field(description="Its position in the conversation.", examples=[3])
     customer_thread_id: str = Field(examples=["12347"])
 
 
-class MessagesShown(Fields):
-    """A piece of a conversation, in its order."""
+class MessagesOut(Fields):
+    """A page of messages, in order."""
 
-    messages: list[ShownMessage]
-    has_more: bool = Field(description="Whether there are later ones.", examples=[False])
+    messages: list[MessageOut]
+    has_more: bool = Field(description="Whether there are later messages.", examples=[False])
 
 
-@router.post("/api/customer/messages", summary="Write to the store", openapi_extra=described(SayMessage))
+@router.post("/api/customer/messages", summary="Send a message", openapi_extra=body_schema(CustomerMessageIn))
 async def say_message(
-    visitor: CustomersBrowser, body: Annotated[Body[SayMessage], takes(SayMessage)], request: Request
-) -> Said:
-    """Store a message of the customer. The conversation waits for an answer from then on."""
+    visitor: CurrentVisitor, body: Annotated[Body[CustomerMessageIn], json_body(CustomerMessageIn)], request: Request
+) -> MessageStored:
+    """Send a message of the customer. The conversation then waits for a reply."""
     fields = body.fields
     received = await say(
         visitor,
@@ -93,7 +97,7 @@ async def say_message(
         thread_id=fields.customer_thread_id,
         business_id=fields.business_id,
     )
-    return Said(
+    return MessageStored(
         message_id=str(received.message_id),
         sequence=received.sequence,
         customer_thread_id=str(received.thread_id),
@@ -102,23 +106,23 @@ async def say_message(
 
 @router.get("/api/customer/messages", summary="Read the conversation")
 async def read_messages(
-    visitor: CustomersBrowser,
+    visitor: CurrentVisitor,
     request: Request,
     after: Annotated[
         int, Query(alias="afterSequence", ge=0, le=_SEQUENCE_MAX, description="Only messages after this one.")
     ] = 0,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT_DEFAULT,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="The most messages.")] = LIMIT_DEFAULT,
     wanted: Annotated[
-        str, Query(alias="customerThreadId", max_length=16, description="For apps: which conversation.")
+        str, Query(alias="customerThreadId", max_length=16, description="For apps: the conversation.")
     ] = "",
-) -> MessagesShown:
-    """Read what the customer sees of his conversation, from a place on. Notes of employees are not among it."""
+) -> MessagesOut:
+    """Read the messages of the conversation that the customer can see. Notes of employees are not included."""
     state, lines = await visitor.read(_look, wanted, after, limit + 1)
     if state is None:
-        return MessagesShown(messages=[], has_more=False)
-    base, links = base_url(request, visitor.api.settings), visitor.api.links
-    shown = [shown_line(line, state, base, links) for line in lines[:limit]]
-    return MessagesShown(messages=shown, has_more=len(lines) > limit)
+        return MessagesOut(messages=[], has_more=False)
+    base, links = base_url(request, visitor.services.settings), visitor.services.links
+    shown = [message_out(line, state, base, links) for line in lines[:limit]]
+    return MessagesOut(messages=shown, has_more=len(lines) > limit)
 
 
 async def say(
@@ -134,21 +138,21 @@ async def say(
     """Store a message of a customer.
 
     Args:
-        visitor: who writes.
-        request: with which he does.
-        text: what he says; may be empty beside a file.
-        client_message_id: a UUID: what comes again under it changes nothing.
-        attachment_id: his own file.
-        thread_id: the conversation, where he names one.
-        business_id: the business, where an app begins a conversation.
+        visitor: the customer.
+        request: has the network address.
+        text: the text; may be empty if there is a file.
+        client_message_id: a UUID. A message with the same one is stored once.
+        attachment_id: a file of this customer.
+        thread_id: the conversation, if the request names one.
+        business_id: the business, if an app starts a conversation.
 
     Raises:
         BusinessNotInOrganization: 403.
-        NotFound: 404; he has no such conversation.
-        TooFast: 429.
+        NotFound: 404; the customer has no such conversation.
+        QuotaExceeded: 429.
         StorageError: 503.
     """
-    limits, session = visitor.api.limits, visitor.session
+    limits, session = visitor.services.limits, visitor.session
     limits.messages_of_address.take(address_of(request))
     limits.messages.take(session.id)
     limits.messages_of_organization.take(session.organization_id)
@@ -170,7 +174,7 @@ def _say(
         raise BusinessNotInOrganization
     if attachment_id is not None and not attachments.exists(tx, organization_id, attachment_id):
         raise NotFound("attachmentId", "session")
-    received = receive(
+    received = create_inbound_message(
         tx,
         Incoming(
             organization_id=organization_id,
@@ -185,19 +189,19 @@ def _say(
             phone=session.phone,
         ),
     )
-    customer_sessions.settle_in(tx, session, received.thread_id)
+    sessions.settle_in(tx, session, received.thread_id)
     if received.sequence:
         return received
-    # One who is blocked is not told so.
-    state = conversation.state(tx, organization_id, received.thread_id)
+    # A blocked customer is not told so.
+    state = customer_view.state(tx, organization_id, received.thread_id)
     return Received(received.thread_id, received.message_id, (state.last_sequence if state else 0) + 1)
 
 
 def _place_of(
     tx: Connection, session: CustomerSession, thread_id: int | None, business_id: int | None
 ) -> tuple[int | None, int | None]:
-    """The conversation that a message goes to, or the business with which it begins one."""
-    ids = customer_sessions.threads_of(tx, session)
+    """Return the conversation of a message, or the business of a new conversation."""
+    ids = sessions.threads_of(tx, session)
     if thread_id is not None:
         if thread_id not in ids:
             raise NotFound("customerThreadId", "session")
@@ -206,7 +210,7 @@ def _place_of(
         if business_id is not None:
             return None, business_id
         if len(ids) != 1:
-            raise Invalid([Fault("body", "#/customerThreadId", "required", "is required")])
+            raise Invalid([FieldError("customerThreadId", "required", "is required")])
         return ids[0], None
     if ids:
         return ids[-1], None
@@ -228,5 +232,5 @@ def _look(
         if wanted:
             raise NotFound("customerThreadId", "session")
         return None, []
-    found = conversation.lines(tx, session.organization_id, state.thread_id, after_sequence=after, limit=limit)
+    found = customer_view.lines(tx, session.organization_id, state.thread_id, after_sequence=after, limit=limit)
     return state, found

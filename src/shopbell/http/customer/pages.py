@@ -1,4 +1,4 @@
-"""``/c/{threadId}``: a conversation as a page, for whoever came by a link. All of it works without scripts."""
+"""``/c/{threadId}``: a conversation as a page, which also works without JavaScript."""
 
 import time
 from dataclasses import dataclass
@@ -9,26 +9,34 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection
 
-from shopbell import conversation, customer_links, customer_sessions, customers, organizations, surveys, texts
-from shopbell.conversation import Line
-from shopbell.customer_sessions import CustomerSession
-from shopbell.errors import Conflict, ContentTooLarge, Fault, Invalid, NotFound, Problem, QuotaExceeded
-from shopbell.http.addresses import base_url
-from shopbell.http.api.access import Api
-from shopbell.http.customer import looks
-from shopbell.http.customer.access import NoSession, Visitor, cookie_of
-from shopbell.http.customer.forms import check_own_form, read_fields, read_message
+from shopbell.attachments.upload_quota import UploadQuotaExceeded
+from shopbell.conversations import customer_view, surveys
+from shopbell.conversations.customer_view import Line
+from shopbell.conversations.message_text import MESSAGE_MAX_CHARACTERS
+from shopbell.customers import customers, magic_links, sessions
+from shopbell.customers.opt_outs import OptOuts, Way
+from shopbell.customers.sessions import CustomerSession
+from shopbell.errors import Conflict, FieldError, Invalid, NotFound, QuotaExceeded, RequestError
+from shopbell.formats.identities import normal_email
+from shopbell.http.branding import branded_page
+from shopbell.http.branding.texts import panel_texts
 from shopbell.http.customer.links import expired
+from shopbell.http.customer.message_form import read_message
+from shopbell.http.customer.message_out import message_out
 from shopbell.http.customer.messages import say
-from shopbell.http.customer.shown import shown_line
 from shopbell.http.customer.transcript import transcript
-from shopbell.http.customer.widget_texts import panel_texts
-from shopbell.http.widget_fields import MESSAGE_MAX_CHARACTERS
-from shopbell.identity import normal_email
-from shopbell.opt_outs import OptOuts, Way
-from shopbell.organizations import Business
-from shopbell.texts import Texts
-from shopbell.upload_quota import UploadQuotaExceeded
+from shopbell.http.request.app_services import Services
+from shopbell.http.request.base_url import base_url, root_of
+from shopbell.http.request.customer_sessions import NoSession, cookie_of
+from shopbell.http.request.errors import ContentTooLarge
+from shopbell.http.request.forms import read_form
+from shopbell.http.request.origins import check_own_form
+from shopbell.http.request.problem_types import problem_type
+from shopbell.http.request.visitor import Visitor
+from shopbell.i18n import translations
+from shopbell.i18n.translations import Texts
+from shopbell.organizations import organizations
+from shopbell.organizations.organizations import Business
 
 _SEE_OTHER = 303
 _SENT, _ANSWERED = "sent", "answered"
@@ -37,16 +45,16 @@ _ID_MAX_DIGITS = 16
 _SCORE_MAX_DIGITS = 2
 _SURVEY_MAX_BYTES = 32_768
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
-"""The types of files that the page shows itself, as ``log.js`` does."""
+"""The media types that the page shows as pictures, as ``log.js`` does."""
 LINES_MAX = 200
-"""How many messages the page shows; a conversation may have any number, and the transcript has them all."""
+"""The most messages on the page. The transcript has all of them."""
 
 router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    state: conversation.State
+    state: customer_view.State
     business: Business
     lines: list[Line]
     has_earlier: bool
@@ -56,10 +64,10 @@ class _Page:
 
 @router.api_route("/c/{thread_id}", methods=["GET", "HEAD"])
 async def show_conversation(request: Request, thread_id: str) -> Response:
-    """Show the conversation to whoever has opened it before, by its cookie; to others, that a link is needed.
+    """Show the conversation if the browser has its cookie. Otherwise, ask for a link.
 
     Raises:
-        TooFast: 429.
+        QuotaExceeded: 429.
         StorageError: 503.
     """
     visitor = await _visitor(request, thread_id)
@@ -88,14 +96,14 @@ async def send_from_page(request: Request, thread_id: str) -> Response:
             return await _conversation(visitor, request, fault="tooLong")
         attachment_id = None if attachment is None else attachment.id
         await say(visitor, request, text if text.strip() else "", message_id, attachment_id=attachment_id)
-    except Problem as problem:
-        return await _conversation(visitor, request, fault=_name_of(problem), status=problem.status)
+    except RequestError as error:
+        return await _conversation(visitor, request, fault=_text_name(error), status=problem_type(error).status)
     return RedirectResponse(f"../{thread_id}?{_SENT}", _SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 @router.post("/c/{thread_id}/notifications")
 async def set_notifications(request: Request, thread_id: str) -> Response:
-    """End the mails to the customer, or begin them again.
+    """Stop emails to the customer, or resume them.
 
     Raises:
         Invalid: 400.
@@ -105,16 +113,16 @@ async def set_notifications(request: Request, thread_id: str) -> Response:
     visitor = await _visitor(request, thread_id, writes=True)
     if visitor is None:
         return expired(request, root="../../")
-    wish = (await read_fields(request)).get("notifications")
+    wish = (await read_form(request)).get("notifications")
     if wish in ("on", "off"):
-        opt_outs, now_ms = OptOuts(visitor.api.keys), time.time_ns() // 1_000_000
+        opt_outs, now_ms = OptOuts(visitor.services.keys), time.time_ns() // 1_000_000
         await visitor.write(_set_notifications, opt_outs, now_ms, on=wish == "on")
     return RedirectResponse(f"../{thread_id}", _SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 @router.post("/c/{thread_id}/survey")
 async def answer_survey(request: Request, thread_id: str) -> Response:
-    """Take what the customer answers to the question on the page, once.
+    """Store the answer to the survey on the page.
 
     Raises:
         OriginRefused: 403.
@@ -124,17 +132,17 @@ async def answer_survey(request: Request, thread_id: str) -> Response:
     if visitor is None:
         return expired(request, root="../../")
     try:
-        fields = await read_fields(request, _SURVEY_MAX_BYTES)
+        fields = await read_form(request, _SURVEY_MAX_BYTES)
         await visitor.write(_answer_survey, fields, time.time_ns() // 1_000_000)
-    except Problem as problem:
-        fault = "answeredBefore" if isinstance(problem, Conflict) else "tryLater"
-        return await _conversation(visitor, request, fault=fault, status=problem.status)
+    except RequestError as error:
+        fault = "answeredBefore" if isinstance(error, Conflict) else "tryLater"
+        return await _conversation(visitor, request, fault=fault, status=problem_type(error).status)
     return RedirectResponse(f"../{thread_id}?{_ANSWERED}", _SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 @router.get("/c/{thread_id}/transcript")
 async def download_transcript(request: Request, thread_id: str) -> Response:
-    """Give the conversation as a text.
+    """Download the conversation as text.
 
     Raises:
         NotFound: 404.
@@ -145,10 +153,10 @@ async def download_transcript(request: Request, thread_id: str) -> Response:
 
 
 async def _visitor(request: Request, thread_id: str, *, writes: bool = False) -> Visitor | None:
-    """Who opened this conversation here before; None when nobody did, or it is not his any more."""
-    api = cast("Api", request.app.state.api)
+    """Return the visitor if this browser has opened the conversation and may still see it."""
+    services = cast("Services", request.app.state.services)
     if writes:
-        check_own_form(request, api)
+        check_own_form(request, services)
     number = _number(thread_id, _ID_MAX_DIGITS)
     if number is None:
         raise NotFound
@@ -156,29 +164,29 @@ async def _visitor(request: Request, thread_id: str, *, writes: bool = False) ->
     if secret is None:
         return None
     try:
-        session = await api.sessions.session_by(secret)
+        session = await services.sessions.session_by(secret)
     except NoSession:
         return None
     if session.kind != "page" or session.thread_id != number:
         return None
-    api.limits.requests.take(session.id)
-    visitor = Visitor(session, api)
-    return visitor if await visitor.read(_is_his) else None
+    services.limits.requests.take(session.id)
+    visitor = Visitor(session, services)
+    return visitor if await visitor.read(_may_see) else None
 
 
-def _is_his(tx: Connection, session: CustomerSession) -> bool:
-    return bool(customer_sessions.threads_of(tx, session))
+def _may_see(tx: Connection, session: CustomerSession) -> bool:
+    return bool(sessions.threads_of(tx, session))
 
 
 def _answer_survey(tx: Connection, session: CustomerSession, fields: dict[str, str], now_ms: int) -> None:
     score = _number(fields.get("score", ""), _SCORE_MAX_DIGITS)
     comment = fields.get("comment", "").replace("\r\n", "\n").replace("\0", "")
     if score is None or len(comment) > surveys.COMMENT_MAX_CHARACTERS:
-        raise Invalid([Fault("body", "#/score", "invalid_value", "must be one of the numbers on the page")])
+        raise Invalid([FieldError("score", "invalid_value", "must be one of the numbers on the page")])
     survey_id = _number(fields.get("surveyId", ""), _ID_MAX_DIGITS)
     if survey_id is None:
         raise NotFound
-    mine = customer_sessions.threads_of(tx, session)
+    mine = sessions.threads_of(tx, session)
     surveys.answer(tx, session.organization_id, survey_id, mine, score, comment, now_ms=now_ms)
 
 
@@ -189,12 +197,12 @@ def _number(text: str, digits_max: int) -> int | None:
 async def _conversation(
     visitor: Visitor, request: Request, *, said: str | None = None, fault: str | None = None, status: int = 400
 ) -> Response:
-    api = visitor.api
-    page = await visitor.read(_look, OptOuts(api.keys))
+    services = visitor.services
+    page = await visitor.read(_look, OptOuts(services.keys))
     speaks = _speaks(visitor, page.business)
     now_ms = time.time_ns() // 1_000_000
-    can_attach, limit_bytes = api.blobs is not None, api.settings.attachment_limit_bytes
-    config = looks.conversation_config(
+    can_attach, limit_bytes = services.attachment_store is not None, services.settings.attachment_limit_bytes
+    config = branded_page.conversation_config(
         speaks,
         page.business,
         attachments=can_attach,
@@ -202,52 +210,55 @@ async def _conversation(
         now_ms=now_ms,
     )
     thread_id = str(page.state.thread_id)
-    html = looks.page(
+    html = branded_page.render(
         "conversation.html",
         speaks,
         page.business.brand_color,
-        root="../" * (request.scope["path"].count("/") - 1),
+        root=root_of(request),
         business_name=page.business.name,
-        presence=looks.presence(speaks, page.business, now_ms),
+        presence=branded_page.presence(speaks, page.business, now_ms),
         thread_id=thread_id,
         said=None if said is None else panel_texts(speaks)[said],
         survey=_question(page.state, speaks),
-        fault=None if fault is None else _told(speaks, fault, limit_bytes),
+        fault=None if fault is None else _explain(speaks, fault, limit_bytes),
         has_earlier=page.has_earlier,
-        messages=[_shown(line, page, request, api, speaks) for line in page.lines],
+        messages=[_shown(line, page, request, services, speaks) for line in page.lines],
         attachments=can_attach,
         client_message_id=str(uuid4()),
-        has_email=bool(page.emails) and api.settings.sends_mails,
+        has_email=bool(page.emails) and services.settings.sends_emails,
         notifications_on=not page.is_opted_out,
-        config_json=looks.config_json({**config, "threadId": thread_id}),
+        config_json=branded_page.config_json({**config, "threadId": thread_id}),
     )
-    headers = {**looks.headers(page.business.brand_color, posts_forms=True), "Cache-Control": "no-store"}
+    headers = {**branded_page.headers(page.business.brand_color, posts_forms=True), "Cache-Control": "no-store"}
     return HTMLResponse(html, 200 if fault is None else status, headers)
 
 
 def _look(tx: Connection, session: CustomerSession, opt_outs: OptOuts) -> _Page:
-    organization_id, (thread_id, *_) = session.organization_id, customer_sessions.threads_of(tx, session) or [0]
-    state = conversation.state(tx, organization_id, thread_id)
+    organization_id, (thread_id, *_) = session.organization_id, sessions.threads_of(tx, session) or [0]
+    state = customer_view.state(tx, organization_id, thread_id)
     business = None if state is None else organizations.find_business(tx, organization_id, state.business_id)
     if state is None or business is None:
         raise NotFound
     emails = _emails(tx, session)
     closed = opt_outs.among(tx, organization_id, emails)
-    lines = conversation.last_lines(tx, organization_id, thread_id, limit=LINES_MAX + 1)
+    lines = customer_view.last_lines(tx, organization_id, thread_id, limit=LINES_MAX + 1)
     shown, has_earlier = lines[-LINES_MAX:], len(lines) > LINES_MAX
     return _Page(state, business, shown, has_earlier, emails, bool(emails) and len(closed) == len(emails))
 
 
 def _emails(tx: Connection, session: CustomerSession) -> list[Way]:
-    """Where mails to the customer go, as far as they are his to end: of what he only said, where a link has come."""
+    """Return the email addresses whose notifications this customer may stop.
+
+    An unverified address counts only if a link has reached it.
+    """
     customer = customers.find(tx, session.organization_id, session.customer_id)
     emails = [each.value for each in customers.identities_of(tx, customer) if each.kind == "email"]
     if not emails and customer.unverified_email and session.thread_id is not None:
         said = normal_email(customer.unverified_email)
-        # Else whoever names an address could let mails go there again that its owner has ended.
-        if customer_links.has_reached(tx, session.organization_id, session.thread_id, said):
+        # Otherwise anyone could resume emails to an address whose owner has stopped them.
+        if magic_links.has_reached(tx, session.organization_id, session.thread_id, said):
             emails.append(said)
-    # A family shares a customer: who came by the link in a mail decides about that mail's address.
+    # A family may share a customer: a link in an email decides only about the address of that email.
     own = [each for each in emails if each == session.email]
     return [("EMAIL", each) for each in own or emails]
 
@@ -260,8 +271,8 @@ def _set_notifications(tx: Connection, session: CustomerSession, opt_outs: OptOu
             opt_outs.add(tx, session.organization_id, way, now_ms=now_ms)
 
 
-def _shown(line: Line, page: _Page, request: Request, api: Api, speaks: Texts) -> dict[str, object]:
-    message = shown_line(line, page.state, base_url(request, api.settings), api.links)
+def _shown(line: Line, page: _Page, request: Request, services: Services, speaks: Texts) -> dict[str, object]:
+    message = message_out(line, page.state, base_url(request, services.settings), services.links)
     return {
         "id": message.message_id,
         "sequence": line.sequence,
@@ -271,12 +282,12 @@ def _shown(line: Line, page: _Page, request: Request, api: Api, speaks: Texts) -
         "attachment": message.attachment,
         "is_picture": line.attachment is not None and line.attachment.content_type in PICTURES,
         "created_at_ms": line.created_at_ms,
-        **looks.time_values(speaks, line.created_at_ms, page.business.time_zone),
+        **branded_page.time_values(speaks, line.created_at_ms, page.business.time_zone),
     }
 
 
-def _question(state: conversation.State, speaks: Texts) -> dict[str, object] | None:
-    """What the customer is asked and has not answered yet: where scripts run, the stream brings it."""
+def _question(state: customer_view.State, speaks: Texts) -> dict[str, object] | None:
+    """Return the open survey, for browsers without JavaScript; with it, the stream has the survey."""
     if state.survey_id is None or state.survey_kind is None:
         return None
     said, is_nps = panel_texts(speaks), state.survey_kind == "nps"
@@ -294,25 +305,25 @@ def _question(state: conversation.State, speaks: Texts) -> dict[str, object] | N
 
 
 def _speaks(visitor: Visitor, business: Business | None = None) -> Texts:
-    return texts.for_locale(visitor.session.locale, None if business is None else business.locale)
+    return translations.for_locale(visitor.session.locale, None if business is None else business.locale)
 
 
-def _name_of(problem: Problem) -> str:
-    """Which of the page's texts says what was wrong."""
-    if isinstance(problem, UploadQuotaExceeded):
+def _text_name(error: RequestError) -> str:
+    """Return the name of the text that explains an error."""
+    if isinstance(error, UploadQuotaExceeded):
         return "fileTomorrow"
-    if isinstance(problem, QuotaExceeded):
+    if isinstance(error, QuotaExceeded):
         return "slowDown"
-    if isinstance(problem, ContentTooLarge):
+    if isinstance(error, ContentTooLarge):
         return "fileTooLarge"
-    if isinstance(problem, Invalid):
-        return "fileEmpty" if any(fault.code == "blank" for fault in problem.faults) else "fileRefused"
+    if isinstance(error, Invalid):
+        return "fileEmpty" if any(each.code == "blank" for each in error.errors) else "fileRefused"
     return "tryLater"
 
 
-def _told(speaks: Texts, fault: str, limit_bytes: int) -> str:
+def _explain(speaks: Texts, fault: str, limit_bytes: int) -> str:
     if fault == "answeredBefore":
-        return speaks.gettext("You have answered this question already.")
+        return speaks.gettext("You have already answered this question.")
     text = panel_texts(speaks)[fault]
-    size = f"{speaks.number(round(limit_bytes / 1_048_576, 1))} MB"
-    return text.replace("{count}", speaks.number(MESSAGE_MAX_CHARACTERS)).replace("{size}", size)
+    count, size = speaks.number(MESSAGE_MAX_CHARACTERS), speaks.file_size(limit_bytes)
+    return text.replace("{count}", count).replace("{size}", size)

@@ -1,4 +1,4 @@
-"""``GET /api/customer/threads``: the conversations that an app shows its customer to choose from."""
+"""``GET /api/customer/threads``: the conversations of a customer."""
 
 from typing import Literal, cast
 
@@ -6,13 +6,14 @@ from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Connection
 
-from shopbell import conversation, customer_sessions
-from shopbell.conversation import UNREAD_AMONG, Summary
-from shopbell.customer_sessions import CustomerSession
-from shopbell.http.api.fields import Fields
-from shopbell.http.api.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
-from shopbell.http.customer.access import CustomersBrowser
+from shopbell.conversations import customer_view
+from shopbell.conversations.customer_view import UNREAD_AMONG, Summary
+from shopbell.customers import sessions
+from shopbell.customers.sessions import CustomerSession
 from shopbell.http.customer.sessions import TAG
+from shopbell.http.request.fields import Fields
+from shopbell.http.request.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
+from shopbell.http.request.visitor import CurrentVisitor
 
 Status = Literal["waiting", "replied", "resolved"]
 
@@ -23,18 +24,18 @@ class OwnThread(Fields):
     """A conversation of the customer."""
 
     customer_thread_id: str = Field(examples=["12347"])
-    business_id: str = Field(description="With whom.", examples=["12345"])
+    business_id: str = Field(description="The business.", examples=["12345"])
     business_name: str = Field(examples=["Acme Boston"])
     status: Status = Field(examples=["replied"])
     last_sequence: int = Field(
-        description="The place of the last message that he sees; 0 when none is left.", examples=[2]
+        description="The position of the last visible message; 0 if there is none.", examples=[2]
     )
     last_message_at: int | None = Field(
-        description="When that one was stored, in Unix milliseconds; `null` when none is left.",
+        description="When that message was stored, in Unix milliseconds; `null` if there is none.",
         examples=[1700000000000],
     )
     unread_count: int = Field(
-        description=f"How many of the store's messages he has not read, of the last {UNREAD_AMONG:,} in all.",
+        description=f"The number of unread messages of the business, among the last {UNREAD_AMONG:,} messages.",
         examples=[1],
     )
 
@@ -47,11 +48,10 @@ class OwnThreads(Fields):
 
 
 @router.get("/api/customer/threads", summary="List the conversations")
-async def list_own_threads(
-    visitor: CustomersBrowser, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
-) -> OwnThreads:
-    """List the conversations that this session may see, the newest first: of an app all of its customer's, of a widget
-    or a page the one that it is about, once there is one."""
+async def list_own_threads(visitor: CurrentVisitor, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> OwnThreads:
+    """List the conversations that this session may see, the newest first. An app sees all conversations of its
+    customer;
+    a widget or a page sees its own."""
     place = place_of(cursor, int)
     before_id = None if place is None else int(place[0])
     found = await visitor.read(_look, before_id, limit + 1)
@@ -61,8 +61,8 @@ async def list_own_threads(
 
 
 def _look(tx: Connection, session: CustomerSession, before_id: int | None, limit: int) -> list[Summary]:
-    ids = customer_sessions.threads_of(tx, session)
-    return conversation.summaries(tx, session.organization_id, ids, before_id=before_id, limit=limit)
+    ids = sessions.threads_of(tx, session)
+    return customer_view.summaries(tx, session.organization_id, ids, before_id=before_id, limit=limit)
 
 
 def _shown(summary: Summary) -> OwnThread:

@@ -1,23 +1,25 @@
-"""``GET /api/customer/transcript``: a conversation as a text to keep."""
+"""``GET /api/customer/transcript``: a conversation as a text file."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from sqlalchemy import Connection
 
-from shopbell import conversation, organizations, texts
-from shopbell.conversation import Line
-from shopbell.customer_sessions import CustomerSession
-from shopbell.http.customer.access import CustomersBrowser, Visitor
+from shopbell.conversations import customer_view
+from shopbell.conversations.customer_view import Line
+from shopbell.customers.sessions import CustomerSession
+from shopbell.http.customer.current_thread import find_thread, no_thread
 from shopbell.http.customer.sessions import TAG
-from shopbell.http.customer.stream import find_thread, no_thread
-from shopbell.organizations import Business
-from shopbell.texts import Texts
+from shopbell.http.request.visitor import CurrentVisitor, Visitor
+from shopbell.i18n import translations
+from shopbell.i18n.translations import Texts
+from shopbell.organizations import organizations
+from shopbell.organizations.organizations import Business
 
-FILE_NAME = "conversation.txt"
 PAGE_LINES = 200
 
 router = APIRouter(tags=[TAG])
@@ -32,25 +34,25 @@ class _Transcript:
 
 @router.get("/api/customer/transcript", summary="Download the conversation", response_class=PlainTextResponse)
 async def get_transcript(
-    visitor: CustomersBrowser,
+    visitor: CurrentVisitor,
     wanted: Annotated[
         str, Query(alias="customerThreadId", max_length=16, description="For apps: which conversation.")
     ] = "",
 ) -> StreamingResponse:
-    """The whole conversation as its customer sees it, as plain text in his language."""
+    """Download the conversation as the customer sees it, as plain text in their language."""
     return await transcript(visitor, wanted)
 
 
 async def transcript(visitor: Visitor, wanted: str = "") -> StreamingResponse:
-    """A conversation as a file to download, made while it is read: a long one needs no room.
+    """Return a conversation as a download. It is streamed, so a long one needs little memory.
 
     Raises:
-        NotFound: 404; there is none.
+        NotFound: 404; there is no such conversation.
         StorageError: 503.
     """
     found = await visitor.read(_look, wanted)
     headers = {
-        "Content-Disposition": f'attachment; filename="{FILE_NAME}"',
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.business.name, safe='')}.txt",
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
@@ -70,11 +72,11 @@ def _look(tx: Connection, session: CustomerSession, wanted: str) -> _Transcript:
     business = None if state is None else organizations.find_business(tx, session.organization_id, state.business_id)
     if state is None or business is None:
         raise no_thread(wanted)
-    return _Transcript(state.thread_id, business, texts.for_locale(session.locale, business.locale))
+    return _Transcript(state.thread_id, business, translations.for_locale(session.locale, business.locale))
 
 
 def _piece(tx: Connection, session: CustomerSession, thread_id: int, after: int) -> list[Line]:
-    return conversation.lines(tx, session.organization_id, thread_id, after_sequence=after, limit=PAGE_LINES)
+    return customer_view.lines(tx, session.organization_id, thread_id, after_sequence=after, limit=PAGE_LINES)
 
 
 def _written(line: Line, found: _Transcript) -> str:

@@ -1,4 +1,4 @@
-"""The widget as websites load it: ``/widget.js``, the panel with its script and style, and the demo's shop page."""
+"""The files of the widget: ``/widget.js``, the panel with its script and style, and the shop page of the demo."""
 
 import gzip
 import time
@@ -7,62 +7,72 @@ from typing import cast
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from shopbell import organizations, publishable_keys
-from shopbell.demo import BUSINESSES, Demo
 from shopbell.errors import NotFound
-from shopbell.http.addresses import base_url
-from shopbell.http.api.access import Api
-from shopbell.http.customer import looks, scripts
-from shopbell.http.customer.widget_texts import panel_texts
-from shopbell.http.pages import is_at_the_machine_itself
-from shopbell.organizations import Business
-from shopbell.publishable_keys import PublishableKey
-from shopbell.texts import for_locale
+from shopbell.http.branding import assets, branded_page
+from shopbell.http.branding.texts import panel_texts
+from shopbell.http.request.app_services import Services
+from shopbell.http.request.base_url import base_url
+from shopbell.http.request.language import preferred_language
+from shopbell.http.request.local_client import is_local_client
+from shopbell.i18n.translations import for_locale
+from shopbell.operations.demo import BUSINESSES, Demo
+from shopbell.organizations import organizations, publishable_keys
+from shopbell.organizations.organizations import Business
+from shopbell.organizations.publishable_keys import PublishableKey
 
-PANEL_FILES = ("looks.js", "panel.js", "panel.css", "conversation.js", "conversation.css", "demo.js", "demo.css")
+PANEL_FILES = (
+    "looks.js",
+    "form.js",
+    "panel.js",
+    "panel.css",
+    "conversation.js",
+    "conversation.css",
+    "demo.js",
+    "demo.css",
+)
 THEMES = ("auto", "light", "dark")
 _LOCALE_MAX_CHARACTERS = 35
 _ID_MAX_DIGITS = 16
 _ANYBODY = ("*",)
-_GZIP_LEVEL = 6  # a panel is written anew for each who opens it
+_GZIP_LEVEL = 6  # a panel is rendered and compressed for each request
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/widget.js", methods=["GET", "HEAD"])
 def loader(request: Request) -> Response:
-    """Give the loader, which a website's page has a tag for."""
-    return scripts.answer(request, "widget.js")
+    """Serve the loader, which websites embed."""
+    return assets.answer(request, "widget.js")
 
 
 @router.api_route("/widget/panel", methods=["GET", "HEAD"])
 async def panel(
     request: Request, key: str = "", business: str = "", locale: str = "", theme: str = THEMES[0]
 ) -> Response:
-    """Give the document that the widget opens in a frame; without a key, the form of a site that sends by its backend.
+    """Serve the document in the frame of the widget. Without a key, it has a form that posts to the website.
 
     Raises:
-        NotFound: 404; no such key, none that is good for this business, or no business that customers can write to.
+        NotFound: 404; the key is unknown, not for this business, or the business is not active.
         StorageError: 503.
     """
     theme = theme if theme in THEMES else THEMES[0]
     if not key:
         return _form(request, locale, theme)
-    api = cast("Api", request.app.state.api)
-    found = await api.database.read(find_shown, key, business)
+    services = cast("Services", request.app.state.services)
+    found = await services.database.read(find_shown, key, business)
     if found is None:
         raise NotFound
     its_key, its_business = found
-    texts = for_locale(locale[:_LOCALE_MAX_CHARACTERS], _language(request), its_business.locale)
-    can_attach = api.blobs is not None
-    config = looks.conversation_config(
+    texts = for_locale(locale[:_LOCALE_MAX_CHARACTERS], preferred_language(request), its_business.locale)
+    can_attach = services.attachment_store is not None
+    config = branded_page.conversation_config(
         texts,
         its_business,
         attachments=can_attach,
-        attachment_limit_bytes=api.settings.attachment_limit_bytes,
+        attachment_limit_bytes=services.settings.attachment_limit_bytes,
         now_ms=time.time_ns() // 1_000_000,
     )
-    html = looks.page(
+    html = branded_page.render(
         "panel.html",
         texts,
         its_business.brand_color,
@@ -72,36 +82,36 @@ async def panel(
         messages=(),
         attachments=can_attach,
         composer_action=None,
-        config_json=looks.config_json({**config, "mode": "key", "key": key, "allowedOrigins": its_key.origins}),
+        config_json=branded_page.config_json({**config, "mode": "key", "key": key, "allowedOrigins": its_key.origins}),
     )
     ancestors = ("'self'", *its_key.origins)
-    return _document(request, html, looks.headers(its_business.brand_color, frame_ancestors=ancestors))
+    return _document(request, html, branded_page.headers(its_business.brand_color, frame_ancestors=ancestors))
 
 
 @router.api_route("/widget/{name}", methods=["GET", "HEAD"])
 def panel_file(request: Request, name: str) -> Response:
-    """Give a file that panel or conversation page need.
+    """Serve a file of the panel or the conversation page.
 
     Raises:
         NotFound: 404, there is no such file.
     """
     if name not in PANEL_FILES:
         raise NotFound
-    return scripts.answer(request, name)
+    return assets.answer(request, name)
 
 
 @router.api_route("/demo", methods=["GET", "HEAD"])
 def demo_shop(request: Request) -> Response:
-    """Show a small shop with the widget on it, where the demo runs.
+    """Show the shop page of the demo, with the widget.
 
     Raises:
-        NotFound: 404, no demo runs here.
+        NotFound: 404; this is not the demo.
     """
     demo: Demo | None = request.app.state.demo
     if demo is None or not demo.publishable_key:
         raise NotFound
     texts = for_locale("en")
-    html = looks.page(
+    html = branded_page.render(
         "demo.html",
         texts,
         None,
@@ -109,22 +119,20 @@ def demo_shop(request: Request) -> Response:
         key=demo.publishable_key,
         business_id=demo.business_ids[0],
         base=base_url(request, request.app.state.settings),
-        # It opens all of the demo's conversations: shown to whoever sits at this machine, as on the first page.
-        token=demo.token if is_at_the_machine_itself(request) else None,
+        # It opens all conversations of the demo, so it is shown only to clients on this machine.
+        token=demo.token if is_local_client(request) else None,
     )
-    return _document(request, html, looks.headers(None, shows_panel=True))
+    # The first page shows it next to the inbox.
+    return _document(request, html, branded_page.headers(None, frame_ancestors=["'self'"], shows_panel=True))
 
 
 def find_shown(tx: Connection, key: str, business: str) -> tuple[PublishableKey, Business] | None:
-    """Whom a key lets customers write to.
+    """Return the business of a panel, or None if customers cannot write to it with this key.
 
     Args:
         tx: the transaction.
         key: a publishable key.
-        business: the id of a business as it was sent; empty for the only one that it can be.
-
-    Returns:
-        None when it is none that customers can write to with this key.
+        business: the id of a business as sent; empty if there is only one.
     """
     found = publishable_keys.find(tx, key)
     if found is None:
@@ -142,10 +150,10 @@ def find_shown(tx: Connection, key: str, business: str) -> tuple[PublishableKey,
 
 
 def _form(request: Request, locale: str, theme: str) -> Response:
-    texts = for_locale(locale[:_LOCALE_MAX_CHARACTERS], _language(request))
+    texts = for_locale(locale[:_LOCALE_MAX_CHARACTERS], preferred_language(request))
     config: dict[str, object] = {"mode": "endpoint", "texts": panel_texts(texts)}
     title = texts.gettext("Chat")
-    html = looks.page(
+    html = branded_page.render(
         "panel.html",
         texts,
         None,
@@ -155,19 +163,14 @@ def _form(request: Request, locale: str, theme: str) -> Response:
         messages=(),
         attachments=False,
         composer_action=None,
-        config_json=looks.config_json(config),
+        config_json=branded_page.config_json(config),
     )
-    # Nothing of anybody's is in it, and what is written goes to the site around it alone.
-    return _document(request, html, looks.headers(None, frame_ancestors=_ANYBODY))
-
-
-def _language(request: Request) -> str:
-    """The language that a browser names first."""
-    return request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
+    # It has no data of anyone, and sends what is written only to the website around it.
+    return _document(request, html, branded_page.headers(None, frame_ancestors=_ANYBODY))
 
 
 def _document(request: Request, html: str, headers: dict[str, str]) -> Response:
     content = html.encode()
     headers = {**headers, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Accept-Language"}
     compressed = gzip.compress(content, _GZIP_LEVEL, mtime=0)
-    return scripts.compressed_if_understood(request, content, compressed, "text/html; charset=utf-8", headers)
+    return assets.compressed_if_supported(request, content, compressed, "text/html; charset=utf-8", headers)

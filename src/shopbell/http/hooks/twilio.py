@@ -1,33 +1,33 @@
-"""``POST /hooks/twilio/inbound`` and ``/hooks/twilio/status``: what Twilio tells, signed with the account's token.
+"""``POST /hooks/twilio/inbound`` and ``/hooks/twilio/status``: webhooks of Twilio, signed with the auth token.
 
-Both are answered after the commit. Whatever Twilio sends again is stored once.
+Both are answered after the commit. A repeated request is stored once.
 """
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from shopbell.http.addresses import base_url
-from shopbell.http.body import read_body
 from shopbell.http.hooks.access import NotSigned, TextHooks, hooks_of
-from shopbell.texting.signatures import is_from_twilio
-from shopbell.texting.twilio_forms import inbound_text, read_form, status_report
+from shopbell.http.request.base_url import base_url
+from shopbell.http.request.body import read_body
+from shopbell.sms.signatures import is_from_twilio
+from shopbell.sms.twilio import inbound_text, read_form, status_report
 
 _SIGNATURE = "x-twilio-signature"
 _FORM = "application/x-www-form-urlencoded"
 _REFERENCE_MAX_CHARACTERS = 64
-# An instruction to do nothing: what is to be answered goes out as a text of its own, which has a record.
+# An empty instruction: replies are sent as messages of their own, which are recorded.
 _NOTHING = b"<Response/>"
 
 router = APIRouter(include_in_schema=False)
 
 
 class Form:
-    """A form that Twilio has signed.
+    """A form with a valid signature.
 
     Args:
-        hooks: whom it is handed on to.
-        fields: its names and values.
+        hooks: what the route calls.
+        fields: the names and values.
     """
 
     def __init__(self, hooks: TextHooks, fields: list[tuple[str, str]]) -> None:
@@ -36,10 +36,10 @@ class Form:
 
 
 async def _signed_form(request: Request) -> Form:
-    """Read a form, and believe it only if Twilio has signed it for this very address.
+    """Read a form, and check that Twilio has signed it for this URL.
 
     Raises:
-        NotFound: 404, texts do not go by Twilio.
+        NotFound: 404; Twilio is not the provider.
         NotSigned: 403.
         ContentTooLarge: 413.
         RequestTimeout: 408.
@@ -67,11 +67,11 @@ SignedForm = Annotated[Form, Depends(_signed_form)]
 
 @router.post("/hooks/twilio/inbound")
 async def inbound(form: SignedForm) -> Response:
-    """Take a text that somebody sent to a business.
+    """Store an incoming message.
 
     Raises:
         NotSigned: 403.
-        StorageError: 503, nothing is stored: Twilio comes again at the fallback address.
+        StorageError: 503; nothing is stored, and Twilio tries its fallback URL.
     """
     text = inbound_text(form.fields)
     if text is not None:
@@ -82,7 +82,7 @@ async def inbound(form: SignedForm) -> Response:
 
 @router.post("/hooks/twilio/status")
 async def status(form: SignedForm, reference: str = "") -> Response:
-    """Take what became of a text that we sent.
+    """Store the status of an outgoing message.
 
     Raises:
         NotSigned: 403.

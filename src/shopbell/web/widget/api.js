@@ -1,8 +1,8 @@
-// Questions to the server. The parts of these scripts are given away as one file: their names are shared, nothing is global.
+// Requests to the server. The server delivers these scripts as one file, so they share one scope; nothing is global.
 
 const API = new URL('../api/customer/', document.currentScript.src)
 
-/** The server said no: `status` of HTTP, its `problem`, and after how many seconds it may be asked again. */
+/** An error response: HTTP `status`, the `problem` document, and the seconds until a retry is allowed. */
 class Refused extends Error {
   constructor(status, problem, retryAfterS) {
     super(`refused with ${status}`)
@@ -16,14 +16,14 @@ class Refused extends Error {
     return this.status === 429 && Boolean(this.problem.maxBytes)
   }
 
-  /** Whether the same may succeed soon. */
+  /** Whether a retry may succeed soon. */
   get isPassing() {
     return this.status >= 500 || this.status === 408 || (this.status === 429 && !this.isForToday)
   }
 }
 
 /**
- * Ask the server; what is lost on the way is the browser's TypeError.
+ * Send a request. A network error is the browser's TypeError.
  * @param {string} path below /api/customer/
  * @param {{headers?: Object, body?: Object, method?: string}} request
  * @returns {Promise<Response>} a good one
@@ -46,13 +46,13 @@ async function refusal(status, header, problem) {
 }
 
 /**
- * Send a file; `onProgress` hears which part of it, 0 to 1, has gone.
- * @returns {Promise<Object>} what the server says of it
+ * Upload a file; `onProgress` receives the fraction sent, from 0 to 1.
+ * @returns {Promise<Object>} the server's description of the file
  * @throws {Refused}
  */
 function upload(file, headers, onProgress) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest() // fetch tells nothing of what has gone
+    const request = new XMLHttpRequest() // fetch does not report upload progress
     request.open('POST', new URL('attachments', API))
     for (const name in headers) request.setRequestHeader(name, headers[name])
     request.responseType = 'json'
@@ -70,7 +70,7 @@ function upload(file, headers, onProgress) {
 }
 
 /**
- * Say what goes out in an element that is made of `tag.class`, attributes and children; texts stay texts.
+ * Create an element from `tag.class`, attributes and children. Strings become text nodes, never markup.
  * @returns {HTMLElement}
  */
 function element(tag, attributes = {}, ...children) {
@@ -87,50 +87,8 @@ function element(tag, attributes = {}, ...children) {
 
 const byId = (id) => document.getElementById(id)
 
-/** Whether a key belongs to an input method; Safari says so by the key code alone. */
+/** Whether a key belongs to an input method; Safari reports this only in the key code. */
 const isComposing = ({ isComposing, keyCode }) => isComposing || keyCode === 229
 
 /** A text with its {names} filled in. */
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all))
-
-/** What this browser keeps under a name; where it keeps nothing, this page does. */
-function keptUnder(name) {
-  let kept = {}
-  const read = () => {
-    try {
-      kept = JSON.parse(localStorage.getItem(name)) || {}
-    } catch {
-      // Blocked or broken: what this page knows is what there is.
-    }
-    return kept
-  }
-  const write = (changes) => {
-    kept = { ...read(), ...changes }
-    try {
-      localStorage.setItem(name, JSON.stringify(kept))
-    } catch {
-      // As above.
-    }
-  }
-  const forget = () => {
-    kept = {}
-    try {
-      localStorage.removeItem(name)
-    } catch {
-      // As above.
-    }
-  }
-  return { read, write, forget }
-}
-
-/** The names that begin with a prefix, of what this browser keeps. */
-function keptNames(prefix) {
-  try {
-    return Object.keys(localStorage).filter((name) => name.startsWith(prefix))
-  } catch {
-    return [] // blocked
-  }
-}
-
-/** Keeps nothing: for as long as it is not known who is here. */
-const KEPT_NOWHERE = { read: () => ({}), write() {}, forget() {} }

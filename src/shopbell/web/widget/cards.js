@@ -1,11 +1,11 @@
-// What the conversation asks people for: where they can be answered, and how content they are.
+// Cards in the conversation: a form for contact data, and surveys.
 
-/** Show a card above the composer; another one is asked after it. */
+/** Show a card above the composer; a second card waits until the first is done. */
 function showCard(card) {
   byId('cards').replaceChildren(card)
 }
 
-/** The card goes; focus that was in it goes on to the composer. */
+/** Remove the card, and move focus from it to the composer. */
 function endCard(card, thanks) {
   const hadFocus = card.contains(document.activeElement)
   if (thanks) card.replaceChildren(element('p', {}, thanks))
@@ -13,7 +13,7 @@ function endCard(card, thanks) {
   if (hadFocus) byId('text').focus()
 }
 
-/** A line that says what is wrong with a field. */
+/** The error message of a field. */
 function fault(field, text) {
   const line = byId(`${field.id}-fault`)
   line.textContent = text
@@ -22,13 +22,14 @@ function fault(field, text) {
 }
 
 /**
- * Ask where an answer can go.
+ * Ask for contact data for replies.
  * @param {Object} texts
  * @param {(profile: {email?: string, phoneNumber?: string}) => Promise<void>} save
- * @param {(isSaved: boolean) => void} onDone called once, whatever was chosen
- * @param {boolean} isForgotten whether the browser forgets the conversation: then the question says so
+ * @param {(isSaved: boolean) => void} onDone called exactly once
+ * @param {boolean} isForgotten whether the browser forgets the conversation, which the question then mentions
+ * @param {(() => Promise<boolean>) | null} keep lets the browser store it if the visitor allows that; null: not possible
  */
-function askForContact(texts, save, onDone, isForgotten) {
+function askForContact(texts, save, onDone, isForgotten, keep) {
   const field = element('input', {
     id: 'contact', type: 'text', autocomplete: 'email', required: true, maxlength: 254, dir: 'auto',
     placeholder: ' ', 'aria-describedby': 'contact-fault',
@@ -40,8 +41,15 @@ function askForContact(texts, save, onDone, isForgotten) {
     element('label', { for: 'contact' }, texts.contact),
     element('div.row', {}, field, element('button.main', {}, texts.save)),
     element('p.fault', { id: 'contact-fault', role: 'alert' }),
+    keep && element('button.quiet', { type: 'button', click: keepHere }, texts.keep),
     element('button.quiet', { type: 'button', click: () => (onDone(false), endCard(card)) }, texts.notNow),
   )
+  async function keepHere({ target }) {
+    if (await keep()) return endCard(card, texts.isKept)
+    target.remove()
+    byId('contact-fault').textContent = texts.cannotKeep
+    field.focus()
+  }
   async function send(event) {
     event.preventDefault()
     const said = field.value.trim()

@@ -1,4 +1,4 @@
-// The conversation page: what the server put into it, kept up to date. Without this script it is a page with a form.
+// Keep the conversation page up to date. Without this script, the server's page and its form still work.
 
 function runPage(config) {
   const headers = { 'Shopbell-Thread': config.threadId }
@@ -7,7 +7,7 @@ function runPage(config) {
     kept: keptUnder(`shopbell:thread:${config.threadId}`),
     headers: () => headers,
     ensure: async () => headers,
-    renew: async () => (location.reload(), false), // the server's page says what to do
+    renew: async () => (location.reload(), false), // the server's page explains what to do
     scroller: document.scrollingElement,
     channel: () => `shopbell:thread:${config.threadId}`,
     isSeen: () => document.visibilityState === 'visible',
@@ -15,7 +15,7 @@ function runPage(config) {
   })
   const { title } = document
   for (const scripted of document.querySelectorAll('.scripted')) scripted.hidden = false
-  const file = byId('file') // the button beside the text opens it
+  const file = byId('file') // the button beside the text field opens it
   if (file) {
     file.className = 'unseen'
     file.tabIndex = -1

@@ -1,4 +1,4 @@
-// The demo's shop is a page like any other: it knows the widget by its interface alone.
+// The demo shop uses only the public interface of the widget, like any other page.
 
 window.Shopbell = window.Shopbell || ((...call) => (window.Shopbell.q = window.Shopbell.q || []).push(call))
 

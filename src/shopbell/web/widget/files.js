@@ -1,12 +1,12 @@
 // Files that a customer sends: chosen, pasted or dropped.
 
-/** Whether a text only names the files beside it, as file managers copy them. */
+/** Whether a text contains only the names of the pasted files: file managers copy both. */
 function namesOnly(text, files) {
   const lines = text.split(/[\r\n]+/).filter(Boolean)
   return lines.every((line) => [...files].some(({ name }) => line === name || line.endsWith(`/${encodeURI(name)}`)))
 }
 
-/** Ask whether a picture is sent, too, that came with a text: spreadsheets copy cells as both. */
+/** Ask whether to send the picture pasted with a text: spreadsheets copy cells as both. */
 function offerPictures(talk, pictures) {
   const { texts } = talk
   const send = () => {
@@ -27,7 +27,7 @@ function offerPictures(talk, pictures) {
   showCard(card)
 }
 
-/** Send files, one message each; what cannot be sent is said at once. */
+/** Send files, one message each; report at once which ones cannot be sent. */
 function sendFiles(talk, files) {
   const { config, texts } = talk
   const most = config.attachmentLimitBytes
@@ -38,7 +38,7 @@ function sendFiles(talk, files) {
   }
 }
 
-/** Take the files that are chosen, pasted into the field or dropped on the page. */
+/** Handle files that are chosen, pasted into the field or dropped on the page. */
 function takeFiles(talk) {
   const input = byId('file')
   byId('attach').addEventListener('click', () => input.click())

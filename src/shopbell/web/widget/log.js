@@ -1,11 +1,11 @@
-// The messages as people see them. Whatever somebody wrote is a text here, never markup.
+// The list of messages. Everything that people wrote is inserted as text, never as markup.
 
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+/gi
 const PICTURE = /^image\/(png|jpeg|gif|webp|avif)$/
 const NEAR_END_PX = 80
-const TOGETHER_MS = 300000 // messages of one person so close belong together
+const TOGETHER_MS = 300000 // messages of one person within this time form a group
 
-/** A text in which addresses of the web can be clicked. */
+/** A text with clickable URLs. */
 function withLinks(text) {
   const parts = document.createDocumentFragment()
   let end = 0
@@ -25,14 +25,14 @@ function sizeText(bytes, locale) {
   return new Intl.NumberFormat(locale, { style: 'unit', unit, maximumFractionDigits: unit === 'megabyte' ? 1 : 0 }).format(size)
 }
 
-/** The list of messages, in the order of their sequence; what is not sent yet stands at its end. */
+/** The list of messages, ordered by sequence; unsent messages are at the end. */
 class Log {
   /** @param {{region: HTMLElement, list: HTMLElement, scroller: HTMLElement, texts: Object, locale: string, business: string}} its
    *   `scroller` is the region, or the page where the region is as long as its messages */
   constructor({ region, list, scroller, texts, locale, business }) {
     Object.assign(this, { region, list, scroller, texts, locale, business })
     this.isLive = true
-    this.sticks = true // to the end, whatever grows above or below the log
+    this.sticks = true // stays scrolled to the end when the size of the log changes
     const scrolled = scroller === region ? region : document
     scrolled.addEventListener('scroll', () => this.follow(), { passive: true })
     const observer = new ResizeObserver(() => this.sticks && this.toEnd())
@@ -46,7 +46,7 @@ class Log {
     this.size = this.measure()
   }
 
-  /** Take over what the server has put into the page. */
+  /** Adopt the messages that the server rendered. */
   adopt() {
     for (const item of this.list.querySelectorAll('[data-message-id]')) {
       const { messageId, sequence, createdAt } = item.dataset
@@ -64,7 +64,7 @@ class Log {
     if (text) text.replaceChildren(withLinks(text.textContent))
   }
 
-  /** Forget what the server told; what is on its way stays. */
+  /** Remove the stored messages; unsent messages stay. */
   clear() {
     for (const item of [...this.list.children]) if (!item.dataset.client) item.remove()
     this.shown.clear()
@@ -72,7 +72,7 @@ class Log {
     this.last = this.readByStore = 0
   }
 
-  /** While history comes in, nobody reads it out. */
+  /** Silence screen readers while history is loading. */
   setLive(isLive) {
     this.isLive = isLive
     if (isLive) this.tidy()
@@ -88,7 +88,7 @@ class Log {
     const earlier = this.shown.get(message.messageId)
     if (earlier && !message.attachment) {
       if (message.fromCustomer) this.setState(earlier, message.sequence <= this.readByStore ? 'read' : 'sent')
-      return false // put in anew it would be read out again
+      return false // inserting it again would make a screen reader read it again
     }
     const item = this.draw(message)
     if (earlier) earlier.replaceWith(item)
@@ -130,7 +130,7 @@ class Log {
     return element(isPicture ? 'a.picture' : 'a.file', { href: address, target: '_blank', rel: 'noopener' }, shown)
   }
 
-  /** Show what is on its way. */
+  /** Show an unsent message. */
   drawPending({ clientMessageId, text, file }) {
     const item = element(
       'li.mine.pending',
@@ -147,7 +147,7 @@ class Log {
     return item
   }
 
-  /** What was on its way has arrived; the stream may have brought it already, or will bring a file's link. */
+  /** The message is stored. The stream may already have delivered it, or will deliver the link to its file. */
   settle(item, messageId, sequence) {
     if (this.shown.has(messageId)) item.remove()
     else {
@@ -163,7 +163,7 @@ class Log {
     this.tidy()
   }
 
-  /** One word below a message of one's own; a change of it is not read out (the status line says what matters). */
+  /** The state below one's own message. Screen readers ignore its changes; the status line announces what matters. */
   setState(item, state, text = this.texts[state]) {
     const meta = item.querySelector('.meta')
     let shown = meta.querySelector('.state')
@@ -172,7 +172,7 @@ class Log {
     shown.textContent = text || ''
   }
 
-  /** The store has read so far. */
+  /** The business has read the messages up to here. */
   storeHasRead(sequence) {
     this.readByStore = Math.max(this.readByStore, sequence)
     for (const item of this.list.querySelectorAll('.mine[data-state=sent]'))
@@ -210,7 +210,7 @@ class Log {
     return this.calendar.format(at)
   }
 
-  /** Whether the last message can be seen, or nearly. */
+  /** Whether the last message is visible, or nearly. */
   get isAtEnd() {
     const bottom = this.scroller === this.region ? this.region.getBoundingClientRect().bottom : innerHeight
     return this.list.getBoundingClientRect().bottom - bottom < NEAR_END_PX
@@ -222,7 +222,7 @@ class Log {
     this.size = this.measure()
   }
 
-  /** Only people scroll away from the end. Where the size has changed, the browser may have moved the log. */
+  /** Only the visitor scrolls away from the end. After a change of size, the browser may have scrolled the log. */
   follow() {
     const size = this.measure()
     if (this.isAtEnd) this.sticks = true

@@ -1,13 +1,13 @@
-// The loader's looks where a script can make no style sheet, as in Safari before 16.4: each element gets them itself.
+// The loader's styles for browsers without constructable style sheets (Safari before 16.4), as inline styles.
 
 const RULE = /(?:@media (.*?)\{)?([^{}@\n]+)\{([^{}]*)\}/g
 
 /**
- * Give the elements of a widget what its rules say, now and whenever they change. A style that a script sets needs no
- * permission by the page's policy; a `<style>` does.
+ * Apply the rules of a style sheet to a widget's elements, now and whenever they change. Inline styles set by a script
+ * are allowed by every Content-Security-Policy; a `<style>` is not.
  * @param {HTMLElement} host
  * @param {ShadowRoot} root
- * @param {string} css one rule a line; a media query has one rule
+ * @param {string} css one rule per line; a media query contains one rule
  */
 export function paint(host, root, css) {
   let isCovered = false
@@ -18,7 +18,7 @@ export function paint(host, root, css) {
       const those = selector === ':host' ? [host] : root.querySelectorAll(selector)
       for (const one of those) one.style.cssText += looks
     }
-    // Safari before 15.5 has no "inert" either: what is hidden cannot be reached behind the panel.
+    // Safari before 15.5 has no "inert" either: hide the page behind the panel from focus.
     const mustCover = !('inert' in HTMLElement.prototype) && root.querySelector('[aria-modal=true]') !== null
     if (mustCover !== isCovered) document.body.style.visibility = mustCover ? 'hidden' : ''
     isCovered = mustCover

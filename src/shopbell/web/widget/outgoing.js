@@ -1,10 +1,10 @@
-// What was written and has not arrived yet: sent one after the other, again when the connection is back, never twice.
+// The queue of unsent messages: sent one by one, retried when the connection is back, never stored twice.
 
 const TRY_AGAIN_MS = 2000
 const TRY_AGAIN_MAX_MS = 60000
 
 const newId = () =>
-  // Only a page that came by plain HTTP from another machine has no randomUUID.
+  // randomUUID is missing only on pages loaded by plain HTTP from another machine.
   crypto.randomUUID
     ? crypto.randomUUID()
     : '10000000-1000-4000-8000-100000000000'.replace(/[018]/g, (digit) =>
@@ -14,7 +14,7 @@ const newId = () =>
 /**
  * The queue of one conversation.
  * An item is `{clientMessageId, text, file, attachmentId, state, progress}`; its state is one of `waiting`, `sending`,
- * `notSent` (for good, until somebody asks for another try).
+ * `notSent` (permanently, until the visitor retries).
  */
 class Outgoing {
   /**
@@ -30,7 +30,7 @@ class Outgoing {
     addEventListener('online', () => this.flush())
   }
 
-  /** Take up what a page before this one could not send. Files are lost with their page. */
+  /** Restore what a previous page could not send. Files are lost with their page. */
   resume() {
     const known = new Set(this.items.map(({ clientMessageId }) => clientMessageId))
     const kept = this.its.kept.read().outgoing || []
@@ -66,7 +66,7 @@ class Outgoing {
     this.keep()
   }
 
-  /** Forget all items here; what is kept in the browser stays. */
+  /** Remove all items from memory; the browser's storage keeps them. */
   clear() {
     this.items = []
   }
@@ -95,7 +95,7 @@ class Outgoing {
     this.changed(item)
     try {
       const headers = await this.its.headers()
-      if (!this.has(item)) return true // its author has gone: it must not be sent in the name of the next visitor
+      if (!this.has(item)) return true // its author has signed out: never send it as the next visitor
       if (item.file && !item.attachmentId) {
         const stored = await upload(item.file, headers, (part) => {
           item.progress = part
@@ -118,7 +118,7 @@ class Outgoing {
         this.changed(item)
         return true
       }
-      // The order stays: what follows waits, too.
+      // Keep the order: later items wait as well.
       item.state = 'waiting'
       this.changed(item, error)
       const againMs = jitter(Math.min(TRY_AGAIN_MS * 2 ** this.failures++, TRY_AGAIN_MAX_MS))

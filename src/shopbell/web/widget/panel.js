@@ -1,12 +1,12 @@
-// The panel of the widget: who is here, and what passes between this document and the page that it is shown on.
+// The panel of the widget: the visitor, and the messages between this document and the embedding page.
 
 const ANSWER_MS = 10000
 const ASKED_AT_MOST = 3
-const TYPING = /^(.|Dead|Process|Unidentified)$/su // keys that bring text, by their names in DOM events
+const TYPING = /^(.|Dead|Process|Unidentified)$/su // keys that produce text, by their names in DOM events
 
-/** What the page around is asked and told; it hears nothing before it has shown its own origin. */
+/** Messages to and from the embedding page, which receives none before its origin is known. */
 class Host {
-  /** @param {string[] | null} origins those that may show this panel; null: any (then nothing here is anybody's) */
+  /** @param {string[] | null} origins the origins that may embed this panel; null: any (then the panel shows no personal data) */
   constructor(origins, onMessage) {
     this.questions = new Map()
     this.early = []
@@ -35,7 +35,7 @@ class Host {
     else this.early.push(message)
   }
 
-  /** @returns {Promise<unknown>} undefined when there is no answer in time */
+  /** @returns {Promise<unknown>} undefined if there is no response in time */
   ask(message) {
     const id = ++this.number
     this.tell({ ...message, id })
@@ -66,20 +66,31 @@ function runConversation(config) {
     channel: () => `shopbell:${visitor.session.name}`,
     isSeen: () => isOpen && document.visibilityState === 'visible',
     tell: (name, detail) => host.tell({ type: 'event', name, detail }),
-    onUnread: (count) => !isOpen && host.tell({ type: 'unread', count }),
-    onSent: () => (kept.write({ session: { ...kept.read().session, hasThread: true } }), showMenu(), askOnce()),
+    onUnread: tellUnread,
+    onSent: () => (kept.write({ session: { ...kept.read().session, hasThread: true } }), showMenu(), tellUsed(), askOnce()),
   })
 
-  /** Another person is here than `before`: nothing of a verified person's may stay for the next one. */
+  /** The person is no longer `before`: show nothing of a verified person to the next one. */
   function changed(before) {
     if (before) talk.clear()
     else talk.restart()
     talk.outgoing.resume()
     showMenu()
+    if (visitor.person !== undefined) tellUsed()
     if (visitor.session?.hasThread) talk.start()
   }
 
-  /** After a 401: with an identity the visitor is signed in again at once; otherwise an anonymous session begins. */
+  function tellUnread() {
+    const { unread } = talk
+    if (!isOpen) host.tell({ type: 'unread', count: unread, text: filled(config.texts.unread, { count: unread }) })
+  }
+
+  /** Whether the next page should look for unread messages before the visitor opens the panel. */
+  function tellUsed() {
+    host.tell({ type: 'used', isUsed: Boolean(visitor.session?.hasThread) })
+  }
+
+  /** After a 401, sign in again if the page identifies the visitor; otherwise start an anonymous session. */
   async function renew(isSending = false) {
     const { session } = kept.read()
     if (session && session.renewedAt > Date.now() - EARLY_MS) return false
@@ -103,24 +114,28 @@ function runConversation(config) {
     }
   }
 
-  /** Ask an anonymous visitor for a contact: once, or several times where the browser forgets the conversation. */
+  /** Ask an anonymous visitor for contact data: once, or repeatedly if the browser forgets the conversation. */
   function askOnce() {
-    const isForgotten = isForgetful(host.origin)
+    const isForgotten = !keeper || isForgetful(host.origin)
+    const texts = keeper ? config.texts : { ...config.texts, forgottenSoon: config.texts.keepsNothing }
     const { asked, session, declined = 0 } = kept.read()
     if (asked || !session || session.verified || byId('cards').firstChild) return
     const isLast = !isForgotten || declined + 1 >= ASKED_AT_MOST
     const done = (isSaved) => kept.write(isSaved || isLast ? { asked: true } : { declined: declined + 1 })
-    askForContact(config.texts, (contact) => visitor.saveContact(contact), done, isForgotten)
+    const keep = keeper || !document.requestStorageAccess ? null : () => unblock(true)
+    askForContact(texts, (contact) => visitor.saveContact(contact), done, isForgotten, keep)
   }
 
   function showMenu() {
     byId('menu').hidden = !visitor.session
+    byId('sign-out').hidden = !visitor.session?.verified
   }
 
   function signOut() {
     talk.clear()
     visitor.signOut()
     showMenu()
+    tellUsed()
   }
 
   async function download() {
@@ -144,7 +159,8 @@ function runConversation(config) {
         talk.log.toEnd()
         return talk.seen()
       case 'closed':
-        return (isOpen = false)
+        isOpen = false
+        return talk.log.isAtEnd || tellUnread() // at the end, messages will be read in a moment
       case 'compose':
         suggest(talk.text, message.text)
         talk.grow()
@@ -160,7 +176,7 @@ function runConversation(config) {
     }
   }
 
-  // A page that the browser has kept is shown again as it was left, whoever is signed in by now.
+  // The back/forward cache restores the page as it was left, even if another person has signed in since.
   addEventListener('pageshow', ({ persisted }) => persisted && visitor.check(true))
   byId('transcript').addEventListener('click', () => (closeMenu(), download()))
   byId('sign-out').addEventListener('click', () => {
@@ -177,15 +193,15 @@ function closeMenu() {
   byId('menu').open = false
 }
 
-/** Where somebody begins: on a phone not in the field, or the keyboard would cover half of what there is to see. */
+/** Set the initial focus. On a phone it is not the field, because the keyboard would cover half of the panel. */
 function focusFirst(field) {
   if (matchMedia('(pointer: coarse)').matches) byId('title').focus()
   else field.focus()
 }
 
 /**
- * Whether the browser keeps the panel's storage in memory only, as WebKit does for a frame of another site. No script
- * knows where sites begin: two hosts below one public suffix such as co.uk count as one site here.
+ * Whether the browser keeps the panel's storage in memory only, as WebKit does for a frame of another site. Scripts
+ * cannot read the list of public suffixes: two hosts below one suffix such as co.uk count as one site here.
  */
 function isForgetful(origin) {
   const site = (url) => new URL(url).hostname.split('.').slice(-2).join('.')
@@ -193,8 +209,8 @@ function isForgetful(origin) {
 }
 
 /**
- * Type into the field with the first key, where nothing has the focus: after a mouse click on the bubble WebKit does not
- * let a script of another site's frame move it.
+ * Focus the field on the first key press if nothing has the focus: after a mouse click on the bubble, WebKit does not
+ * let a script in another site's frame move the focus.
  */
 function takeFirstKey(field) {
   addEventListener('keydown', ({ key, target, ctrlKey, metaKey, altKey }) => {
@@ -218,7 +234,7 @@ function listenForClose(host) {
   addEventListener('click', (event) => menu && !menu.contains(event.target) && closeMenu())
 }
 
-/** The form of a site whose own backend sends what is written. */
+/** The contact form of a site with its own backend. */
 function runForm(config) {
   const form = byId('form')
   const fields = ['message', 'email', 'phone'].map(byId)
@@ -246,7 +262,7 @@ function runForm(config) {
     byId('form-fault').textContent = ''
     if (!fields[0].value.trim()) return fault(fields[0], config.texts.blank)
     const written = fields.map(({ id, value }) => [id, id === 'message' ? value : value.trim()])
-    // It stays until the message has arrived: an answer that is late is no reason to send it twice.
+    // The text stays until the message is stored: a late response must not make the visitor send it twice.
     const body = { ...Object.fromEntries(written), clientMessageId }
     byId('submit').disabled = true
     const answer = (await host.ask({ type: 'send', body })) || {}

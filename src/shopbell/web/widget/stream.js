@@ -1,6 +1,6 @@
-// The live stream: one for all tabs that show the same conversation, where the browser lets them know of each other.
+// The live stream. Tabs with the same conversation share one connection if the browser supports it.
 
-const SILENCE_MS = 45000 // the server says something every 20 s
+const SILENCE_MS = 45000 // the server sends at least a heartbeat every 20 s
 const BACKOFF_MS = 1000
 const BACKOFF_MAX_MS = 30000
 const LEADER_MS = 1500
@@ -9,9 +9,9 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const jitter = (ms) => ms * (0.5 + Math.random() / 2)
 
 /**
- * Take server-sent events apart.
+ * Parse server-sent events.
  * @param {ReadableStream<Uint8Array>} body
- * @yields {{type: string, id: string, data: Object} | null} null for whatever else shows that the server is there
+ * @yields {{type: string, id: string, data: Object} | null} null for heartbeats and other signs of life
  */
 async function* eventsOf(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader()
@@ -38,9 +38,9 @@ async function* eventsOf(body) {
 }
 
 /**
- * A connection that comes back by itself, with no gap.
+ * A connection that reconnects automatically and misses no event.
  * @param {{headers: () => Object, last: () => number, onEvent: (event) => void, onState: (isUp: boolean) => void,
- *          onRefused: (refused: Refused) => Promise<boolean>}} its `onRefused` says whether to go on
+ *          onRefused: (refused: Refused) => Promise<boolean>}} `onRefused` decides whether to continue
  * @returns {{stop: () => void, again: () => void}}
  */
 function connection({ headers, last, onEvent, onState, onRefused }) {
@@ -116,12 +116,12 @@ function connection({ headers, last, onEvent, onState, onRefused }) {
 }
 
 /**
- * The same for all tabs of a conversation: one of them holds the connection and tells the others what it hears.
- * @param {string} name what the tabs know the conversation by; nothing secret
+ * The same for all tabs of a conversation: one tab holds the connection and forwards its events to the others.
+ * @param {string} name identifies the conversation among the tabs; not secret
  * @param {Object} its as for `connection`
  */
 function sharedConnection(name, its) {
-  const known = new Map() // what a tab that comes later is told
+  const known = new Map() // what a tab that is opened later receives
   let own = null
   let channel = null
   let isOver = false
@@ -131,7 +131,8 @@ function sharedConnection(name, its) {
 
   const remember = (event) => {
     if (event.type === 'resync') known.clear()
-    const key = event.type === 'message' ? event.data.messageId : event.type
+    const { type, data } = event
+    const key = type === 'message' ? data.messageId : type === 'read' ? `read by ${data.by}` : type
     if (!['typing', 'resync', 'survey'].includes(event.type)) known.set(key, event)
   }
   const hear = (event) => {
@@ -175,7 +176,7 @@ function sharedConnection(name, its) {
     say({ hello: true })
     patience = setTimeout(hold, LEADER_MS) // a tab that is asleep may hold the lock
   } catch {
-    hold() // this browser lets no tab know of another
+    hold() // this browser does not support coordination between tabs
   }
 
   return {

@@ -1,4 +1,4 @@
-// A conversation: log, composer and stream put together, for the panel and for the conversation page.
+// A conversation: combines log, composer and stream, for the panel and for the conversation page.
 
 const LONGEST = 10000
 const OFFLINE_BANNER_MS = 10000
@@ -10,8 +10,8 @@ const READ_AFTER_MS = 400
  * @param {{config: Object, kept: Object,
  *          headers: () => Object | null, ensure: () => Promise<Object>, renew: () => Promise<boolean>,
  *          isSeen: () => boolean, scroller?: HTMLElement, tell?: (name: string, detail: Object) => void}} its
- *   `headers` say who asks (null: nobody yet), `ensure` makes somebody of him first, `renew` tries to after a 401;
- *   `isSeen` tells whether the log can be read at this moment; `tell` hears what others may be interested in.
+ *   `headers` authenticate the visitor (null: no session yet), `ensure` starts a session, `renew` does so after a 401;
+ *   `isSeen` tells whether the log is visible now; `tell` receives events for other code.
  */
 class Talk {
   constructor(its) {
@@ -19,7 +19,7 @@ class Talk {
     this.config = its.config
     this.texts = its.config.texts
     this.text = byId('text')
-    this.pending = new Map() // item of the queue → what stands for it in the log
+    this.pending = new Map() // item of the queue → its element in the log
     this.unread = 0
     this.read = 0
     this.log = new Log({
@@ -38,11 +38,12 @@ class Talk {
       onRefused: (item, refused) => this.refused(item, refused),
     })
     this.showPresence()
+    followHours(this.config.business, () => this.showPresence())
     this.listen()
   }
 
   listen() {
-    // Until now a form that nobody listened to would have been sent nowhere, and what was written with it.
+    // The form has no action: before this listener exists, submitting it would lose the text.
     this.text.disabled = false
     byId('composer').addEventListener('submit', (event) => (event.preventDefault(), this.submit()))
     this.text.addEventListener('keydown', (event) => {
@@ -57,7 +58,7 @@ class Talk {
     if (this.config.attachments) takeFiles(this)
   }
 
-  /** Begin to hear; what was heard before is not asked for again. */
+  /** Connect to the stream, from the last event received. */
   start() {
     if (this.stream || !this.its.headers()) return
     this.log.setLive(this.log.shown.size > 0)
@@ -67,7 +68,7 @@ class Talk {
       onEvent: (event) => this.hear(event),
       onState: (isUp) => this.setUp(isUp),
       onRefused: async ({ status }) => {
-        if (status === 404) this.stop() // nothing was written yet
+        if (status === 404) this.stop() // there is no conversation yet
         return status === 401 && (await this.its.renew())
       },
     })
@@ -78,7 +79,7 @@ class Talk {
     this.stream = null
   }
 
-  /** Forget all that is shown, and what has not been sent: another person may sit here now. */
+  /** Remove all messages, including unsent ones: another person may use the browser now. */
   clear() {
     this.outgoing.clear()
     for (const shown of this.pending.values()) shown.remove()
@@ -89,7 +90,7 @@ class Talk {
     this.restart()
   }
 
-  /** Forget what the server has told; what is not sent yet stays. */
+  /** Remove the messages from the server; unsent messages stay. */
   restart() {
     this.stop()
     clearTimeout(this.seeing)
@@ -107,7 +108,7 @@ class Talk {
       case 'message':
         return this.hearMessage(data)
       case 'ready':
-        // A merge while nobody was connected has led to another conversation: the places are not those of this one.
+        // A merge while disconnected led to another conversation, in which the old sequence numbers mean nothing.
         if (this.threadId && this.threadId !== data.customerThreadId) {
           this.threadId = null
           return this.hear({ type: 'resync' })
@@ -118,7 +119,7 @@ class Talk {
         this.showStatus(data.status)
         this.count()
         this.log.toEnd()
-        // After what was drawn has been painted: it was there before, nothing of it is news.
+        // After the first paint: messages that were already there are not announced as new.
         return setTimeout(() => this.log.setLive(true), 100)
       case 'status':
         return this.showStatus(data.status)
@@ -144,17 +145,17 @@ class Talk {
       this.log.settle(twin[1], message.messageId, message.sequence)
     }
     const isNew = this.log.show(message)
-    // By the stream alone: the answer to a message tells nothing of those that came before it.
+    // Only by the stream: the response to a message does not include earlier messages.
     this.log.last = Math.max(this.log.last, message.sequence)
     if (message.fromCustomer || !isNew) return
     this.showTyping(false)
+    if (this.threadId) this.count() // before that, it is unknown what has been read
     if (!this.log.isLive) return
     this.its.tell?.('message:received', { messageId: message.messageId, sequence: message.sequence })
     if (!this.its.isSeen()) this.say(filled(this.texts.newMessage, { name: message.employeeName || this.config.business.name }))
-    this.count()
   }
 
-  /** A question is put once: each stream begins with it until it is answered. */
+  /** Ask a question only once: each stream begins with it until it is answered. */
   survey(survey) {
     const { kept } = this.its
     if (kept.read().survey === survey.surveyId) return
@@ -162,7 +163,7 @@ class Talk {
     askSurvey(this.texts, survey, (answer) => this.post('survey', answer))
   }
 
-  /** How many of the store's messages nobody has seen here. */
+  /** The number of the business's messages that were not seen here. */
   count() {
     const items = [...this.log.shown.values()]
     this.setUnread(items.filter((item) => item.classList.contains('theirs') && item.sequence > this.read).length)
@@ -175,14 +176,14 @@ class Talk {
     this.its.onUnread?.(count)
   }
 
-  /** Tell the store what has been read, once somebody could. */
+  /** Report messages as read once they were visible. */
   seen() {
     clearTimeout(this.seeing)
     if (!this.unread || !this.its.isSeen() || !this.log.isAtEnd) return
     this.seeing = setTimeout(() => {
       const sequence = this.log.last
       this.readElsewhere(sequence)
-      this.post('read', { sequence }).catch(() => {}) // the next one tells it, too
+      this.post('read', { sequence }).catch(() => {}) // the next report includes it
     }, READ_AFTER_MS)
   }
 
@@ -213,7 +214,7 @@ class Talk {
   showPending(item, error) {
     let shown = this.pending.get(item)
     if (!shown) this.pending.set(item, (shown = this.log.drawPending(item)))
-    const isRefused = item.state === 'waiting' && error instanceof Refused // the server is there, and wants a pause
+    const isRefused = item.state === 'waiting' && error instanceof Refused // the server responds and asks for a pause
     this.log.setState(shown, item.state, isRefused ? this.texts.sentSoon : this.texts[item.state])
     shown.classList.toggle('failed', item.state === 'notSent')
     this.showProgress(shown, item)
@@ -290,7 +291,8 @@ class Talk {
     if (name !== false) this.typingEnds = setTimeout(() => this.showTyping(false), TYPING_ENDS_MS)
   }
 
-  showPresence(isOnline) {
+  showPresence(isOnline = this.isOnline) {
+    this.isOnline = isOnline
     byId('presence').textContent = isOnline ? this.texts.online : this.config.business.presence
     byId('presence').classList.toggle('online', Boolean(isOnline))
   }
@@ -299,7 +301,7 @@ class Talk {
     byId('state').hidden = status !== 'resolved'
   }
 
-  /** A banner only for what lasts: nobody needs to hear of a second. */
+  /** Show a banner only for a lasting failure, not for one of a second. */
   setUp(isUp, isCertain) {
     const banner = byId('banner')
     const show = () => {
@@ -319,13 +321,13 @@ class Talk {
     else this.down ??= setTimeout(show, OFFLINE_BANNER_MS) // from the first failure on
   }
 
-  /** For those who listen; and, where it is meant for all, for those who look. */
+  /** Announce a text to screen readers; show it as well if it concerns everyone. */
   say(text, isShown = false) {
     const status = byId('status')
     status.textContent = ''
     status.classList.toggle('unseen', !isShown)
     clearTimeout(this.saying)
-    setTimeout(() => (status.textContent = text), 50) // the same again is said again
+    setTimeout(() => (status.textContent = text), 50) // so that the same text is announced again
     this.saying = setTimeout(() => {
       status.textContent = ''
       status.classList.add('unseen')
@@ -333,14 +335,14 @@ class Talk {
   }
 }
 
-/** Put a text there that the page proposes; what somebody has begun to write stays, unless it `isForced`. */
+/** Insert a text that the page proposes. A draft stays, unless it `isForced`. */
 function suggest(field, text, isForced = false) {
   if (!isForced && field.value && field.value !== field.dataset.suggested) return
   field.value = text
   field.dataset.suggested = field.value
 }
 
-/** Whether a message of the stream is what the queue is just sending. */
+/** Whether a message from the stream is the one that the queue is sending now. */
 function isTwin({ state, text, file }, message) {
   if (state !== 'sending') return false
   return file ? Boolean(message.attachment) : message.text === text && !message.attachment

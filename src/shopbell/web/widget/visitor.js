@@ -1,18 +1,18 @@
-// Who is here: nobody known, or the person whom the page vouches for. A browser has many users, one after the other.
+// The visitor: anonymous, or a person that the page has identified. Several people may use one browser in turn.
 
-const EARLY_MS = 60000 // a session that ends this soon is replaced before it is used
-const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/ // what a JWT looks like; the server checks it
+const EARLY_MS = 60000 // a session that expires this soon is replaced before use
+const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/ // the form of a JWT; the server verifies it
 
 const warn = (...words) => console.warn('[shopbell]', ...words)
 const bearer = (session) => (session ? { Authorization: `Bearer ${session.token}` } : {})
 const usable = ({ session }) => (session && session.expiresAt - EARLY_MS > Date.now() ? session : null)
 
 /**
- * The visitor of a panel. An anonymous session belongs to the browser and is used again without a question. A verified
- * one belongs to a person: it counts only after the page has vouched for this person in this document.
+ * The visitor of a panel. An anonymous session belongs to the browser and is reused without a check. A verified
+ * session belongs to a person: it is used only after the page has identified this person in this document.
  */
 class Visitor {
-  /** @param {(before: string | undefined) => void} onChange called at once when `person` has changed */
+  /** @param {(before: string | undefined) => void} onChange called synchronously after `person` has changed */
   constructor(config, host, onChange) {
     Object.assign(this, { config, host, onChange })
     this.prefix = `shopbell:${config.key}:`
@@ -21,15 +21,16 @@ class Visitor {
     const [anonymous, verified] = this.names.map(keptUnder)
     Object.assign(this, { anonymous, verified })
     this.kept = KEPT_NOWHERE
-    this.person = undefined // not known yet; '' is the anonymous visitor, else the id of a customer
+    this.person = undefined // undefined: not known yet; '': anonymous; otherwise the id of a customer
     this.profile = null
-    this.round = 0 // what began before the last sign-out counts for nothing
+    this.round = 0 // results of requests from before the last sign-out are ignored
     this.failures = 0
+    this.unblocking = unblock(false) // the visitor may have allowed it on an earlier page
   }
 
   get session() {
     const session = usable(this.kept.read())
-    // Another tab may have put another person's session there.
+    // Another tab may have stored another person's session.
     const isMine = session && (session.verified ? session.name === this.confirmed : this.kept === this.anonymous)
     return isMine ? session : null
   }
@@ -38,7 +39,7 @@ class Visitor {
     return this.session && bearer(this.session)
   }
 
-  /** The headers of whoever is here; an anonymous session begins where there is none yet. */
+  /** The headers of the visitor's session; starts an anonymous session if there is none. */
   async ensure() {
     if (this.checking || !this.session) await this.attempt()
     if (!this.session) await this.begin()
@@ -59,11 +60,12 @@ class Visitor {
     const { round } = this
     const running = Promise.resolve(this.checking)
       .catch(() => {})
+      .then(() => this.unblocking)
       .then(() => round === this.round && this.compare())
       .then(() => (this.failures = 0))
       .catch((error) => {
         if (round !== this.round) throw error
-        if (this.person) this.become(undefined) // it may be another person: nothing is shown until that is known
+        if (this.person) this.become(undefined) // this may be another person: show nothing until it is known
         const againMs = jitter(Math.min(BACKOFF_MS * 2 ** this.failures++, BACKOFF_MAX_MS))
         this.timer = setTimeout(() => this.check(), Math.max(againMs, (error.retryAfterS || 0) * 1000))
         throw error
@@ -96,7 +98,7 @@ class Visitor {
     await this.introduce()
   }
 
-  /** @returns {Promise<string | null | undefined>} null: nobody is signed in; undefined: the page cannot tell */
+  /** @returns {Promise<string | null | undefined>} null: no one is signed in; undefined: the page cannot tell */
   async token() {
     const said = await this.host.ask({ type: 'token' })
     if (said === undefined) return undefined
@@ -107,7 +109,7 @@ class Visitor {
     return undefined
   }
 
-  /** Ask the server for a session. What was written anonymously goes along with whoever signs in. */
+  /** Ask the server for a session. Anonymous messages are merged into the person who signs in. */
   async open(token) {
     const former = token ? usable(this.anonymous.read()) || usable(this.verified.read()) : null
     const { key, locale, business } = this.config
@@ -119,7 +121,7 @@ class Visitor {
     return { token: sessionToken, expiresAt, verified, hasThread: Boolean(customerThreadId), customerId, name }
   }
 
-  /** Keep a verified session, and of what was not sent only what this person wrote. */
+  /** Store a verified session; of the unsent messages, keep only those of this person. */
   keep(session) {
     const { customerId } = session
     const before = this.verified.read()
@@ -135,7 +137,7 @@ class Visitor {
     this.confirmed = session && session.name
     this.kept = person ? this.verified : person === '' ? this.anonymous : KEPT_NOWHERE
     if (person === before) return
-    if (before && !this.isIntroduced) this.profile = null // it was said of the person before
+    if (before && !this.isIntroduced) this.profile = null // it belongs to the previous person
     this.onChange(before)
   }
 
@@ -150,13 +152,13 @@ class Visitor {
     const session = this.person === '' ? await this.open(null) : null
     if (round !== this.round || this.person !== '') {
       revoke(session)
-      throw new TypeError('someone else is here by now') // as what is lost on the way: it is tried again
+      throw new TypeError('someone else is here by now') // like a network error, so that it is retried
     }
     this.anonymous.write({ session })
     await this.introduce()
   }
 
-  /** Take what the page says of its visitor. Where it says so, another person may have signed in. */
+  /** Take the page's data about its visitor. If they name an identity, another person may have signed in. */
   async identify(profile) {
     if (profile) Object.assign(this, { profile, told: null, isIntroduced: true })
     await this.check(true)
@@ -164,7 +166,7 @@ class Visitor {
     await this.introduce()
   }
 
-  /** Tell the server what the page says of its visitor: once in a session, and without what is not valid. */
+  /** Send the page's data about its visitor to the server, once per session and without invalid fields. */
   async introduce(profile = this.profile) {
     this.profile = profile
     const { session } = this
@@ -181,7 +183,7 @@ class Visitor {
     }
   }
 
-  /** Save where the visitor can be answered. @throws {Refused} */
+  /** Save the visitor's contact data. @throws {Refused} */
   async saveContact(contact) {
     await this.ensure()
     await this.say(contact)
@@ -194,7 +196,7 @@ class Visitor {
     kept.write({ asked: true })
   }
 
-  /** Forget who is here, in all panels of this key, and end their sessions. */
+  /** Forget the visitor in all panels of this key, and end their sessions. */
   signOut() {
     this.round++
     this.checking = null
@@ -206,7 +208,7 @@ class Visitor {
     this.become(undefined)
   }
 
-  /** Forget what is kept, and end the session. */
+  /** Clear the storage and end the session. */
   end(kept) {
     const { session } = kept.read()
     kept.forget()
@@ -214,7 +216,7 @@ class Visitor {
   }
 }
 
-/** End a session at the server. Here it is over in any case. */
+/** End a session on the server. In this browser it has already ended. */
 function revoke(session) {
   if (session && session.expiresAt > Date.now()) ask('sign-out', { headers: bearer(session), body: {} }).catch(() => {})
 }

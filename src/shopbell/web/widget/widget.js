@@ -1,6 +1,6 @@
 /*
- * The loader: draws the bubble at once, and the panel (an iframe of the server that this script came from) on the
- * first interaction. It sets no cookie, stores nothing and asks for nothing before that.
+ * The loader. It draws the bubble at once, and the panel (an iframe from this script's server) on the
+ * first interaction. Before that it sets no cookie, stores nothing and requests nothing.
  *
  *   <script async src="https://chat.example.org/widget.js" data-key="pk_live_…" data-business="12345"></script>
  *
@@ -9,24 +9,35 @@
  *            | 'newMessage' | 'setBusiness', argument)
  *   const off = Shopbell('on', 'message:received', (detail) => …)
  *
- * A second widget of a page has a name (`data-name`, or `name` of 'boot') and is called by it: Shopbell('sales:open').
- * The server leaves out comments and indentation when it gives this file away; whole lines only, so write them so.
+ * A second widget on a page needs a name (`data-name`, or `name` of 'boot'), for example Shopbell('sales:open').
  */
 (() => {
   'use strict'
-  // By locale: open, close, unread, the panel's name. The server puts them in.
+  // By locale: open, close, the panel's name, "unavailable". The server inserts them.
   const LABELS = __LABELS__
   const PHONE = '(max-width:480px),(max-height:420px)'
   const PATIENCE_MS = 20000
   const SHORT_MS = 3000
+  const WAKE_MS = 1000
   const MAIN = 'main'
+  const LOADED = Symbol.for('shopbell')
 
   const { console, document } = window
-  const page = document.documentElement
-  const script = document.currentScript
-  const earlier = window.Shopbell
-  if (earlier && earlier.tag) return earlier.tag(script)
-  const ORIGIN = new URL(script.src).origin
+  const warn = (...words) => console.warn('[shopbell]', ...words)
+  const { currentScript } = document
+  // A module has no current script.
+  const scripts = currentScript ? [currentScript] : [...document.querySelectorAll('script[type=module][src*="/widget.js"]')]
+  const { q: queue = [] } = window.Shopbell || {}
+  const start = (Shopbell) => {
+    window.Shopbell = Shopbell
+    scripts.forEach(Shopbell.tag)
+    queue.forEach((call) => Shopbell(...call))
+  }
+  // The script runs again if the page has two tags, or when Turbo inserts the next page.
+  if (window[LOADED]) return start(window[LOADED])
+  if (!scripts[0]) return warn('no script tag found')
+  const { src } = scripts[0]
+  const page = () => document.documentElement
 
   const CSS = `
 :host{all:initial!important;position:fixed!important;z-index:var(--z)!important}
@@ -36,7 +47,7 @@ button,.frame{position:fixed;right:calc(20px + var(--n)*72px + env(safe-area-ins
 .left button,.left .frame{right:auto;left:calc(20px + var(--n)*72px + env(safe-area-inset-left))}
 button:focus-visible{outline:3px solid var(--color);outline-offset:3px;box-shadow:0 0 0 3px #fff}
 svg{width:26px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
-b{position:absolute;top:-5px;right:-5px;min-width:12px;padding:0 5px;border:2px solid #fff;border-radius:12px;background:#c0182b;color:#fff;font:700 12px/18px system-ui;text-align:center}
+b{position:absolute;top:-5px;right:-5px;min-width:max-content;padding:0 5px;border:2px solid #fff;border-radius:12px;background:#c0182b;color:#fff;font:700 12px/18px system-ui;text-align:center}.left b{right:auto;left:-5px}
 i{position:fixed;clip-path:inset(50%)}
 .frame{--n:0;bottom:calc(92px + env(safe-area-inset-bottom));width:min(400px,100vw - 40px);height:min(660px,100vh - 112px);border-radius:16px;overflow:hidden;background:Canvas;color:CanvasText;color-scheme:light dark;box-shadow:0 8px 40px #0005,0 0 0 1px #8884;animation:up .18s}
 .light .frame{color-scheme:light}
@@ -49,17 +60,17 @@ iframe{display:block;width:100%;height:100%;border:0}
 @media (forced-colors:active){button,.frame{border:2px solid}}
 @media print{.all{display:none}}`
 
-  /** The calls of each widget of this page, by its name. */
+  // By widget name: its calls, and the script tag that created it.
   const widgets = new Map()
+  const tags = new Map()
 
-  const warn = (...words) => console.warn('[shopbell]', ...words)
   const make = (tag, properties, attributes = {}) => {
     const made = Object.assign(document.createElement(tag), properties)
     for (const name in attributes) made.setAttribute(name, attributes[name])
     return made
   }
 
-  /** Black or white: one of both has a contrast of at least 4.5 on any colour. */
+  /** Black or white: one of them has a contrast of at least 4.5 with any color. */
   const inkOn = (color) => {
     const [r, g, b] = [1, 3, 5].map((at) => (parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2)
     return r * 0.21 + g * 0.72 + b * 0.07 > 0.18 ? '#000' : '#fff'
@@ -77,24 +88,19 @@ iframe{display:block;width:100%;height:100%;border:0}
     const host = make('shopbell-widget')
     const root = host.attachShadow({ mode: 'closed' })
     const all = make('div')
-    const bubble = make('button', { type: 'button', onclick: () => toggle(bubble) })
+    const bubble = make('button', { type: 'button' })
     const badge = make('b', {}, { 'aria-hidden': true })
     const status = make('i', {}, { role: 'status' })
     const phone = matchMedia(PHONE)
-    let isOpen, hasFailed, frame, iframe, port, deadline, opener, confined
-    let unread = 0
-    // What a panel that is not ready yet will be told.
-    let early = []
+    let isOpen, hasFailed, frame, iframe, port, deadline, opener, confined, unread, unreadText
+    let early = [] // messages for a panel that is not ready yet
 
-    const locale = () => options.locale || page.lang || navigator.language
+    const locale = () => options.locale || page().lang || navigator.language
     const label = (index) => (LABELS[locale().slice(0, 2).toLowerCase()] || LABELS.en)[index]
-    const unreadLabel = () => label(2).replace('{count}', unread)
     const place = () => JSON.stringify([options.key, options.business, options.endpoint, options.locale])
 
-    function fire(event, detail) {
+    const fire = (event, detail) =>
       document.dispatchEvent(new CustomEvent('shopbell:' + event, { detail: { ...detail, widget: name } }))
-    }
-
     function draw() {
       const color = /^#[0-9a-f]{6}$/i.test(options.color) ? options.color : '#1f5fbf'
       host.dir = /^(ar|fa|he|ur)/.test(locale()) ? 'rtl' : 'ltr'
@@ -108,21 +114,18 @@ iframe{display:block;width:100%;height:100%;border:0}
       for (const each in looks) host.style.setProperty('--' + each, looks[each])
       all.className = `all ${side} ${options.theme} ${isOpen ? 'open' : ''}`
       bubble.setAttribute('aria-expanded', Boolean(isOpen))
-      bubble.setAttribute('aria-label', label(isOpen ? 1 : 0) + (unread ? ', ' + unreadLabel() : ''))
-      badge.textContent = hasFailed ? '!' : unread > 99 ? '99+' : unread
+      bubble.setAttribute('aria-label', label(isOpen ? 1 : 0) + (unread ? ', ' + unreadText : ''))
+      badge.textContent = hasFailed ? '! ' + label(3) : unread > 99 ? '99+' : unread
       badge.hidden = !unread && !hasFailed
       bubble.replaceChildren(icon(isOpen ? 'm5 9 7 7 7-7' : 'M21 12a8 8 0 0 1-8 8H4l2-3.5A8 8 0 1 1 21 12Z'), badge)
     }
 
-    /** A click on one of the page's own elements that open the chat. */
+    /** A click on an element of the page that opens the chat. */
     function clicked(event) {
       const { launcher } = options
-      const target = event.target
-      if (!launcher || launcher === true || !target.closest) return
-      const its = launcher.contains ? launcher.contains(target) && launcher : target.closest(launcher)
-      if (!its) return
-      event.preventDefault()
-      toggle(its)
+      const isIts = (one) => one === launcher || (launcher.trim && one.matches && one.matches(launcher))
+      const its = launcher && event.composedPath().find(isIts)
+      if (its) event.preventDefault(), toggle(its)
     }
 
     const toggle = (by) => (isOpen ? close() : open(by))
@@ -132,14 +135,14 @@ iframe{display:block;width:100%;height:100%;border:0}
       const active = document.activeElement
       opener = by || (active === document.body ? bubble : active)
       for (const one of widgets.values()) one.close()
-      if (!frame) load()
+      load()
       isOpen = true
       hasFailed = false
       unread = 0
       frame.hidden = false
       draw()
       confine()
-      // Opened by the page and not by somebody's act: who types stays where he types.
+      // Opened by the page, not by the visitor: leave the focus where the visitor is typing.
       const focus = Boolean(by || phone.matches || (navigator.userActivation || {}).isActive)
       if (focus) iframe.focus()
       tell({ type: 'opened', focus })
@@ -158,25 +161,30 @@ iframe{display:block;width:100%;height:100%;border:0}
       fire('closed')
     }
 
-    /** On a phone the panel covers the page: then nothing behind it may be reached. */
+    /** On a phone the panel covers the page, so the page behind it must not be focusable. */
     function confine() {
       const isModal = Boolean(isOpen && phone.matches)
       frame && frame.setAttribute('aria-modal', isModal)
       if (isModal === Boolean(confined)) return
       const { body } = document
       const now = confined || { inert: true, overflow: 'hidden' }
-      confined = isModal && { inert: body.inert, overflow: page.style.overflow }
+      confined = isModal && { inert: body.inert, overflow: page().style.overflow }
       body.inert = now.inert
-      page.style.overflow = now.overflow
+      page().style.overflow = now.overflow
     }
 
     function load() {
+      if (frame) return
+      const hadFocus = document.activeElement === host
+      // Outside the body, which single-page frameworks replace: moving an iframe reloads it.
+      if (host.parentNode !== page()) page().append(host)
+      if (hadFocus) bubble.focus()
       const { key, business, theme, endpoint } = options
-      const url = new URL('widget/panel', script.src)
+      const url = new URL('widget/panel', src)
       const given = { ...(endpoint ? {} : { key, business }), locale: locale(), theme }
       for (const each in given) if (given[each]) url.searchParams.set(each, given[each])
-      iframe = make('iframe', { src: url.href, title: label(3), onload: connect })
-      frame = make('div', {}, { class: 'frame', role: 'dialog', 'aria-label': label(3) })
+      iframe = make('iframe', { src: url.href, title: label(2), onload: connect })
+      frame = make('div', {}, { class: 'frame', role: 'dialog', 'aria-label': label(2) })
       frame.append(iframe)
       bubble.before(frame)
       deadline = setTimeout(unreachable, PATIENCE_MS)
@@ -190,23 +198,35 @@ iframe{display:block;width:100%;height:100%;border:0}
       early = []
     }
 
-    /** Hand the panel one end of a channel. A document of another origin in the iframe never gets it. */
+    /** Remember that the visitor has a conversation, so that the next page counts unread messages. Store nothing else. */
+    function used(isUsed) {
+      const mark = `shopbell-used:${options.key}:${options.business}`
+      try {
+        if (isUsed) localStorage[mark] = 1
+        else if (isUsed === false) delete localStorage[mark]
+        return localStorage[mark]
+      } catch {} // storage is blocked for this page
+    }
+
+    /** Give the panel one port of a message channel. A document of another origin in the iframe never receives it. */
     function connect() {
       const { port1, port2 } = new MessageChannel()
       port1.onmessage = ({ data }) => hear(port1, data)
       port = null
       clearTimeout(deadline)
       deadline = setTimeout(unreachable, SHORT_MS)
-      iframe.contentWindow.postMessage({ shopbell: 1 }, ORIGIN, [port2])
+      iframe.contentWindow.postMessage({ shopbell: 1 }, new URL(src).origin, [port2])
     }
 
     /** The mark says so, and the next opening tries again. */
     function unreachable() {
+      hasFailed = isOpen
       close()
       unload()
-      hasFailed = true
+      if (!hasFailed) return
+      status.textContent = label(3)
       draw()
-      warn('the panel does not answer: is the server there, and may this origin use the key?')
+      warn('the panel does not answer: key or origin?')
       fire('error', { code: 'unreachable' })
     }
 
@@ -215,7 +235,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       else early.push(message)
     }
 
-    function hear(from, { type, id, count, body, name: event, detail }) {
+    function hear(from, { type, id, count, text, isUsed, body, name: event, detail }) {
       if (type === 'ready') {
         clearTimeout(deadline)
         port = from
@@ -223,18 +243,19 @@ iframe{display:block;width:100%;height:100%;border:0}
         tell({ type: 'profile', profile: options.profile })
         fire(type)
       } else if (type === 'close') close()
+      else if (type === 'used') used(isUsed)
       else if (type === 'event') fire(event, detail)
       else if (type === 'unread') {
-        const more = count > unread
+        if (count > (unread || 0)) status.textContent = text
         unread = count
-        if (more) status.textContent = unreadLabel()
+        unreadText = text
         draw()
         fire(type, { count })
       } else if (type === 'token') answer(from, id, options.getToken || (() => {}))
-      else if (type === 'send') answer(from, id, () => post(body))
+      else if (type === 'send') answer(from, id, async () => (await import(new URL('widget/form.js', src))).send(options, body))
     }
 
-    /** What could not be found out stays undefined: null says that nobody is signed in. */
+    /** undefined if it is unknown; null means that no one is signed in. */
     async function answer(to, id, act) {
       let value
       try {
@@ -243,16 +264,6 @@ iframe{display:block;width:100%;height:100%;border:0}
         warn(error)
       }
       to.postMessage({ type: 'answer', id, value })
-    }
-
-    /** Send what was written in the panel to the site's own backend. */
-    async function post(body) {
-      const headers = { 'Content-Type': 'application/json', ...options.headers }
-      // Django knows its own pages by it.
-      const csrf = /(^|; )csrftoken=([^;]+)/.exec(document.cookie)
-      if (csrf) headers['X-CSRFToken'] = csrf[2]
-      const got = await fetch(options.endpoint, { method: 'POST', headers, body: JSON.stringify(body) })
-      return { ok: got.ok, ...(await got.json().catch(() => ({}))) }
     }
 
     function update(changes) {
@@ -278,10 +289,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       open: () => open(),
       toggle: () => toggle(),
       show: () => (all.hidden = false),
-      hide: () => {
-        close()
-        all.hidden = true
-      },
+      hide: () => (close(), (all.hidden = true)),
       setBusiness: (business) => update({ business }),
       identify: (profile) => {
         options.profile = profile
@@ -291,10 +299,10 @@ iframe{display:block;width:100%;height:100%;border:0}
         open()
         tell({ type: 'compose', text: String(text) })
       },
-      /** Forget who is here. What is kept, is kept where only the panel reaches. */
+      /** Forget the visitor. Only the panel can clear its storage. */
       reset: () => {
         options.profile = null
-        if (!frame) load()
+        load()
         frame.hidden = !isOpen
         tell({ type: 'reset' })
       },
@@ -303,7 +311,7 @@ iframe{display:block;width:100%;height:100%;border:0}
         unload()
         widgets.delete(name)
         host.remove()
-        document.removeEventListener('click', clicked)
+        removeEventListener('click', clicked, true)
         phone.removeEventListener('change', confine)
         for (const one of widgets.values()) one.draw()
         fire('destroyed')
@@ -312,23 +320,45 @@ iframe{display:block;width:100%;height:100%;border:0}
 
     widgets.set(name, calls)
     try {
-      // Needs no permission by the page's policy.
+      // The page's Content-Security-Policy need not allow this.
       root.adoptedStyleSheets = [new CSSStyleSheet()]
       root.adoptedStyleSheets[0].replaceSync(CSS)
     } catch {
-      // Safari before 16.4 makes no style sheets by script.
-      import(new URL('widget/looks.js', script.src)).then((old) => old.paint(host, root, CSS)).catch(warn)
+      import(new URL('widget/looks.js', src)).then((old) => old.paint(host, root, CSS)).catch(warn) // Safari before 16.4
     }
     all.append(bubble, status)
     root.append(all)
-    root.addEventListener('keydown', ({ key }) => key === 'Escape' && close())
-    document.addEventListener('click', clicked)
     phone.addEventListener('change', confine)
     draw()
-    // Beside the body, not in it: single-page frameworks replace what is in it.
-    const attach = () => widgets.get(name) === calls && page.append(host)
-    if (document.body) attach()
-    else document.addEventListener('DOMContentLoaded', attach)
+
+    /** First inside the body: React 18 fails to hydrate a document with other elements beside it. */
+    function attach(isFirst) {
+      const { body } = document
+      if (widgets.get(name) !== calls) return
+      for (const node of [document, page(), body]) node && watch.observe(node, { childList: true })
+      if (!body || host.isConnected) return
+      const wasOpen = isOpen
+      close()
+      unload()
+      ;(isFirst ? body : page()).append(host)
+      // document.open() has removed all listeners.
+      bubble.onclick = () => toggle(bubble)
+      all.onkeydown = ({ key }) => void (key === 'Escape' && close()) // false would cancel the key
+      addEventListener('click', clicked, true)
+      if (wasOpen) open(opener)
+      else setTimeout(wake, WAKE_MS)
+    }
+
+    /** If the visitor has a conversation, the panel counts unread messages before it is opened. */
+    function wake() {
+      if (document.readyState !== 'complete') return setTimeout(wake, WAKE_MS)
+      if (frame || widgets.get(name) !== calls || !used()) return
+      load()
+      frame.hidden = true
+    }
+
+    const watch = new MutationObserver(() => host.isConnected || setTimeout(attach))
+    attach(true)
   }
 
   function Shopbell(call, argument = {}, act) {
@@ -348,20 +378,23 @@ iframe{display:block;width:100%;height:100%;border:0}
       else if (!Object.keys(calls).includes(action) || ['draw', 'side'].includes(action)) warn(`unknown call "${call}"`)
       else calls[action](argument)
     } catch (error) {
-      // A fault of the chat must not be one of the page.
+      // An error of the chat must not break the page.
       console.error(error)
     }
   }
 
-  /** Begin with what the attributes of a script's tag say. */
-  Shopbell.tag = ({ dataset }) => {
-    const options = { ...dataset }
+  /** Boot from the attributes of a script tag. After a page change, a tag reuses the previous page's widget. */
+  Shopbell.tag = (tag) => {
+    const options = { ...tag.dataset }
     if (options.launcher === 'none') options.launcher = false
-    if (!options.name && widgets.has(MAIN)) options.name = 'widget' + (widgets.size + 1)
-    if (options.key || options.endpoint) Shopbell('boot', options)
+    const isSame = ([, { dataset }]) => ['key', 'business', 'endpoint'].every((each) => dataset[each] === options[each])
+    const all = [...tags]
+    const [former] = all.find(isSame) || all.find(([, { isConnected }]) => !isConnected) || []
+    options.name = options.name || former || (widgets.has(MAIN) ? 'widget' + (widgets.size + 1) : MAIN)
+    if (!options.key && !options.endpoint) return
+    tags.set(options.name, tag)
+    Shopbell('boot', options)
   }
 
-  window.Shopbell = Shopbell
-  Shopbell.tag(script)
-  for (const call of (earlier && earlier.q) || []) Shopbell(...call)
+  start((window[LOADED] = Shopbell))
 })()

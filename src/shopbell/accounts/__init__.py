@@ -1,0 +1,1 @@
+"""How employees get in: invitations, credentials, sessions, and what their roles permit."""

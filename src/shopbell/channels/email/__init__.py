@@ -1,0 +1,1 @@
+"""Email: ways in and out."""

@@ -1,0 +1,203 @@
+"""Receive emails from the listener.
+
+They are replies, or reports about emails that Shopbell sent.
+
+An email is stored once, however often it is delivered: its ``Message-ID`` identifies it. Emails that Shopbell sent, and
+automatic replies to emails for the business, are ignored.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import PurePath
+from uuid import uuid4
+
+import structlog
+
+from shopbell.attachments import attachments, media_types
+from shopbell.attachments.attachments import Attachment
+from shopbell.attachments.store import Store
+from shopbell.attachments.upload_quota import (
+    Limit,
+    UploadMeter,
+    UploadQuotaExceeded,
+    customer_limits,
+    organization_limits,
+)
+from shopbell.channels.email.store import InboundEmail, is_new, is_open, storable, store_email
+from shopbell.db.database import Database
+from shopbell.email.answer_links import LinkRemover
+from shopbell.email.bodies import EmailAttachment
+from shopbell.email.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
+from shopbell.email.parse import IncomingEmail
+from shopbell.email.reply_addresses import Audience, BounceAddress, EmailAddresses, ReplyAddress
+from shopbell.errors import Conflict, NotFound
+from shopbell.notifications import outbox
+from shopbell.realtime.hub import PubSub
+from shopbell.security.keys import Keys
+from shopbell.settings.settings import Settings
+
+TEXT_MAX_CHARACTERS = 10_000
+FILES_MAX = 20
+_NOBODY = NotWanted("This address is no longer in use")
+
+log = structlog.get_logger()
+
+
+class EmailReceiver:
+    """Stores inbound emails.
+
+    Args:
+        settings: those of this process.
+        database: where they are stored.
+        keys: the installation's keys.
+        pubsub: publishes news.
+        blobs: stores their files; None if there is no attachment store.
+    """
+
+    def __init__(self, settings: Settings, database: Database, keys: Keys, pubsub: PubSub, blobs: Store | None) -> None:
+        self._settings = settings
+        self._database = database
+        self._pubsub = pubsub
+        self._blobs = blobs
+        self._addresses = EmailAddresses(keys, sender=settings.mail_sender, reply_domain=settings.mail_reply_domain)
+        self._links = LinkRemover(keys)
+
+    async def accepts(self, address: str) -> bool:
+        """Whether email to an address is accepted.
+
+        Shopbell created it, and its conversation still exists.
+
+        Raises:
+            StorageError: the database failed.
+        """
+        to = self._addresses.parse(address)
+        if isinstance(to, ReplyAddress):
+            return await self._database.read(is_open, to)
+        return to is not None
+
+    async def receive(self, envelope: Envelope, email: IncomingEmail) -> Verdict:
+        """Store an email, once.
+
+        Raises:
+            StorageError: it is not stored.
+        """
+        to = self._addresses.parse(envelope.recipient)
+        if to is None:
+            return _NOBODY
+        if isinstance(to, BounceAddress) or self._is_about_ours(email):
+            await self._note_bounce(to, email)
+            return Accepted()
+        if email.is_automatic and to.audience is Audience.BUSINESS:
+            return Accepted()
+        # The signature shows that Shopbell sent it. The domain does not: people have addresses there too.
+        if email.message_id is not None and self._addresses.parse_message_id(email.message_id) is not None:
+            return Accepted()
+        external_id = _external_id(email, envelope.raw)
+        if not await self._database.read(is_new, to, external_id):
+            return Accepted()
+        files, unkept = await self._keep_files(to, email.attachments)
+        body = self._links.cut(_body(email, unkept))
+        full_text = await asyncio.to_thread(self._links.cut, storable(email.text))
+        if not body and not files:
+            return Accepted()
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            kept = await self._database.write(
+                store_email, InboundEmail(to, email, external_id, files, body, full_text), now_ms=now_ms
+            )
+        except (NotFound, Conflict):  # the conversation does not exist, or its customer was erased
+            return _NOBODY
+        if not kept:
+            log.warning("too many emails in one conversation", organization=to.organization_id, thread=to.thread_id)
+            # A person's email stays with their mail server until there is room. A program would only reply again.
+            return Accepted() if email.is_automatic else NotNow()
+        self._pubsub.publish([to.organization_id])
+        return Accepted()
+
+    def _is_about_ours(self, email: IncomingEmail) -> bool:
+        """Whether an email reports on one that Shopbell sent.
+
+        Other reports to a reply address are stored as notes.
+        """
+        message_id = email.bounce.message_id if email.bounce else None
+        return message_id is not None and self._addresses.parse_message_id(message_id) is not None
+
+    async def _note_bounce(self, to: ReplyAddress | BounceAddress, email: IncomingEmail) -> None:
+        bounce = email.bounce
+        if bounce is None:
+            return  # an automatic reply to an email that arrived
+        which = to if isinstance(to, BounceAddress) else None
+        if which is None and bounce.message_id is not None:
+            which = self._addresses.parse_message_id(bounce.message_id)
+        state = {"failed": "failed", "delivered": "delivered"}.get(bounce.action)
+        if which is None or state is None or (state == "failed" and not bounce.is_permanent):
+            return
+        reason = f"bounced_{bounce.status.replace('.', '_')}" if bounce.status else "bounced"
+        now_ms = time.time_ns() // 1_000_000
+        place = (which.organization_id, which.outbound_message_id)
+        reason_or_none = reason if state == "failed" else None
+        await self._database.write(outbox.report, *place, state, reason_or_none, now_ms=now_ms)
+        self._pubsub.publish([which.organization_id])
+
+    async def _keep_files(
+        self, to: ReplyAddress, files: Sequence[EmailAttachment]
+    ) -> tuple[list[Attachment], list[str]]:
+        """Store files; returns stored files, and the names of the others."""
+        kept: list[Attachment] = []
+        unkept: list[str] = []
+        for file in files:
+            name = attachments.clean_name(PurePath(file.name).name)
+            one = await self._keep_file(to, name, file.content) if len(kept) < FILES_MAX else None
+            if one is None:
+                unkept.append(name)
+            else:
+                kept.append(one)
+        return kept, unkept
+
+    async def _keep_file(self, to: ReplyAddress, name: str, content: bytes) -> Attachment | None:
+        settings, length_bytes = self._settings, len(content)
+        content_type = media_types.sniff(content[: media_types.SNIFF_BYTES])
+        is_wanted = media_types.is_among(content_type, settings.attachment_types)
+        if self._blobs is None or not is_wanted or not 0 < length_bytes <= settings.attachment_limit_bytes:
+            return None
+        limits, now_ms = self._limits(to), time.time_ns() // 1_000_000
+        async with UploadMeter(self._database, to.organization_id, limits, now_ms=now_ms) as meter:
+            try:
+                await meter.take(length_bytes, least_bytes=length_bytes)
+            except UploadQuotaExceeded:
+                return None
+            async with self._blobs.incoming() as arriving:
+                await self._blobs.add(arriving, content)
+                announced = await self._database.write(
+                    attachments.register,
+                    to.organization_id,
+                    uuid=str(uuid4()),
+                    name=name,
+                    content_type=content_type,
+                    length_bytes=length_bytes,
+                    sha256=arriving.sha256,
+                    now_ms=now_ms,
+                )
+                await self._blobs.keep(arriving, announced.blob)
+            await self._database.write(attachments.mark_stored, to.organization_id, announced.id)
+            meter.kept_bytes = length_bytes
+        return announced
+
+    def _limits(self, to: ReplyAddress) -> tuple[Limit, ...]:
+        if to.audience is Audience.BUSINESS:
+            return organization_limits(self._settings)
+        return customer_limits(self._settings, f"mail {to.thread_id}")
+
+
+def _external_id(email: IncomingEmail, raw: bytes) -> str:
+    return email.message_id or f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def _body(email: IncomingEmail, unkept: Sequence[str]) -> str:
+    said = storable(email.reply_text or email.text).strip()
+    if len(said) > TEXT_MAX_CHARACTERS:
+        said = said[: TEXT_MAX_CHARACTERS - 1] + "…"
+    names = "\n".join(f"[{name}]" for name in unkept[:FILES_MAX])
+    return f"{said}\n\n{names}".strip() if names else said

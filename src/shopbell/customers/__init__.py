@@ -1,0 +1,1 @@
+"""Customers, their identities and their sessions."""

@@ -1,0 +1,1 @@
+"""Access to the database, SQLite or PostgreSQL."""

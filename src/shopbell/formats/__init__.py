@@ -1,0 +1,1 @@
+"""Formats of values: identities, names, text."""

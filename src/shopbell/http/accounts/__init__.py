@@ -1,0 +1,1 @@
+"""Pages with which employees sign in and manage their account."""

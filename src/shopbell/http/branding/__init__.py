@@ -1,0 +1,1 @@
+"""Pages in the colors of a business and the language of its customer."""

@@ -1,0 +1,1 @@
+"""The inbox API: what employees see and do, and programs in their name."""

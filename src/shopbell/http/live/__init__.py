@@ -1,1 +1,0 @@
-"""Live streams: Server-Sent Events for customers' browsers and for programs."""

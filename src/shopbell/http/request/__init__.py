@@ -1,0 +1,1 @@
+"""What all requests share: authentication, bodies, limits, problems."""

@@ -1,0 +1,1 @@
+"""Import conversations and contacts from other products."""

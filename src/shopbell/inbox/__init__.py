@@ -1,0 +1,1 @@
+"""What employees see and do in the inbox."""

@@ -1,1 +1,0 @@
-"""Mails, written and read: pure, no network and no database."""

@@ -1,1 +1,0 @@
-"""What becomes of mails that come in."""

@@ -1,0 +1,1 @@
+"""Notify customers and businesses by email and SMS."""

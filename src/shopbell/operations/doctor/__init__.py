@@ -1,0 +1,1 @@
+"""``shopbell doctor``: checks of an installation."""

@@ -1,0 +1,1 @@
+"""Organizations, businesses, employees and their credentials."""

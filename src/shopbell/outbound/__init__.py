@@ -1,1 +1,0 @@
-"""The one guarded way out: sending to addresses that strangers choose."""

@@ -1,0 +1,1 @@
+"""The guarded HTTP client for all outbound connections."""

@@ -1,1 +1,0 @@
-"""The mechanism below the core: tables, engines, group commit, migrations. No business rule stands here."""

@@ -1,1 +1,0 @@
-"""Alembic's migrations; each runs on both engines."""

@@ -1,0 +1,1 @@
+"""Webhooks: endpoints, queues and delivery."""

@@ -1,0 +1,1 @@
+"""Processes that deliver webhooks and notifications."""

@@ -1,0 +1,51 @@
+"""A browser notifies its employee while the inbox is not visible."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from harness.browser import Visit
+from harness.inbox import call
+from harness.inbox_desk import Desk, row
+from harness.shop import Shop
+from harness.waiting import wait_until
+
+HIDDEN = "Object.defineProperty(document, 'visibilityState', { get: () => window.seen ? 'visible' : 'hidden' })"
+NO_PUSH = "if (window.ServiceWorkerRegistration) delete ServiceWorkerRegistration.prototype.pushManager"
+"""No push service can be reached from here: the open page notifies."""
+SHOWN = """async () => (await (await navigator.serviceWorker.getRegistration("/inbox/")).getNotifications())
+    .map(each => [each.title, each.body, each.tag])"""
+
+
+@pytest.fixture
+def desk(shops: Callable[..., Shop], visit: Callable[..., Visit]) -> Desk:
+    """Two stores of one organization."""
+    return Desk(shops("sqlite", visitor_rate_per_min=100_000, rate_limit_per_s=1_000), visit)
+
+
+def expect_notification(page: Page, *wanted: str) -> None:
+    """Wait until there is one notification, with this title, text and tag."""
+    wait_until(lambda: page.evaluate(SHOWN) == [list(wanted)], lambda: str(page.evaluate(SHOWN)))
+
+
+def test_an_employee_is_notified_of_an_assignment_and_of_messages_in_assigned_conversations(desk: Desk) -> None:
+    email = desk.shop.somebody()
+    thread = desk.write("Hello?", "Carol Jones", email=email)
+    alice = desk.hire()
+    visit = desk.tab(alice, permissions=["notifications"])
+    visit.context.add_init_script(HIDDEN)
+    visit.context.add_init_script(NO_PUSH)
+    page = visit.open(f"{desk.url}/inbox")
+    expect(page.locator(".row[data-thread]")).to_have_count(1)
+    page.get_by_role("button", name="Alice Archer").click()
+    page.get_by_role("menuitem", name="Turn notifications on").click()
+    expect(page.get_by_text("This browser notifies you while the inbox is open.")).to_be_visible()
+    call(desk.shop, "/api/assign-customer-thread", customerThreadId=thread, employeeUserId=str(alice.id))
+    expect_notification(page, "Carol Jones", "It was assigned to you", f"thread-{thread}")
+    expect(row(page, thread)).to_contain_text("assigned to Alice Archer")  # the list follows the event
+    desk.write("Is anybody there?", "Carol Jones", email=email)
+    expect_notification(page, "Carol Jones", "Is anybody there?", f"thread-{thread}")
+    desk.write("Another one", "Dave Miller")  # assigned to no employee: no notification
+    expect(page.locator(".row[data-thread]")).to_have_count(2)
+    expect_notification(page, "Carol Jones", "Is anybody there?", f"thread-{thread}")

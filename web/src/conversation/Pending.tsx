@@ -1,0 +1,152 @@
+import { post } from "../api/client"
+import type { ScheduledMessage } from "../api/types"
+import { reason as reasonOf } from "../app/actions"
+import { clock } from "../app/clock"
+import { moment, time } from "../app/format"
+import { Icon } from "../app/Icon"
+import { t } from "../app/i18n"
+import { me, nameOf } from "../app/session"
+import { toast } from "../app/toast"
+import { restore } from "../composer/drafts"
+import { cancel, forget, type Queued, type Reason, tryAgain } from "../composer/queue"
+import { conversation, invalidate, mayAct } from "./cache"
+import type { ShownThread } from "./shown"
+import { Text } from "./Text"
+
+/** Messages that are sent within this time are being sent; others are planned. */
+const SOON_MS = 35_000
+
+/** A message that the server has not confirmed. */
+export function Pending({ item }: { item: Queued }) {
+  const { key, text, kind, attachment, createdAt, state, reason, attempts } = item
+  const isStuck = state === "failed" || (reason !== null && attempts > 0)
+  return (
+    <li class={kind === "note" ? "note" : "msg us"}>
+      <span class="from">
+        {kind === "note" && <Icon name="lock" />}
+        <b>{me.value.name}</b>
+        <time class="num">{time(createdAt)}</time>
+      </span>
+      <span class={`text${isStuck ? " bad" : ""}`} dir="auto">
+        <Text text={text || (attachment?.name ?? "")} isNote={kind === "note"} />
+      </span>
+      {isStuck && reason ? (
+        <span class="state failed" role="alert">
+          <Icon name="triangle-alert" />
+          <span>{t("Not sent: {reason}", { reason: why(reason) })}</span>
+          <button type="button" onClick={() => tryAgain(key)}>
+            {t("Try again")}
+          </button>
+          <button type="button" onClick={() => forget([key])}>
+            {t("Delete")}
+          </button>
+        </span>
+      ) : (
+        <span class="state">
+          <Icon name="clock" />
+          {t("Sending…")}
+        </span>
+      )}
+    </li>
+  )
+}
+
+function why(reason: Reason): string {
+  switch (reason) {
+    case "connection":
+      return t("no connection")
+    case "server":
+      return t("the server is busy")
+    case "session":
+      return t("your session has ended")
+    case "old":
+      return t("it is too old; check whether it arrived")
+    case "window":
+      return t("WhatsApp accepts only a template now")
+    case "erased":
+      return t("the customer was erased")
+    case "forbidden":
+      return t("your role does not allow it")
+    case "refused":
+      return t("the server refused it")
+  }
+}
+
+/** A message that the server will send, or has refused to send. */
+export function Scheduled({ message, content }: { message: ScheduledMessage; content: ShownThread }) {
+  const { scheduledMessageId, employeeUserId, text, sendAt, state, reason, resolve } = message
+  const threadId = content.thread.customerThreadId
+  const isRefused = state === "refused"
+  const isSoon = !isRefused && sendAt - message.createdAt < SOON_MS && sendAt - Date.now() < SOON_MS
+
+  async function update(to: object): Promise<void> {
+    try {
+      await post(`api/scheduled-messages/${scheduledMessageId}/update`, to)
+    } catch (error) {
+      toast({ text: reasonOf(error), isError: true })
+    }
+    void invalidate(threadId)
+  }
+  async function edit(): Promise<void> {
+    if (await cancel(threadId, scheduledMessageId)) restore(threadId, "reply", text, [])
+  }
+  const lastSeenMessageId = conversation(threadId).messages.value.at(-1)?.id
+  return (
+    <li class="msg us">
+      <span class="from">
+        <b>
+          <bdi>{(employeeUserId && nameOf(employeeUserId)) || t("Automatic")}</bdi>
+        </b>
+        <time class="num">{time(message.createdAt)}</time>
+      </span>
+      <span class={`text${isRefused ? " bad" : isSoon ? "" : " later"}`} dir="auto">
+        <Text text={text || t("A file")} />
+      </span>
+      {isSoon ? (
+        <span class="state">
+          <Icon name="clock" />
+          {t("Sending…")}
+        </span>
+      ) : (
+        <span class={`state${isRefused ? " failed" : ""}`}>
+          <Icon name={isRefused ? "triangle-alert" : "clock"} />
+          <span>
+            {isRefused
+              ? t("Not sent: {reason}", { reason: refusal(reason) })
+              : resolve
+                ? t("Will be sent {time}, and resolved", { time: moment(sendAt, clock.value) })
+                : t("Will be sent {time}", { time: moment(sendAt, clock.value) })}
+          </span>
+          {mayAct(content.thread) && (
+            <>
+              <button type="button" onClick={() => void update({ delayMs: 0, lastSeenMessageId })}>
+                {isRefused ? t("Send anyway") : t("Send now")}
+              </button>
+              <button type="button" onClick={() => void edit()}>
+                {t("Edit")}
+              </button>
+              <button type="button" onClick={() => void cancel(threadId, scheduledMessageId)}>
+                {t("Delete")}
+              </button>
+            </>
+          )}
+        </span>
+      )}
+    </li>
+  )
+}
+
+function refusal(reason: string | null): string {
+  switch (reason) {
+    case "answered":
+      return t("a colleague answered first")
+    case "window-closed":
+      return t("WhatsApp accepts only a template now")
+    case "customer-erased":
+      return t("the customer was erased")
+    case "author-inactive":
+      return t("its author has left")
+    default:
+      return t("something went wrong")
+  }
+}
