@@ -7,6 +7,7 @@ from test_inbox_list import desk as desk
 
 from harness.employees import hire
 from harness.inbox_desk import STORES, Desk, expect_focus, expect_order, leave_list, row
+from harness.late import LateResponse
 from shopbell.accounts.roles import Roles
 
 FIVE_SECONDS_ON_CALL = """
@@ -194,12 +195,17 @@ def test_an_undo_skips_what_has_changed_since(desk: Desk) -> None:
     expect_focus(page, first)
     page.keyboard.press("x")
     page.keyboard.press("Shift+J")
+    resolved = LateResponse(page, "**/api/inbox/threads?customerThreadId=*")
     page.keyboard.press("e")
     expect(toast(page, "2 conversations resolved")).to_be_visible()
     desk.set_status(second, "replied")
+    desk.settle()
+    page.locator(".list .content").hover()  # what is in the list now stays in it
     page.keyboard.press("z")
     said = toast(page, "Undone: 1 conversation resolved.")
     expect(said).to_contain_text("1 conversation has changed since and was skipped.")
+    expect_order(page, first)
+    resolved.arrive()
     expect_order(page, first)
 
 

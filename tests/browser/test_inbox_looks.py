@@ -151,7 +151,7 @@ def test_the_name_is_whole_and_every_action_is_reached_at_each_width(desk: Desk,
     page = desk.open(desk.hire(), f"inbox/open/{thread}", Look("between", width_px, 800))
     name = page.locator(".talk h2")
     expect(name).to_be_visible()
-    expect(page.locator(".talk .about-button")).to_be_visible()
+    expect(page.locator(".talk > .bar").get_by_role("button", name="More", exact=True)).to_be_visible()
     assert name.evaluate("name => [name.offsetWidth >= name.scrollWidth, name.offsetWidth > 0]") == [True, True]
     right = page.locator(".title").evaluate(
         "e => Math.max(...[...e.children].map(c => c.getBoundingClientRect().right))"

@@ -24,10 +24,10 @@ interface Done {
 }
 
 let last: Done | null = null
-const undone = new Set<(ids: readonly string[] | null) => void>()
+const undone = new Set<(ids: readonly string[] | null) => Promise<void>>()
 
-/** Call back when an action was undone; with null if it was done to all that matched. */
-export function onUndone(callback: (ids: readonly string[] | null) => void): void {
+/** Call back when an action was undone, to read its rows again; with null if it was done to all that matched. */
+export function onUndone(callback: (ids: readonly string[] | null) => Promise<void>): void {
   undone.add(callback)
 }
 
@@ -94,8 +94,6 @@ async function undo(done: Done): Promise<void> {
   if (last === done) last = null
   try {
     const { reversed, skipped } = await inOrder(() => post<UndoResult>("api/inbox/undo", { actionId }))
-    shown.revert()
-    for (const callback of undone) callback(ids)
     const text = reversed ? t("Undone: {what}", { what: what(reversed) }) : t("Nothing was changed.")
     const more = skipped
       ? n(
@@ -105,6 +103,9 @@ async function undo(done: Done): Promise<void> {
         )
       : ""
     toast({ text: both(text, more) })
+    // Not earlier: a row that was skipped would return to the list as it was before the action.
+    await Promise.all([...undone].map(callback => callback(ids)))
+    shown.revert()
   } catch (error) {
     toast({ text: reason(error), isError: true })
   }

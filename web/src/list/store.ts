@@ -69,10 +69,10 @@ export function followList(): void {
   })
   onRows(place)
   onUndone(ids => {
-    if (!ids) return void reload()
+    if (!ids) return reload()
     for (const id of ids) returning.set(id, Date.now() + RETURNING_MS)
     for (const id of ids) news.add(id)
-    readNews()
+    return readNews()
   })
 }
 
