@@ -37,17 +37,51 @@ EventType = Literal[
 ]
 """The types of events."""
 
-_CHANGES_CUSTOMERS = frozenset[EventType](
-    ("customer-merged", "customer-merge-undone", "customer-blocked", "customer-unblocked", "customer-erased")
-)
-"""Events after which a concurrent batch of messages must look up its customers again. A transaction that records one
-of them begins with ``lock_customers_shared``."""
+DeliveredType = Literal["message", "transfer", "message-delivery", "webhook-test"]
+"""The types in deliveries: those with a topic in ``KINDS``, and the test of a webhook."""
 
-_TOPICS: Mapping[EventType, str] = {
-    "message": "messages",
-    "transfer": "transfers",
-    "message-delivery": "deliveries",
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What follows from an event of a type.
+
+    Args:
+        topic: webhooks that subscribed to it get the event.
+        changes_customers: a concurrent batch of messages must look up its customers again. A transaction that records
+            such an event begins with ``lock_customers_shared``.
+        changes_inbox: rows of the list of conversations change.
+    """
+
+    topic: str | None = None
+    changes_customers: bool = False
+    changes_inbox: bool = True
+
+
+_OF_CUSTOMERS = Kind(changes_customers=True)
+_OUTSIDE_INBOX = Kind(changes_inbox=False)
+
+KINDS: Mapping[EventType, Kind] = {
+    "message": Kind(topic="messages"),
+    "transfer": Kind(topic="transfers"),
+    "status": Kind(),
+    "assignment": Kind(),
+    "mention": Kind(),
+    "snooze": Kind(),
+    "tags": Kind(),
+    "import": Kind(),
+    "customer-updated": Kind(),
+    "customer-merged": _OF_CUSTOMERS,
+    "customer-merge-undone": _OF_CUSTOMERS,
+    "customer-blocked": _OF_CUSTOMERS,
+    "customer-unblocked": _OF_CUSTOMERS,
+    "customer-erased": _OF_CUSTOMERS,
+    "business-created": _OUTSIDE_INBOX,
+    "business-updated": _OUTSIDE_INBOX,
+    "message-delivery": Kind(topic="deliveries", changes_inbox=False),
+    "survey-answered": _OUTSIDE_INBOX,
+    "webhook-test": _OUTSIDE_INBOX,
 }
+"""Every type of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +124,9 @@ def record(
     Returns:
         The event's position in the organization's feed.
     """
+    kind = KINDS[event_type]
     actor_type, actor_id = actor.columns
-    position = _take_position(tx, organization_id, 1 if event_type in _CHANGES_CUSTOMERS else 0)
+    position = _take_position(tx, organization_id, int(kind.changes_customers))
     tx.execute(
         insert(events).values(
             organization_id=organization_id,
@@ -108,9 +143,8 @@ def record(
             actor_id=actor_id,
         )
     )
-    topic = _TOPICS.get(event_type)
-    if topic is not None and thread is not None:
-        _add_deliveries(tx, organization_id, topic, thread.id, position, now_ms)
+    if kind.topic is not None and thread is not None:
+        _add_deliveries(tx, organization_id, kind.topic, thread.id, position, now_ms)
     return position
 
 

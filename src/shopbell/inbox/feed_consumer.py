@@ -18,6 +18,7 @@ from shopbell.db.schema.core import threads
 from shopbell.db.schema.inbox import inbox_cursors
 from shopbell.db.schema.webhooks import events
 from shopbell.events import cursors, feed
+from shopbell.events.record import KINDS
 from shopbell.inbox import projection
 from shopbell.inbox.projection import Touched
 
@@ -25,7 +26,7 @@ BATCH = {"sqlite": 500, "postgresql": 2_000}
 """The maximum number of events, or of threads to derive again, in one transaction. On SQLite, other writers wait for
 it."""
 
-_UNRELATED = frozenset(("message-delivery", "webhook-test", "survey-answered", "business-created", "business-updated"))
+_UNRELATED = frozenset[str](type_ for type_, kind in KINDS.items() if not kind.changes_inbox)
 """Events that change no row."""
 
 _Event = Row[int, Any, Any, Any, Any, Any]

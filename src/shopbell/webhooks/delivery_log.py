@@ -16,11 +16,11 @@ from shopbell.errors import Conflict, NotFound
 from shopbell.events import record
 from shopbell.events.actors import Actor
 from shopbell.webhooks import endpoints
+from shopbell.webhooks.payloads import TEST_EVENT
 
 State = Literal["waiting", "delivered", "exhausted", "skipped"]
 Settled = Literal["delivered", "exhausted", "skipped"]
 
-TEST_EVENT: record.EventType = "webhook-test"
 REPLAY_MAX = 10_000
 """Most deliveries that one request sends again, in several transactions."""
 

@@ -6,13 +6,13 @@ The body of a delivery is made once: every attempt sends the same bytes.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from shopbell.events.actors import Actor
 
-TEST_EVENT = "webhook-test"
+TEST_EVENT: Final = "webhook-test"
 
 
 @dataclass(slots=True)

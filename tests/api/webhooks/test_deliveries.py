@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from harness.shop import Shop, faults_of
+from shopbell.events.record import KINDS
 
 HOOKS = "/api/webhooks"
 FAR_MS = 9_999_999_999_999
@@ -298,6 +299,18 @@ def test_a_test_event_is_delivered_and_listed_like_other_events(log: Log) -> Non
     sql = "SELECT type, details FROM events WHERE position = :p AND organization_id = :o"
     (event,) = log.shop.database.rows(sql, p=int(ids[0]), o=int(log.shop.world.acme))
     assert event == {"type": "webhook-test", "details": f'{{"webhookId": {log.webhook_id}}}'}
+
+
+@pytest.mark.parametrize("event_type", [type_ for type_, kind in KINDS.items() if kind.topic])
+def test_deliveries_of_every_type_are_listed_read_and_filtered(log: Log, event_type: str) -> None:
+    _, (position, other) = log.said(2)
+    change = "UPDATE events SET type = :type WHERE organization_id = :o AND position = :p"
+    acme = int(log.shop.world.acme)
+    log.shop.database.change(change, type=event_type, o=acme, p=position)
+    log.shop.database.change(change, type="webhook-test", o=acme, p=other)
+    assert [each["eventType"] for each in log.listed()] == ["webhook-test", event_type]
+    assert log.get(f"/{position}").json()["eventType"] == event_type
+    assert log.positions(eventType=event_type) == [position]
 
 
 def test_a_test_event_goes_to_one_webhook_only(log: Log) -> None:

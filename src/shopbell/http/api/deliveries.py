@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
+from shopbell.events.record import DeliveredType
 from shopbell.http.api.webhooks import WebhookOfPath
 from shopbell.http.request.caller import ManagesWebhooks
 from shopbell.http.request.fields import Fields, Id, PathId
@@ -19,7 +20,6 @@ router = APIRouter(tags=["webhooks"])
 
 DeliveryOfPath = Annotated[PathId, Path(alias="deliveryId", description="The delivery.", examples=["4711"])]
 
-DeliveryEvent = Literal["message", "transfer", "webhook-test"]
 TIME_MAX_MS = 2**53 - 1
 TimeMs = Annotated[int, Field(ge=0, le=TIME_MAX_MS)]
 
@@ -48,12 +48,12 @@ class DeliveryOut(Fields):
     """One event for one webhook."""
 
     id: str = Field(description="The position of the event in the feed; unique within the webhook.", examples=["4711"])
-    event_type: DeliveryEvent | None = Field(
+    event_type: DeliveredType | None = Field(
         description="The type of the event; `null` if the event is no longer in the feed.", examples=["message"]
     )
     customer_thread_id: str | None = Field(description="The conversation; `null` for a test.", examples=["12350"])
     thread_sequence: int | None = Field(description="The position in the conversation.", examples=[1])
-    message_id: str | None = Field(description="Of `message`: the message.", examples=["12351"])
+    message_id: str | None = Field(description="Of `message` and `message-delivery`: the message.", examples=["12351"])
     state: State = Field(
         description="`waiting`: will be attempted. `delivered`: the receiver responded 2xx. `exhausted`: failed, and "
         "will not be attempted again. `skipped`: the webhook was disabled, or the message was deleted.",
@@ -129,7 +129,7 @@ async def list_deliveries(
         Id | None, Query(alias="customerThreadId", description="Only events of this conversation.")
     ] = None,
     event_type: Annotated[
-        DeliveryEvent | None, Query(alias="eventType", description="Only events of this type.")
+        DeliveredType | None, Query(alias="eventType", description="Only events of this type.")
     ] = None,
 ) -> Deliveries:
     """List the deliveries of a webhook, the newest event first. The log is kept for 30 days."""
