@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -240,18 +240,18 @@ def _due(tx: Connection, wanted: Mapping[WebhookKey, int], now_ms: int) -> dict[
     return {row[:4]: row[4:] for row in tx.execute(*due_queues(wanted, now_ms)).all()}
 
 
-def _lock_heads(tx: Connection, due: Mapping[QueueKey, tuple[int, int]]) -> dict[DeliveryKey, QueueKey]:
-    """Lock the queues, without those that others have locked or changed. Returns their first deliveries."""
+def _lock_heads(tx: Connection, due: Mapping[QueueKey, tuple[int, int]]) -> list[tuple[DeliveryKey, QueueKey]]:
+    """Lock the queues, without those that others have locked or changed. Returns their first deliveries, in order."""
     if not due:
-        return {}
+        return []
     rows = tx.execute(_LOCK_QUEUES, {"keys": sorted(due)}).all()
-    return {(row[0], row[1], row[4]): row[:4] for row in rows if due[row[:4]] == row[4:]}
+    return sorted(((row[0], row[1], row[4]), row[:4]) for row in rows if due[row[:4]] == row[4:])
 
 
 def _take(
     tx: Connection,
     rules: Rules,
-    heads: Mapping[DeliveryKey, QueueKey],
+    heads: Sequence[tuple[DeliveryKey, QueueKey]],
     rows: Mapping[DeliveryKey, Row[Any]],
     bodies: "_Bodies",
     locked: Mapping[WebhookKey, Row[Any]],
@@ -268,7 +268,7 @@ def _take(
     released: list[Values] = []
     first_slot = secrets.randbits(62)  # different for each claim
     taken: Counter[WebhookKey] = Counter()
-    for key, queue in sorted(heads.items()):
+    for key, queue in heads:
         row, webhook = rows.get(key), locked[key[:2]]
         ripe_at_ms = 0 if row is None or row.attempts else _ripe_at_ms(row.created_at_ms, rules, now_ms)
         if row is None or row.state != "waiting":
@@ -301,7 +301,7 @@ def _take(
         START.of(tx, started)
         START_WITH_BODY.of(tx, started_with_body)
         FINISH.of(tx, skipped)
-        advance(tx, left)
+        advance(tx, left, now_ms=now_ms)
     return claimed, bool(left)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, text, update
 
 from shopbell.db.schema.webhooks import deliveries, delivery_attempts, delivery_queues
 from shopbell.db.schema.webhooks import events as event_rows
@@ -17,6 +17,7 @@ from shopbell.events import record
 from shopbell.events.actors import Actor
 from shopbell.webhooks import endpoints
 from shopbell.webhooks.payloads import TEST_EVENT
+from shopbell.webhooks.queues import FIRST_OF_THREAD
 
 State = Literal["waiting", "delivered", "exhausted", "skipped"]
 Settled = Literal["delivered", "exhausted", "skipped"]
@@ -195,7 +196,8 @@ def replay(tx: Connection, organization_id: int, webhook_id: int, position: int,
         key = {"organization_id": organization_id, "webhook_id": webhook_id, "thread_id": thread_id}
         tx.execute(insert(delivery_queues).values(**key, background=position, position=position, due_at_ms=now_ms))
         return
-    at_its_head = (*queue, q.position == position, _is_not_under_way(now_ms))
+    is_next = or_(q.position == position, and_(q.position == 0, position == FIRST_OF_THREAD))
+    at_its_head = (*queue, is_next, _is_not_under_way(now_ms))
     if tx.execute(update(delivery_queues).where(*at_its_head).values(due_at_ms=now_ms)).rowcount:
         tx.execute(update(deliveries).where(*of_this).values(step=0, first_attempt_at_ms=None))
 
@@ -255,9 +257,13 @@ def replay_all(
     tx.execute(
         new.on_conflict_do_update(
             index_elements=list(delivery_queues.primary_key.columns),
-            set_={"position": new.excluded.position, "due_at_ms": new.excluded.due_at_ms, "leased_until_ms": None},
+            set_={
+                "position": case((q.position == 0, 0), else_=new.excluded.position),
+                "due_at_ms": new.excluded.due_at_ms,
+                "leased_until_ms": None,
+            },
             # A delivery that is being sent stays at the head until it is settled; then the first waiting one follows.
-            where=and_(new.excluded.position < q.position, _is_not_under_way(now_ms)),
+            where=and_(or_(q.position == 0, new.excluded.position < q.position), _is_not_under_way(now_ms)),
         )
     )
     return Replayed(count, more, last=piece[-1])

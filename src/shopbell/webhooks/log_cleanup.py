@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Connection, ScalarSelect, delete, select, tuple_, update
+from sqlalchemy import Column, Connection, ScalarSelect, and_, delete, or_, select, tuple_, update
 
 from shopbell.db.lock_order import try_job_lock
 from shopbell.db.schema.webhooks import deliveries, delivery_attempts, delivery_queues, webhooks
@@ -92,11 +92,13 @@ def give_up_held(tx: Connection, *, before_ms: int, now_ms: int) -> bool:
     held = (
         select(*QUEUE_KEY, Q.position)
         .join(webhooks, (W.organization_id == Q.organization_id) & (W.id == Q.webhook_id))
-        .join(
+        .outerjoin(
             deliveries,
             (D.organization_id == Q.organization_id) & (D.webhook_id == Q.webhook_id) & (D.position == Q.position),
         )
-        .where(~W.enabled, W.disabled_reason.is_not(None), WAITING, D.created_at_ms < before_ms)
+        .where(~W.enabled, W.disabled_reason.is_not(None))
+        # No claim moves on a queue that waited for a failing delivery.
+        .where(or_(and_(WAITING, D.created_at_ms < before_ms), and_(Q.position == 0, Q.due_at_ms <= now_ms)))
         .order_by(*QUEUE_KEY)
         .limit(BATCH)
         .with_for_update(of=delivery_queues, skip_locked=True)
@@ -107,5 +109,5 @@ def give_up_held(tx: Connection, *, before_ms: int, now_ms: int) -> bool:
         return False
     given_up = update(deliveries).where(tuple_(*DELIVERY_KEY).in_(keys), WAITING)
     tx.execute(given_up.values(state="exhausted", settled_at_ms=now_ms))
-    advance(tx, dict.fromkeys(queues, now_ms))
+    advance(tx, dict.fromkeys(queues, now_ms), now_ms=now_ms)
     return True

@@ -13,6 +13,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     or_,
     select,
     text,
@@ -115,8 +116,10 @@ def _due_queues(webhooks: int) -> TextClause:
     return text(" UNION ALL ".join(pieces))
 
 
-def advance(tx: Connection, left: Mapping[QueueKey, int]) -> None:
+def advance(tx: Connection, left: Mapping[QueueKey, int], *, now_ms: int) -> None:
     """Move queues on to their next delivery, and delete those without one.
+
+    A thread's queue whose next delivery is due in the future stays: a delivery that comes before then waits, too.
 
     The statements have no results.
 
@@ -126,7 +129,9 @@ def advance(tx: Connection, left: Mapping[QueueKey, int]) -> None:
     """
     if not left:
         return
-    tx.execute(_DROP_LAST, {"keys": sorted(left)})
+    done = sorted(key for key, due_at_ms in left.items() if key[3] or due_at_ms <= now_ms)
+    if done:
+        tx.execute(_DROP_LAST, {"keys": done})
     threads = [(*key, left[key]) for key in sorted(left) if key[3] == 0]
     if threads:
         tx.execute(_MOVE_ON, {"rows": threads})
@@ -157,14 +162,14 @@ def _first_of_thread() -> Any:
     )
 
 
-_FIRST_OF_THREAD = _first_of_thread()
-_DROP_LAST = delete(delivery_queues).where(THESE_QUEUES, or_(Q.background != 0, _FIRST_OF_THREAD.is_(None)))
+FIRST_OF_THREAD = _first_of_thread()
+_DROP_LAST = delete(delivery_queues).where(THESE_QUEUES, or_(Q.background != 0, FIRST_OF_THREAD.is_(None)))
 
 
 def _move_on() -> Any:
     *key, due_at_ms = json_rows("rows", [*QUEUE_KEY, Q.due_at_ms])
     here = (column == value for column, value in zip(QUEUE_KEY, key, strict=True))
-    new = {"position": _FIRST_OF_THREAD, "due_at_ms": due_at_ms, "leased_until_ms": None}
+    new = {"position": func.coalesce(FIRST_OF_THREAD, 0), "due_at_ms": due_at_ms, "leased_until_ms": None}
     return update(delivery_queues).where(*here).values(new)
 
 

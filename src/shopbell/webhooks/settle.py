@@ -118,7 +118,7 @@ def settle(tx: Connection, rules: Rules, finished: Sequence[Finished], *, now_ms
         RELEASE.of(tx, dues)
         if alone:
             tx.execute(insert(delivery_queues), alone)
-        advance(tx, left)
+        advance(tx, left, now_ms=now_ms)
 
 
 def _alone(claimed: Claimed, due_at_ms: int) -> dict[str, int | None]:

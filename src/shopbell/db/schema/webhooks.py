@@ -171,9 +171,10 @@ delivery_queues = table(
     postgresql_with={"fillfactor": 70},
 )
 """A thread's unsettled deliveries to a webhook. One row with ``background`` 0 refers to the first delivery, however
-many wait behind it. Each delivery that no longer blocks the others has a row of its own, whose ``background`` is its
-position. A lease is a due time in the future. Deliveries leased with the same ``slot`` are sent one after another; the
-slot has no meaning after the lease."""
+many wait behind it. Its ``position`` is 0 while those to come must wait for a failing delivery, until it is due. Each
+delivery that no longer blocks the others has a row of its own, whose ``background`` is its position. A lease is a due
+time in the future. Deliveries leased with the same ``slot`` are sent one after another; the slot has no meaning after
+the lease."""
 
 delivery_attempts = table(
     "delivery_attempts",
