@@ -3,6 +3,7 @@
 A passkey is always verified by the device of the employee (fingerprint, face or PIN), so it is two factors in one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -21,6 +22,7 @@ from shopbell.security.tokens import token_hash
 CHALLENGE_MS = 5 * 60 * 1_000
 NAME_MAX_CHARACTERS = 60
 _PER_EMPLOYEE_MAX = 20
+_CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]+")  # base64url
 _CHALLENGE_KEY = b""  # challenges are random and public: the hash only shortens them
 
 
@@ -149,7 +151,11 @@ def authenticate(tx: Connection, origin: str, credential: Mapping[str, Any], *, 
     ceremonies = _ceremonies()
     try:
         challenge = _use_challenge(tx, credential, now_ms=now_ms)
-        passkey = _by_credential(tx, str(credential["id"]))
+        credential_id = credential["id"]
+        # PostgreSQL accepts no U+0000 in a parameter.
+        if not isinstance(credential_id, str) or not _CREDENTIAL_ID.fullmatch(credential_id):
+            raise PasskeyRefused
+        passkey = _by_credential(tx, credential_id)
         if passkey is None:
             raise PasskeyRefused
         count = ceremonies.verify_authentication(origin, credential, challenge, passkey.public_key, passkey.sign_count)
