@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from shopbell.db.schema.accounts import recovery_codes
 from shopbell.events import audit
@@ -51,23 +51,19 @@ def use(
     tx: Connection, keys: Sequence[bytes], organization_id: int, employee_id: int, code: str, *, now_ms: int
 ) -> bool:
     """Use a code, written in any case, with or without the hyphen; returns whether it was a good one."""
-    given = _SEPARATORS.sub("", code).lower()
-    c = recovery_codes.c
-    used = tx.execute(
-        update(recovery_codes)
-        .where(
-            c.organization_id == organization_id,
-            c.employee_id == employee_id,
-            c.code_hash.in_([token_hash(key, given) for key in keys]),
-            c.used_at_ms.is_(None),
-        )
-        .values(used_at_ms=now_ms)
-    )
+    these = _unused(keys, organization_id, employee_id, code)
+    used = tx.execute(update(recovery_codes).where(*these).values(used_at_ms=now_ms))
     if used.rowcount == 0:
         return False
     actor = f"employee {employee_id}"
     audit.record(tx, organization_id, actor, "employee.recovery-code-use", actor, now_ms=now_ms)
     return True
+
+
+def find(tx: Connection, keys: Sequence[bytes], organization_id: int, employee_id: int, code: str) -> str | None:
+    """The stored hash of a code that can still be used."""
+    these = _unused(keys, organization_id, employee_id, code)
+    return tx.execute(select(recovery_codes.c.code_hash).where(*these)).scalar()
 
 
 def left(tx: Connection, organization_id: int, employee_id: int) -> int:
@@ -83,3 +79,16 @@ def remove(tx: Connection, organization_id: int, employee_id: int) -> None:
     """Delete the codes of an employee."""
     c = recovery_codes.c
     tx.execute(delete(recovery_codes).where(c.organization_id == organization_id, c.employee_id == employee_id))
+
+
+def _unused(
+    keys: Sequence[bytes], organization_id: int, employee_id: int, code: str
+) -> tuple[ColumnElement[bool], ...]:
+    given = _SEPARATORS.sub("", code).lower()
+    c = recovery_codes.c
+    return (
+        c.organization_id == organization_id,
+        c.employee_id == employee_id,
+        c.code_hash.in_([token_hash(key, given) for key in keys]),
+        c.used_at_ms.is_(None),
+    )

@@ -69,7 +69,7 @@ async def send_sign_in(request: Request) -> Response:
     email, password, code = fields.get("email", ""), fields.get("password", ""), fields.get("recovery", "")
     address = sign_in.normal_address(email)
     is_limited = not is_granted(services.employees.passwords_of_account, address)
-    if is_limited and not code:
+    if is_limited and not await _may_try(services, address, code):
         return _form(request, LIMITED, _TOO_MANY, email=email, next_page=next_page)
     accounts = await _accounts_with(services, address, password)
     if len(accounts) > 1 and not code:
@@ -194,6 +194,23 @@ async def _accounts_with(services: Services, address: str, password: str) -> lis
     stored, checks = await services.database.read(sign_in.find_passwords, address)
     matches = await services.employees.hashing.match_each([each.hash for each in stored], password, checks=checks)
     return await services.database.read(sign_in.find_accounts, list(compress(stored, matches)))
+
+
+async def _may_try(services: Services, address: str, code: str) -> bool:
+    """Whether a recovery code lets a person try a password although strangers have used up the attempts.
+
+    They do not know a code, so they cannot use up its own attempts.
+    """
+    code_hash = await services.database.read(_code_of, services, address, code) if code else None
+    return code_hash is not None and is_granted(services.employees.passwords_of_account, code_hash)
+
+
+def _code_of(tx: Connection, services: Services, address: str, code: str) -> str | None:
+    """The hash of a recovery code, if an account with this address has it."""
+    keys = services.employees.recovery_keys
+    stored, _ = sign_in.find_passwords(tx, address)
+    hashes = (recovery.find(tx, keys, each.organization_id, each.employee_id, code) for each in stored)
+    return next(filter(None, hashes), None)
 
 
 def _agent(request: Request) -> str:

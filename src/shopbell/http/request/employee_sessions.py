@@ -69,7 +69,8 @@ class EmployeeSessions:
         self.totp_cipher = Cipher(keys, totp.SEALING_PURPOSE)
         self.choice_cipher = Cipher(keys, organization_choice.PURPOSE)
         self.hashing = PasswordHashing()
-        # An attacker who knows an address uses these up. A passkey or a recovery code is not counted here.
+        # An attacker who knows an address uses these up. A passkey is not counted, and a recovery code has attempts
+        # of its own.
         self.passwords_of_account = Gcra(20, _HOUR_S, 10)
         self.codes_of_account = Gcra(10, _HOUR_S, 5)
         self._known: TTLCache[str, SignedIn | None] = TTLCache()
