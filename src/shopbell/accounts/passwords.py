@@ -134,11 +134,15 @@ def put(tx: Connection, organization_id: int, employee_id: int, hashed: str, *, 
     audit.record(tx, organization_id, actor, "employee.password", f"employee {employee_id}", now_ms=now_ms)
 
 
-def find(tx: Connection, organization_id: int, employee_id: int) -> str | None:
-    """The stored hash of an employee's password."""
+def find(tx: Connection, organization_id: int, employee_id: int, *, lock: bool = False) -> str | None:
+    """The stored hash of an employee's password.
+
+    Args:
+        lock: let no other transaction change it until this one ends.
+    """
     c = passwords.c
     query = select(c.hash).where(c.organization_id == organization_id, c.employee_id == employee_id)
-    return tx.execute(query).scalar()
+    return tx.execute(query.with_for_update(read=True) if lock else query).scalar()
 
 
 def remove(tx: Connection, organization_id: int, employee_id: int) -> None:

@@ -97,6 +97,15 @@ def find_accounts(tx: Connection, given: Collection[StoredPassword]) -> list[Acc
     return [account for account, hashed in found if account is not None and account.password_hash == hashed]
 
 
+def find_again(tx: Connection, account: Account) -> Account | None:
+    """The account as it is now; None if it has another password than when it was found.
+
+    The password stays until the transaction ends, so a change waits, and then ends the session that is opened here.
+    """
+    of = (account.organization_id, account.employee_id)
+    return find(tx, *of) if passwords.find(tx, *of, lock=True) == account.password_hash else None
+
+
 def find(tx: Connection, organization_id: int, employee_id: int) -> Account | None:
     """The account of an active employee who has a role."""
     e, o = employees.c, organizations.c

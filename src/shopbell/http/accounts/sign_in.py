@@ -220,8 +220,10 @@ def _agent(request: Request) -> str:
 def _open(
     tx: Connection, services: Services, account: Account, code: str, *, needs_code: bool, agent: str, at_ms: int
 ) -> Opened | None:
-    of = (account.organization_id, account.employee_id)
-    stage = account.stage
+    found = sign_in.find_again(tx, account)
+    if found is None:
+        return None
+    of, stage = (found.organization_id, found.employee_id), found.stage
     if code:
         if not recovery.use(tx, services.employees.recovery_keys, *of, code, now_ms=at_ms):
             return None
