@@ -64,6 +64,7 @@ def _is_signal(value: object) -> bool:
         isinstance(value, list)
         and len(value) == len(Signal._fields)
         and all(type(number) is int for number in value[:3])
+        and isinstance(value[3], str)
         and value[3] in _KINDS
         and isinstance(value[4], dict)
     )
