@@ -33,7 +33,7 @@ from shopbell.safe_http.client import OutboundClient
 from shopbell.security.encryption import Cipher
 from shopbell.security.keys import Keys
 from shopbell.settings.settings import Settings
-from shopbell.webhooks import log_cleanup as delivery_log
+from shopbell.webhooks import log_cleanup
 from shopbell.webhooks.batches import QUICK_MS, RUN_S, Run, runs_of
 from shopbell.webhooks.claim import Claimed, Outlook, Rules, Taken, claim, look
 from shopbell.webhooks.endpoints import SEALING_PURPOSE, skip_waiting
@@ -330,17 +330,17 @@ async def sweep(database: Database, log_days: int, *, now_ms: int) -> None:
     Raises:
         StorageError: the database failed; finished parts stay.
     """
-    before_ms = now_ms - log_days * delivery_log.DAY_MS
-    for organization_id, webhook_id in await database.read(delivery_log.unwanted):
+    before_ms = now_ms - log_days * log_cleanup.DAY_MS
+    for organization_id, webhook_id in await database.read(log_cleanup.unwanted):
         while await database.write(skip_waiting, organization_id, webhook_id, now_ms=now_ms):
             pass
-    while await database.write(delivery_log.give_up_held, before_ms=before_ms, now_ms=now_ms):
+    while await database.write(log_cleanup.give_up_held, before_ms=before_ms, now_ms=now_ms):
         pass
-    for webhook in await database.read(delivery_log.webhooks_with_a_log, before_ms=before_ms):
+    for webhook in await database.read(log_cleanup.webhooks_with_a_log, before_ms=before_ms):
         after: int | None = 0
         while after is not None:
-            after = await database.write(delivery_log.forget, webhook, after, before_ms=before_ms)
-    await database.write(delivery_log.forget_webhooks, before_ms=before_ms)
+            after = await database.write(log_cleanup.forget, webhook, after, before_ms=before_ms)
+    await database.write(log_cleanup.forget_webhooks, before_ms=before_ms)
 
 
 def _note(claimed: Claimed, attempt: Attempt, outcome: Outcome) -> None:
