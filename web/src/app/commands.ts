@@ -16,6 +16,8 @@ export interface Command {
   isAvailable?: () => boolean
   /** works in fields, too: only for keys with a modifier, and F6 */
   inFields?: boolean
+  /** acts again while the key is held */
+  repeats?: boolean
   run: (event?: KeyboardEvent) => void
 }
 
@@ -62,10 +64,11 @@ function press(id: string, key: string, event: KeyboardEvent): void {
   const isSingle = !/\$mod|Control|F6|Arrow|Enter|Escape/.test(key)
   if (isSingle && !hasSingleKeys.peek()) return
   event.preventDefault()
-  command.run(event)
+  // A held E would resolve one conversation after the other.
+  if (!event.repeat || command.repeats) command.run(event)
 }
 
-/** A held key repeats: J keeps moving. A key that has acted is not part of a sequence, so its repeats must reach us. */
+/** The repeats of a held key must reach us: J keeps moving. */
 function isIgnored(event: KeyboardEvent): boolean {
   return event.isComposing
 }

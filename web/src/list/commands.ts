@@ -70,14 +70,29 @@ function goTo(view: ViewName, key: string): Command {
 /** Register the commands of the list, and those that act on a conversation without opening it. */
 export function registerListCommands(): void {
   register(
-    { id: "next", keys: ["j"], text: () => t("Next conversation"), group: "list", run: () => step(1) },
-    { id: "previous", keys: ["k"], text: () => t("Previous conversation"), group: "list", run: () => step(-1) },
+    {
+      id: "next",
+      keys: ["j"],
+      text: () => t("Next conversation"),
+      group: "list",
+      repeats: true,
+      run: () => step(1),
+    },
+    {
+      id: "previous",
+      keys: ["k"],
+      text: () => t("Previous conversation"),
+      group: "list",
+      repeats: true,
+      run: () => step(-1),
+    },
     {
       id: "down",
       keys: ["ArrowDown"],
       text: () => t("Next row"),
       group: "list",
       isAvailable: isInList,
+      repeats: true,
       run: () => move(1),
     },
     {
@@ -86,6 +101,7 @@ export function registerListCommands(): void {
       text: () => t("Previous row"),
       group: "list",
       isAvailable: isInList,
+      repeats: true,
       run: () => move(-1),
     },
     {
@@ -94,6 +110,7 @@ export function registerListCommands(): void {
       text: () => t("Extend the selection down"),
       group: "list",
       isAvailable: () => may("threads:write"),
+      repeats: true,
       run: () => move(1, true),
     },
     {
@@ -102,6 +119,7 @@ export function registerListCommands(): void {
       text: () => t("Extend the selection up"),
       group: "list",
       isAvailable: () => may("threads:write"),
+      repeats: true,
       run: () => move(-1, true),
     },
     {
