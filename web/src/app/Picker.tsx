@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals"
-import { useLayoutEffect, useRef } from "preact/hooks"
+import { Dialog } from "./Dialog"
 import { fold } from "./fold"
 import { Icon } from "./Icon"
 import { t } from "./i18n"
@@ -8,17 +8,13 @@ import { type Option, type Question, question } from "./picker"
 /** The dialog of `ask`: a combobox with a listbox, after the pattern of the ARIA guide. */
 export function Picker() {
   const asked = question.value
-  return asked && <Asked key={asked.label} {...asked} />
+  return asked && <Asked key={asked} {...asked} />
 }
 
 function Asked({ label, scope, options, answer, several = false, on: onAtFirst = [], create, moment }: Question) {
-  const dialog = useRef<HTMLDialogElement>(null)
   const typed = useSignal("")
   const active = useSignal(0)
   const on = useSignal(new Set(onAtFirst))
-  useLayoutEffect(() => {
-    dialog.current?.showModal()
-  }, [])
 
   const words = fold(typed.value).split(" ").filter(Boolean)
   const all = typeof options === "function" ? options() : options
@@ -32,9 +28,9 @@ function Asked({ label, scope, options, answer, several = false, on: onAtFirst =
     })
 
   function end(then?: () => void): void {
-    dialog.current?.close()
     question.value = null
-    then?.()
+    // The focus is back where it was before the dialog, because actions move it with its row.
+    if (then) setTimeout(then)
   }
   function choose(id: string): void {
     if (!several) {
@@ -56,13 +52,7 @@ function Asked({ label, scope, options, answer, several = false, on: onAtFirst =
   }
 
   return (
-    <dialog
-      ref={dialog}
-      class="menu pick-one"
-      aria-label={label}
-      onClose={() => end()}
-      onClick={event => event.target === dialog.current && end()}
-    >
+    <Dialog class="menu pick-one" label={label} onClose={() => end()}>
       <div class="ask">
         <Icon name="search" />
         {scope && <span class="scope cut">{scope}</span>}
@@ -123,7 +113,7 @@ function Asked({ label, scope, options, answer, several = false, on: onAtFirst =
           </button>
         </footer>
       )}
-    </dialog>
+    </Dialog>
   )
 }
 

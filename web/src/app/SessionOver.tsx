@@ -1,24 +1,23 @@
-import { useEffect, useRef } from "preact/hooks"
+import { useEffect } from "preact/hooks"
 import { get, isSessionOver, sessionReturned } from "../api/client"
 import type { Me } from "../api/types"
+import { Dialog } from "./Dialog"
 import { t } from "./i18n"
 import { url } from "./paths"
 import { me } from "./session"
 
 /** The dialog over the page when the session has ended. The page and its drafts stay as they are. */
 export function SessionOver() {
-  const dialog = useRef<HTMLDialogElement>(null)
   const isOver = isSessionOver.value
   useEffect(() => {
     if (!isOver) return
-    dialog.current?.showModal()
     addEventListener("focus", look)
     return () => removeEventListener("focus", look)
   }, [isOver])
   if (!isOver) return null
   return (
-    <dialog ref={dialog} class="question" aria-labelledby="session-over" onCancel={event => event.preventDefault()}>
-      <h2 id="session-over">{t("Your session has ended")}</h2>
+    <Dialog class="question" label={t("Your session has ended")}>
+      <h2>{t("Your session has ended")}</h2>
       <p>{t("Sign in again to continue. Your draft is saved.")}</p>
       <div class="acts">
         <a class="button main" href={url("sign-in", { next: "inbox" })} target="_blank" rel="noopener">
@@ -28,7 +27,7 @@ export function SessionOver() {
           {t("Continue")}
         </button>
       </div>
-    </dialog>
+    </Dialog>
   )
 }
 

@@ -1,5 +1,5 @@
+import { Dialog } from "../app/Dialog"
 import { t } from "../app/i18n"
-import { Dialog } from "./Dialog"
 import { type Confirmation, confirmation } from "./dialogs"
 
 /** The dialog of `confirm`. */

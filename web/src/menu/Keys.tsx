@@ -1,7 +1,7 @@
 import { type Command, commands, hasSingleKeys, setSingleKeys } from "../app/commands"
+import { Dialog } from "../app/Dialog"
 import { t } from "../app/i18n"
 import { onMac } from "../app/keys"
-import { Dialog } from "./Dialog"
 import { openDialog } from "./dialogs"
 import { Keycaps } from "./Keycaps"
 

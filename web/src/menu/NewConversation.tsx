@@ -2,13 +2,13 @@ import { useSignal } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import { ApiError, post } from "../api/client"
 import { reason } from "../app/actions"
+import { Dialog } from "../app/Dialog"
 import { Icon } from "../app/Icon"
 import { t } from "../app/i18n"
 import { go } from "../app/router"
 import { may, me } from "../app/session"
 import { toast } from "../app/toast"
 import { channelName } from "../list/channels"
-import { Dialog } from "./Dialog"
 import { openDialog } from "./dialogs"
 import { type Found, searchCustomers } from "./people"
 import { startWith } from "./start"
@@ -20,6 +20,7 @@ export function NewConversation() {
   const customer = useSignal<Found | null>(startWith.peek())
   const error = useSignal("")
   const isSending = useSignal(false)
+  const hasText = useSignal(false)
   const key = useRef(crypto.randomUUID())
   const form = useRef<HTMLFormElement>(null)
   const businesses = me.value.businesses.filter(each => each.active && may("threads:write", each.businessId))
@@ -63,7 +64,7 @@ export function NewConversation() {
   }
 
   return (
-    <Dialog class="question start" label={t("New conversation")} onClose={close}>
+    <Dialog class="question start" label={t("New conversation")} onClose={hasText.value ? undefined : close}>
       <h2>{t("New conversation")}</h2>
       <form
         ref={form}
@@ -116,7 +117,16 @@ export function NewConversation() {
         {customer.value && <Channels customer={customer.value} />}
         <label>
           {t("Message")}
-          <textarea name="text" rows={5} required maxLength={10_000} dir="auto" />
+          <textarea
+            name="text"
+            rows={5}
+            required
+            maxLength={10_000}
+            dir="auto"
+            onInput={event => {
+              hasText.value = event.currentTarget.value !== ""
+            }}
+          />
         </label>
         {error.value && (
           <p class="fault" role="alert">
