@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 from test_inbox_list import desk as desk
 
-from harness.inbox_desk import Desk, expect_focus, expect_order
+from harness.inbox_desk import Desk, expect_focus, expect_order, leave_list, row
 from harness.late import settle
 
 
@@ -32,3 +32,39 @@ def test_a_held_key_keeps_moving(desk: Desk) -> None:
             page.keyboard.down(key)
         page.keyboard.up(key)
         expect_focus(page, last)
+
+
+def test_from_a_conversation_that_is_not_in_the_list_j_leads_to_its_first_row(desk: Desk) -> None:
+    first, second, resolved = desk.write("One"), desk.write("Two"), desk.write("Three", "Emma Novak")
+    desk.set_status(resolved, "resolved")
+    page = desk.open(desk.hire())
+    expect_order(page, first, second)
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Search and commands")).to_be_focused()
+    page.keyboard.type("novak")
+    expect(page.get_by_role("option", name="Emma Novak")).to_be_visible()
+    page.keyboard.press("Enter")
+    title = page.locator(".talk h2")
+    expect(title).to_have_text("Emma Novak")
+    leave_list(page)
+    third = desk.write("Four")
+    expect(row(page, third)).to_be_visible()
+    title.click()
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/{first}")
+
+
+def test_keys_act_on_the_row_whose_checkbox_was_clicked(desk: Desk) -> None:
+    opened, clicked = desk.write("One"), desk.write("Two")
+    page = desk.open(desk.hire(), f"inbox/needs-reply/{opened}")
+    expect_order(page, opened, clicked)
+    row(page, clicked).hover()
+    box = page.get_by_role("checkbox").nth(1)
+    box.check()
+    box.uncheck()
+    page.keyboard.press("x")
+    expect(box).to_be_checked()
+    page.keyboard.press("x")
+    page.keyboard.press("e")
+    expect_order(page, opened)
+    assert desk.status(opened) == "waiting"

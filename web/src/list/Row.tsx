@@ -37,17 +37,21 @@ export function Row({ id, place, size }: Props) {
   const name = nameIn(thread)
   const here = colleaguesAt(id).value
   return (
-    <li class={`item${isChosen ? " chosen" : ""}`} aria-setsize={size} aria-posinset={place}>
+    <li
+      class={`item${isChosen ? " chosen" : ""}`}
+      aria-setsize={size}
+      aria-posinset={place}
+      onFocusIn={() => {
+        current.value = id
+        prefetch(id)
+      }}
+    >
       <a
         class={`row${thread.unread ? " new" : ""}`}
         href={link}
         data-thread={id}
         tabindex={isCurrent ? 0 : -1}
         aria-current={isOpen ? "true" : undefined}
-        onFocus={() => {
-          current.value = id
-          prefetch(id)
-        }}
         onPointerEnter={() => prefetch(id)}
       >
         <Avatar name={name} id={thread.customerId} size={2.25} busy={here.length > 0} />

@@ -29,8 +29,8 @@ export function followSelection(): void {
     if (kept.length !== chosen.peek().size) chosen.value = new Set(kept)
     const id = current.peek()
     if (id && !listed.has(id)) {
-      // The next one that is left takes its place.
-      const at = before.indexOf(id)
+      // The next one that is left takes its place; of one that was not in the list, the first.
+      const at = Math.max(0, before.indexOf(id))
       current.value =
         before.slice(at).find(each => listed.has(each)) ??
         before.slice(0, at).findLast(each => listed.has(each)) ??
@@ -123,7 +123,8 @@ export function clearChosen(): void {
 export function targets(): readonly string[] | Matching {
   if (isAllChosen.peek()) return matching()
   if (chosen.peek().size) return [...chosen.peek()]
-  const focused = document.activeElement?.closest<HTMLElement>("[data-thread]")?.dataset.thread
+  const item = document.activeElement?.closest(".item") // it also contains the checkbox
+  const focused = item?.querySelector<HTMLElement>("[data-thread]")?.dataset.thread
   const id = focused ?? route.peek().threadId ?? current.peek()
   return id ? [id] : []
 }
