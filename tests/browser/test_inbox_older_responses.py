@@ -1,11 +1,11 @@
 """Responses that the server computed before a change do not take it back when they arrive after it."""
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 from test_inbox_answering import WITH_LASTING_TOASTS, WITHOUT_REPETITION, composer, opened
 from test_inbox_answering import desk as desk
 
-from harness.inbox_desk import Desk, expect_order
+from harness.inbox_desk import Desk, expect_order, row
 from harness.late import LateResponse, first_of
 
 
@@ -55,6 +55,62 @@ def test_a_response_that_is_older_than_a_signal_does_not_change_who_writes(desk:
         late[0].fulfill(response=older)
     marta.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert writes.count() == 0
+
+
+def open_without_stream(desk: Desk, path: str) -> tuple[Page, list[Route]]:
+    """Open a page; its live stream waits in the list."""
+    desk.settle()
+    page = desk.tab(desk.hire()).context.new_page()
+    streams: list[Route] = []
+    page.route("**/api/stream?*", lambda route: streams.append(route))
+    page.goto(f"{desk.url}/{path}")
+    return page, streams
+
+
+def let_it_read_again(page: Page, streams: list[Route]) -> None:
+    """Let the stream begin without any event: the page reads once what it shows."""
+    first_of(streams, page).fulfill(content_type="text/event-stream", body="event: ready\ndata: {}\n\n")
+
+
+def test_rows_that_a_reload_moves_while_more_are_loaded_are_not_missing(desk: Desk) -> None:
+    threads = [desk.write(f"Message {number}") for number in range(120)]
+    page, streams = open_without_stream(desk, "inbox/needs-reply?sort=recent")
+    expect(row(page, threads[-1])).to_be_visible()
+    late = LateResponse(page, "**/api/inbox/threads?*cursor=*")
+    rows = page.locator(".rows")
+    rows.evaluate("box => { box.scrollTop = box.scrollHeight }")
+    first_of(late.held, page)
+    threads += [desk.write(f"Later {number}") for number in range(5)]
+    desk.settle()
+    let_it_read_again(page, streams)
+    rows.evaluate("box => { box.scrollTop = 0 }")
+    expect(row(page, threads[-1])).to_be_visible()
+    late.arrive()
+    for place, thread in enumerate(reversed(threads), 1):
+        if place % 20 == 0 or 98 <= place <= 107:  # the 100th row was the last one
+            rows.evaluate("(box, place) => { box.scrollTop = 78 * place - 100 }", place)
+            expect(row(page, thread)).to_be_visible()
+
+
+def test_older_messages_that_arrive_after_a_gap_are_not_put_before_it(desk: Desk) -> None:
+    email = desk.shop.somebody()
+    for number in range(60):
+        thread = desk.write(f"{number}", email=email)
+    page, streams = open_without_stream(desk, "inbox")
+    late = LateResponse(page, "**/earlier?*")
+    row(page, thread).click()
+    texts = page.locator(".msg .text")
+    expect(texts).to_have_count(50)
+    page.locator(".scroll").evaluate("box => { box.scrollTop = 0 }")
+    first_of(late.held, page)
+    for number in range(60, 120):
+        desk.write(f"{number}", email=email)
+    desk.settle()
+    let_it_read_again(page, streams)
+    expect(texts.last).to_have_text("119")
+    late.arrive()
+    numbers = [int(text) for text in texts.all_inner_texts()]
+    assert numbers == list(range(numbers[0], 120))
 
 
 @pytest.mark.parametrize("is_list_late", [False, True])

@@ -116,6 +116,8 @@ export function loadOlder(id: string): Promise<void> {
       if (!first || !found.hasMore.peek()) return
       const query = { beforeSequence: first.sequence }
       const page = await get<OlderMessages>(`api/inbox/threads/${id}/earlier`, query)
+      // Others may be first now: erased, or read again after a gap.
+      if (found.messages.peek()[0]?.sequence !== first.sequence) return
       batch(() => {
         found.messages.value = [...page.messages, ...found.messages.peek()]
         found.activities.value = [...page.activities, ...found.activities.peek()]

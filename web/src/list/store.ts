@@ -110,14 +110,13 @@ async function load(name: string): Promise<void> {
   }
   refreshCounts()
   try {
-    const wanted = order.peek().length
     const found: InboxThread[] = []
     let next: string | null = null
     do {
       const page: ThreadPage = await read(next, request.signal)
       found.push(...page.threads)
       next = page.nextCursor
-    } while (next && found.length < wanted)
+    } while (next && found.length < order.peek().length)
     put(found)
     cursor = next
     hasMore.value = next !== null
@@ -137,8 +136,13 @@ export function loadMore(): Promise<void> {
   const name = key.peek()
   loadingMore ??= (async () => {
     try {
-      const page = await read(cursor)
-      if (name !== key.peek()) return
+      let from: string | null
+      let page: ThreadPage
+      do {
+        from = cursor
+        page = await read(from)
+        if (name !== key.peek() || !cursor) return
+      } while (from !== cursor) // the list was read again, and ends elsewhere
       put(page.threads)
       cursor = page.nextCursor
       hasMore.value = cursor !== null
