@@ -142,7 +142,7 @@ def test_a_conversation_is_assigned_snoozed_tagged_and_moved_without_being_opene
     page.keyboard.press("Enter")
     expect(row(page, thread)).to_contain_text("Boston")
     page.keyboard.press("s")
-    page.keyboard.type("week")
+    page.keyboard.type("hours")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No one is waiting")).to_be_visible()
     page.keyboard.press("g")
