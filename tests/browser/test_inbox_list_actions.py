@@ -7,7 +7,7 @@ from test_inbox_list import desk as desk
 
 from harness.employees import hire
 from harness.inbox_desk import STORES, Desk, expect_focus, expect_order, leave_list, row
-from harness.late import LateResponse
+from harness.late import LateResponse, first_of
 from shopbell.accounts.roles import Roles
 
 FIVE_SECONDS_ON_CALL = """
@@ -83,10 +83,39 @@ def test_a_newer_row_without_the_action_does_not_revert_it_for_five_seconds(desk
     expect_order(page, resolved, stays, comes)  # in the end, the server is right
 
 
+@pytest.mark.parametrize("is_response_late", [True, False])
+def test_a_customer_who_writes_just_after_the_action_is_shown_at_once(desk: Desk, is_response_late: bool) -> None:
+    email = desk.shop.somebody()
+    writes, stays = desk.write("One", email=email), desk.write("Two")
+    tab = desk.tab(desk.hire())
+    tab.context.add_init_script(FIVE_SECONDS_ON_CALL)
+    page = tab.open(f"{desk.url}/inbox/needs-reply/{writes}")
+    expect_order(page, writes, stays)
+    news: list[Route] = []
+    page.route("**/api/inbox/threads?customerThreadId=*", lambda route: news.append(route))
+    late = LateResponse(page, "**/api/inbox/bulk" if is_response_late else "**/no-such-path", "POST")
+    page.locator(".talk h2").click()
+    page.keyboard.press("e")
+    expect_order(page, stays)
+    row_is_read = first_of(news, page)
+    if is_response_late:
+        first_of(late.held, page)
+    else:
+        expect(toast(page, "resolved")).to_be_visible()
+    leave_list(page)
+    desk.write("One more thing", email=email)
+    desk.settle()
+    with page.expect_event("requestfinished", lambda request: request == row_is_read.request):
+        row_is_read.continue_()  # the page has read no row of before the message
+    if is_response_late:
+        late.arrive()
+    expect_order(page, stays, writes)
+
+
 def test_what_failed_without_being_named_returns_to_its_place(desk: Desk) -> None:
     thread = desk.write("One")
     tab = desk.tab(desk.hire())
-    answer = {"actionId": "1", "changed": 0, "unchanged": 0, "failed": [], "failedCount": 1}
+    answer = {"actionId": "1", "changed": 0, "unchanged": 0, "failed": [], "failedCount": 1, "position": 1}
     tab.context.route("**/api/inbox/bulk", lambda route: route.fulfill(json=answer))
     page = tab.open(f"{desk.url}/inbox")
     expect_order(page, thread)

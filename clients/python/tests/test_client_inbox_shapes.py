@@ -195,6 +195,7 @@ RESULT = {
     "unchanged": 2,
     "failed": [{"customerThreadId": "12", "error": "It is resolved."}],
     "failedCount": 1,
+    "position": 4711,
 }
 
 
@@ -232,14 +233,14 @@ def test_many_conversations_are_changed_with_a_key(call: Callable[[Shopbell], An
     assert path_of(server) == "POST /api/inbox/bulk"
     assert (body, server.keys == [None]) == (sent, False)
     failed = (NotChanged(thread_id="12", error="It is resolved."),)
-    assert result == ActionResult(action_id="24", changed=1, unchanged=2, failed=failed, failed_count=1)
+    assert result == ActionResult(action_id="24", changed=1, unchanged=2, failed=failed, failed_count=1, position=4711)
 
 
 def test_an_action_is_undone() -> None:
-    response = {"actionId": "25", "reversed": 1, "skipped": 0, "skippedThreads": []}
+    response = {"actionId": "25", "reversed": 1, "skipped": 0, "skippedThreads": [], "position": 4712}
     result, server, body = ask(response, lambda shop: shop.undo_action("24", employee_user_id="20"))
     assert (path_of(server), body) == ("POST /api/inbox/undo", {"actionId": "24", "employeeUserId": "20"})
-    assert result == UndoResult(action_id="25", reversed=1, skipped=0, skipped_threads=())
+    assert result == UndoResult(action_id="25", reversed=1, skipped=0, skipped_threads=(), position=4712)
 
 
 def test_an_empty_draft_is_deleted() -> None:

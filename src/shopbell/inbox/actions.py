@@ -20,6 +20,7 @@ from shopbell.db.lock_order import lock_customers_shared
 from shopbell.db.schema.core import threads as threads_table
 from shopbell.db.schema.inbox_actions import action_items, actions
 from shopbell.errors import Conflict, NotFound, RequestError
+from shopbell.events import feed
 from shopbell.inbox.action_kinds import KINDS, Kind, States, Who
 from shopbell.organizations import employees
 
@@ -57,6 +58,7 @@ class Done:
         unchanged: how many threads were already in the requested state.
         refused: the threads that it could not change, each with the error.
         last_id: the last thread that it looked at; None if there was none.
+        position: the position of the feed after it.
     """
 
     changed: Collection[int]
@@ -64,6 +66,7 @@ class Done:
     unchanged: int
     refused: Mapping[int, RequestError]
     last_id: int | None
+    position: int
 
 
 class ChangedSince(Conflict):
@@ -131,7 +134,8 @@ def do(tx: Connection, organization_id: int, action: Action, thread_ids: Sequenc
     changed = _store(tx, organization_id, action, tried, who)
     changed |= done.intersection(reached)
     unchanged = len(reached) - len(refused) - len(changed)
-    return Done(changed, business_of, unchanged, refused, max(reached, default=None))
+    position = feed.last_position(tx, organization_id)
+    return Done(changed, business_of, unchanged, refused, max(reached, default=None), position)
 
 
 def begin_undo(tx: Connection, organization_id: int, action_id: int, who: Who) -> tuple[Action, Action]:
@@ -194,7 +198,8 @@ def undo(tx: Connection, organization_id: int, action: Action, reversal: Action,
     tried = {id_: now[id_] for id_ in reached if id_ not in refused and id_ not in done}
     changed = _store(tx, organization_id, reversal, tried, who)
     changed |= done.intersection(reached)
-    return Done(changed, business_of, 0, refused, max(reached, default=None))
+    position = feed.last_position(tx, organization_id)
+    return Done(changed, business_of, 0, refused, max(reached, default=None), position)
 
 
 def forget_old(tx: Connection, now_ms: int) -> bool:

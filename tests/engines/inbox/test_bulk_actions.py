@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.employees import Hired, hire
-from harness.inbox import catch_up
+from harness.inbox import catch_up, listed
 from harness.installation import Installation
 from harness.shop import Shop, faults_of
 from harness.world import World
@@ -90,6 +90,22 @@ def test_conversations_are_resolved_and_the_undo_restores_each_former_status(sho
         ["waiting", "replied", "resolved"],
     )
     assert events(shop, waiting) == ["status", "status"]
+
+
+def test_an_entry_with_a_greater_position_than_an_action_contains_it(shop: Shop, alice: Hired) -> None:
+    threads = [shop.send() for _ in range(2)]
+    done = act(alice, RESOLVE, *threads)
+    catch_up(shop)
+    positions = [entry["position"] for entry in listed(shop, view="resolved") if entry["customerThreadId"] in threads]
+    assert max(positions) == done["position"]
+    shop.send(user={"email": shop.identities(shop.customer_of(threads[0]))["email"][0]})
+    catch_up(shop)
+    (entry,) = [entry for entry in listed(shop) if entry["customerThreadId"] == threads[0]]
+    assert entry["position"] > done["position"]
+    undone = undo(alice, done)
+    catch_up(shop)
+    (entry,) = [entry for entry in listed(shop) if entry["customerThreadId"] == threads[1]]
+    assert entry["position"] == undone["position"]
 
 
 def test_the_undo_skips_conversations_that_have_changed_since(shop: Shop, alice: Hired) -> None:
@@ -325,7 +341,8 @@ def test_a_repeated_request_continues_the_same_action(shop: Shop, alice: Hired) 
     shop.database.change("DELETE FROM action_items WHERE thread_id = :id", id=int(second))
     shop.database.change("UPDATE threads SET status = 'waiting' WHERE id = :id", id=int(second))
     answer = alice.browser.call(BULK, body)
-    assert (answer.json(), answer.headers["idempotent-replayed"]) == (done, "true")
+    assert answer.json() == done | {"position": done["position"] + 1}  # the second one has changed again
+    assert answer.headers["idempotent-replayed"] == "true"
     assert alice.browser.call(BULK, body | {"action": {"type": "unread"}}).status_code == 422
     assert events(shop, first) == ["status"]
     assert undo(alice, done)["reversed"] == 2

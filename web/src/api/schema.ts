@@ -1,5 +1,5 @@
 // `make types` writes this file. It is up to date with the schemas of this digest:
-// 77ce4c66bf6070f9cc21810e527d10f2a2a9ed33584d7c4ff38b49cb894e856c
+// 574a17a27fc27e1e44b52297f996d4e63654ba8ecbe4342d5127ee0cd95c5f79
 
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
@@ -21,6 +21,7 @@ export interface components {
             unchanged: number;
             failed: components["schemas"]["NotChanged"][];
             failedCount: number;
+            position: number;
         };
         BusinessCount: {
             businessId: string;
@@ -307,6 +308,7 @@ export interface components {
             reversed: number;
             skipped: number;
             skippedThreads: components["schemas"]["NotChanged"][];
+            position: number;
         };
         ViewCounts: {
             "needs-reply": number;

@@ -44,7 +44,7 @@ export async function act(action: Action, on: readonly string[] | Matching): Pro
     const done = await inOrder(() => post<ActionResult>("api/inbox/bulk", body))
     // The response names only the first hundred. If there are more, the stream shows again which ones were changed.
     shown.revert(done.failedCount > done.failed.length ? undefined : done.failed.map(each => each.customerThreadId))
-    shown.confirm()
+    shown.confirm(done.position)
     if (action.type !== "read") report(action, done, ids, shown)
     return done.changed > 0
   } catch (error) {

@@ -9,6 +9,8 @@ interface Change {
   apply: (row: InboxThread) => Partial<InboxThread>
   /** the position of the row that it was made to: a row that has the change is newer */
   after: number
+  /** the position of the feed when the server had made it: a later row has it */
+  madeAt: number
 }
 
 /** What the server has sent, and our changes to it, the earliest first. */
@@ -17,9 +19,12 @@ interface Changed {
   changes: Change[]
 }
 
-/** A change that is shown. Confirm it once the server has made it, or revert it, for all rows or for some. */
+/**
+ * A change that is shown. Confirm it once the server has made it, with the position of the feed then if the response has
+ * it, or revert it, for all rows or for some.
+ */
 export interface OpenChange {
-  confirm: () => void
+  confirm: (position?: number) => void
   revert: (some?: readonly string[]) => void
 }
 
@@ -46,7 +51,7 @@ export function put(threads: InboxThread[]): void {
     else if (!open) known.value = thread
     else {
       open.sent = thread
-      const last = open.changes.findLastIndex(each => thread.position > each.after && isIn(thread, each))
+      const last = open.changes.findLastIndex(each => isAfter(thread, each))
       open.changes.splice(0, last + 1)
       show(id, open)
     }
@@ -55,8 +60,9 @@ export function put(threads: InboxThread[]): void {
   tell(taken.map(thread => thread.customerThreadId))
 }
 
-function isIn(row: InboxThread, { apply }: Change): boolean {
-  return JSON.stringify({ ...row, ...apply(row) }) === JSON.stringify(row)
+function isAfter(row: InboxThread, { apply, after, madeAt }: Change): boolean {
+  if (row.position > madeAt) return true
+  return row.position > after && JSON.stringify({ ...row, ...apply(row) }) === JSON.stringify(row)
 }
 
 function show(id: string, open: Changed): void {
@@ -74,7 +80,7 @@ export function change(ids: readonly string[], apply: Change["apply"]): OpenChan
     const known = rows.get(id)?.peek()
     if (!known) continue
     const open = changed.get(id) ?? { sent: known, changes: [] }
-    const one = { apply, after: open.sent.position }
+    const one = { apply, after: open.sent.position, madeAt: Number.POSITIVE_INFINITY }
     open.changes.push(one)
     changed.set(id, open)
     made.set(id, one)
@@ -93,7 +99,14 @@ export function change(ids: readonly string[], apply: Change["apply"]): OpenChan
     tell(ended, byUs)
   }
   return {
-    confirm: () => void setTimeout(() => end([...made.keys()], false), TRUSTED_MS),
+    confirm: position => {
+      for (const [id, one] of made) {
+        one.madeAt = position ?? one.madeAt
+        const open = changed.get(id)
+        if (open && isAfter(open.sent, one)) end([id], false)
+      }
+      setTimeout(() => end([...made.keys()], false), TRUSTED_MS)
+    },
     revert: (some = [...made.keys()]) => end(some, true),
   }
 }

@@ -41,6 +41,7 @@ class ActionResult:
         unchanged: how many were already as wanted.
         failed: the first 100 that could not be changed.
         failed_count: how many could not be changed.
+        position: of the feed after the last change: entries of the list with a greater position contain it.
     """
 
     action_id: str
@@ -48,6 +49,7 @@ class ActionResult:
     unchanged: int
     failed: tuple[NotChanged, ...]
     failed_count: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +61,14 @@ class UndoResult:
         reversed: how many conversations are as before.
         skipped: how many have changed since, and stay as they are.
         skipped_threads: the first 100 of these.
+        position: as in ``ActionResult``.
     """
 
     action_id: str
     reversed: int
     skipped: int
     skipped_threads: tuple[NotChanged, ...]
+    position: int
 
 
 def change_threads(

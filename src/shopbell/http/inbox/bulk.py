@@ -109,6 +109,9 @@ class NotChanged(Fields):
     error: str = Field(examples=["The customer already has a conversation with that business."])
 
 
+POSITION = "The position of the feed after the last change: entries of the list with a greater position contain it."
+
+
 class BulkDone(Fields):
     """The result of an action."""
 
@@ -117,6 +120,7 @@ class BulkDone(Fields):
     unchanged: int = Field(description="How many conversations were already in the requested state.", examples=[0])
     failed: list[NotChanged] = Field(description=f"The first {LISTED_MAX} that could not be changed, and why.")
     failed_count: int = Field(examples=[0])
+    position: int = Field(description=POSITION, examples=[4711])
 
 
 class Undone(Fields):
@@ -128,19 +132,21 @@ class Undone(Fields):
     reversed: int = Field(description="How many conversations are back in their former state.", examples=[1])
     skipped: int = Field(description="How many conversations have changed since, and stay as they are.", examples=[0])
     skipped_threads: list[NotChanged] = Field(description=f"The first {LISTED_MAX} of them, and why.")
+    position: int = Field(description=POSITION, examples=[4712])
 
 
 class _Total:
     """The sum of the results of all transactions."""
 
     def __init__(self) -> None:
-        self.changed = self.unchanged = self.refused = 0
+        self.changed = self.unchanged = self.refused = self.position = 0
         self.listed: list[NotChanged] = []
 
     def add(self, done: Done) -> None:
         self.changed += len(done.changed)
         self.unchanged += done.unchanged
         self.refused += len(done.refused)
+        self.position = max(self.position, done.position)
         room = LISTED_MAX - len(self.listed)
         self.listed += [
             NotChanged(customer_thread_id=str(id_), error=error.detail)
@@ -188,6 +194,7 @@ async def change_conversations(
         unchanged=total.unchanged,
         failed=total.listed,
         failed_count=total.refused,
+        position=total.position,
     )
 
 
@@ -203,13 +210,17 @@ async def undo_action(caller: WritesSomeThreads, body: Annotated[Body[UndoReques
     total, after_id = _Total(), 0
     while True:
         done = await caller.write(actions.undo, action, reversal, after_id, who)
+        total.add(done)
         if done.last_id is None:
             break
         after_id = done.last_id
-        total.add(done)
         _tell(caller, action.kind, who, done)
     return Undone(
-        action_id=str(reversal.id), reversed=total.changed, skipped=total.refused, skipped_threads=total.listed
+        action_id=str(reversal.id),
+        reversed=total.changed,
+        skipped=total.refused,
+        skipped_threads=total.listed,
+        position=total.position,
     )
 
 
