@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from harness.browser import Visit
 from harness.employees import hire
@@ -96,6 +96,29 @@ def test_an_employee_writes_to_a_new_customer_first(desk: Desk) -> None:
     page.keyboard.press("Control+Enter")
     expect(page.locator(".talk h2")).to_have_text("Carol")
     expect(page.locator(".msg.us")).to_contain_text("Your order is ready.")
+
+
+def test_a_new_conversation_whose_confirmation_is_lost_in_a_proxy_is_sent_once(desk: Desk) -> None:
+    tab = desk.tab(desk.hire())
+    page = tab.open(f"{desk.url}/inbox")
+    expect(page.get_by_text("No one is waiting")).to_be_visible()
+
+    def lose(route: Route) -> None:
+        """Let the server do it, and answer as a proxy that has not waited."""
+        route.fetch()
+        route.fulfill(status=504, body="")
+
+    page.route("**/api/inbox/start-conversation", lose, times=1)
+    page.keyboard.press("c")
+    dialog = page.get_by_role("dialog", name="New conversation")
+    dialog.get_by_role("combobox", name="To").fill(desk.shop.somebody())
+    dialog.get_by_label("Message").fill("Your order is ready.")
+    page.keyboard.press("Control+Enter")
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".talk h2")).to_be_visible()
+    expect(page.locator(".msg.us")).to_have_count(1)
+    tab.forgive("status of 504")
 
 
 def test_the_command_menu_finds_people_replies_and_views(desk: Desk) -> None:

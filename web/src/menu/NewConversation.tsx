@@ -58,8 +58,8 @@ export function NewConversation() {
       error.value = isInvalid
         ? t("Please check the address: it is not a valid email address or phone number.")
         : reason(failure)
-      // Another attempt may be another message.
-      if (failure instanceof ApiError) key.current = crypto.randomUUID()
+      // Another attempt may be another message. After an error of the server or a proxy, this one may have been sent.
+      if (failure instanceof ApiError && failure.status < 500) key.current = crypto.randomUUID()
     }
   }
 
