@@ -14,6 +14,8 @@ import { fromStored, toStored } from "./variables"
 
 const SAVE_AFTER_MS = 700
 const PREFIX = "draft:"
+/** How far the clocks of browser and server may be apart. */
+const SKEW_MS = 5 * 60_000
 /** As many as the server keeps with a draft. */
 const FILES_MAX = 10
 
@@ -45,6 +47,7 @@ interface Local {
   mode: Mode
   text: string
   attachments: Attachment[]
+  keptAt: number
 }
 
 const NOTHING: Written = { text: "", files: [], state: "none", updatedAt: 0, changedAt: 0 }
@@ -101,8 +104,9 @@ export function saveNow(threadId: string): void {
 async function save(threadId: string, mode: Mode): Promise<void> {
   const key = draftKey(threadId, mode)
   clearTimeout(timers.get(key))
-  while (saving.has(key)) await saving.get(key) // one after the other: the last to arrive counts
   const draft = draftOf(threadId, mode)
+  void keepHere(threadId, mode, draft.peek()) // the page may be closed before there is a response
+  while (saving.has(key)) await saving.get(key) // one after the other: the last to arrive counts
   const before = draft.peek()
   if (!isUnsaved(before)) return
   const one = store(threadId, mode, draft, before)
@@ -113,7 +117,6 @@ async function save(threadId: string, mode: Mode): Promise<void> {
 
 async function store(threadId: string, mode: Mode, draft: Signal<Written>, before: Written): Promise<void> {
   const key = PREFIX + draftKey(threadId, mode)
-  const attachments = before.files.map(each => each.attachment).filter(each => each !== null)
   noteOwnDraft(threadId, mode)
   try {
     const { updatedAt } = await post<{ updatedAt: number }>(
@@ -122,21 +125,33 @@ async function store(threadId: string, mode: Mode, draft: Signal<Written>, befor
         customerThreadId: threadId,
         mode,
         text: toStored(before.text),
-        attachmentIds: attachments.map(each => each.attachmentId),
+        attachmentIds: attachmentsOf(before.files).map(each => each.attachmentId),
       },
       { keepalive: true },
     )
     const saved = { updatedAt, changedAt: tick() }
-    if (draft.peek() === before) draft.value = { ...before, ...saved, state: isEmpty(before) ? "none" : "kept" }
-    else draft.value = { ...draft.peek(), ...saved }
-    await drop(key)
+    if (draft.peek() !== before) {
+      draft.value = { ...draft.peek(), ...saved }
+      return
+    }
+    draft.value = { ...before, ...saved, state: isEmpty(before) ? "none" : "kept" }
+    void drop(key)
   } catch (error) {
     // After a refusal for good, such as that of an erased customer, there is nothing to keep.
-    if (error instanceof ApiError && error.status !== 401 && error.status < 429) return
-    if (draft.peek() === before) draft.value = { ...before, state: "local" }
-    const local: Local = { employeeUserId: me.peek().employeeUserId, threadId, mode, text: before.text, attachments }
-    await keep(key, local)
+    if (error instanceof ApiError && error.status !== 401 && error.status < 429) void drop(key)
+    else if (draft.peek() === before) {
+      void keepHere(threadId, mode, before)
+      draft.value = { ...before, state: "local" }
+    }
   }
+}
+
+/** Let the browser keep what is changed, until the server has it. */
+async function keepHere(threadId: string, mode: Mode, { text, files, state }: Written): Promise<void> {
+  if (state !== "changed") return
+  const { employeeUserId } = me.peek()
+  const local: Local = { employeeUserId, threadId, mode, text, attachments: attachmentsOf(files), keptAt: Date.now() }
+  await keep(PREFIX + draftKey(threadId, mode), local)
 }
 
 /** Take over the drafts that the server has of a conversation, unless something newer is here. */
@@ -159,6 +174,11 @@ function shown({ text, attachments, updatedAt }: Draft): Written {
 function ready(attachment: Attachment): DraftFile {
   const { attachmentId: key, name, lengthBytes } = attachment
   return { key, name, lengthBytes, state: "ready", attachment, source: null }
+}
+
+/** The files that the server has. */
+export function attachmentsOf(files: readonly DraftFile[]): Attachment[] {
+  return files.map(each => each.attachment).filter(each => each !== null)
 }
 
 function isUnsaved({ state }: Written): boolean {
@@ -254,15 +274,17 @@ export async function startDrafts(): Promise<void> {
   })
   addEventListener("pagehide", saveAll)
   onForeignDraft(() => void readDrafted())
-  for (const { employeeUserId, threadId, mode, text, attachments } of await keptUnder<Local>(PREFIX)) {
-    if (employeeUserId !== me.peek().employeeUserId || draftOf(threadId, mode).peek().state === "changed") continue
-    draftOf(threadId, mode).value = {
-      text,
-      files: attachments.map(ready),
-      state: "local",
-      updatedAt: 0,
-      changedAt: tick(),
+  const left = (await keptUnder<Local>(PREFIX)).filter(each => each.employeeUserId === me.peek().employeeUserId)
+  const stored = left.length ? await getAll<Draft>("api/inbox/drafts", "drafts").catch(() => []) : []
+  for (const { threadId, mode, text, attachments, keptAt } of left) {
+    const draft = draftOf(threadId, mode)
+    if (draft.peek().changedAt) continue
+    const known = stored.find(each => each.customerThreadId === threadId && each.mode === mode)
+    if (known && known.updatedAt > keptAt + SKEW_MS) {
+      void drop(PREFIX + draftKey(threadId, mode)) // the employee has changed it elsewhere since
+      continue
     }
+    draft.value = { text, files: attachments.map(ready), state: "local", updatedAt: 0, changedAt: tick() }
     void save(threadId, mode)
   }
 }

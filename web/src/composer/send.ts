@@ -7,7 +7,7 @@ import { closeToast, shownToast, toast } from "../app/toast"
 import { conversation } from "../conversation/cache"
 import { endWriting } from "../conversation/presence"
 import type { ShownThread } from "../conversation/shown"
-import { clear, draftOf, restore, write } from "./drafts"
+import { attachmentsOf, clear, draftOf, restore, write } from "./drafts"
 import { enqueue, onEnd, type Queued, withdraw } from "./queue"
 import { mentionsIn } from "./suggestions"
 import { gapsOf, toSend } from "./variables"
@@ -37,7 +37,7 @@ export function sendDraft({ thread, customer }: ShownThread, mode: Mode, how: Ho
   if (obstacle(threadId, mode)) return
   const draft = draftOf(threadId, mode).peek()
   const text = toSend(draft.text)
-  const files = draft.files.map(each => each.attachment).filter(each => each !== null)
+  const files = attachmentsOf(draft.files)
   const parts: (Attachment | null)[] = files.length ? files : [null]
   const mentionedUserIds = mode === "note" ? [...new Set(mentionsIn(text).map(each => each.employeeUserId))] : []
   const sent = parts.map((attachment, i) =>

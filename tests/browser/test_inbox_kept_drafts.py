@@ -1,0 +1,113 @@
+"""What an employee has written stays in the browser until the server has it."""
+
+from playwright.sync_api import BrowserContext, Page, Route, expect
+from test_inbox_answering import composer
+from test_inbox_answering import desk as desk
+from test_inbox_draft_order import kept, save_elsewhere
+
+from harness.inbox_desk import Desk
+from harness.late import first_of
+from harness.waiting import wait_until
+
+DRAFTS = "**/api/inbox/drafts"
+KEPT_TEXTS = """() => new Promise(done => {
+    const opening = indexedDB.open("shopbell-inbox")
+    opening.onsuccess = () => {
+        const kept = opening.result.transaction("kept").objectStore("kept")
+        const drafts = kept.getAll(IDBKeyRange.bound("draft:", "draft:~"))
+        drafts.onsuccess = () => { opening.result.close(); done(drafts.result.map(each => each.text)) }
+    }
+})"""
+AN_HOUR_GOES_BY = """() => new Promise(done => {
+    const opening = indexedDB.open("shopbell-inbox")
+    opening.onsuccess = () => {
+        const change = opening.result.transaction("kept", "readwrite")
+        const drafts = change.objectStore("kept").openCursor(IDBKeyRange.bound("draft:", "draft:~"))
+        drafts.onsuccess = () => {
+            const found = drafts.result
+            found?.update({ ...found.value, keptAt: found.value.keptAt - 3_600_000 })
+            found?.continue()
+        }
+        change.oncomplete = () => { opening.result.close(); done() }
+    }
+})"""
+
+
+def expect_kept(page: Page, *texts: str) -> None:
+    """Wait until the browser keeps these drafts, and no others."""
+    wait_until(lambda: page.evaluate(KEPT_TEXTS) == [*texts], lambda: str(page.evaluate(KEPT_TEXTS)))
+
+
+def without_answers(context: BrowserContext) -> list[Route]:
+    """Let drafts be sent and never answered, until they are unrouted; returns the requests."""
+    held: list[Route] = []
+    context.route(DRAFTS, lambda route: held.append(route))
+    return held
+
+
+def test_what_is_typed_while_a_draft_is_being_saved_survives_a_reload(desk: Desk) -> None:
+    thread = desk.write("Hello?")
+    page = desk.open(desk.hire(), f"inbox/open/{thread}")
+    without_answers(page.context)
+    with page.expect_request(DRAFTS):
+        composer(page).fill("Dear Carol,")
+    expect_kept(page, "Dear Carol,")
+    composer(page).fill("Dear Carol, the bell is ready.")
+    expect_kept(page, "Dear Carol, the bell is ready.")
+    page.context.unroute(DRAFTS)
+    page.reload()
+    expect(composer(page)).to_have_value("Dear Carol, the bell is ready.")
+    expect(page.get_by_text("Draft kept")).to_be_visible()
+    expect_kept(page)
+
+
+def test_the_end_of_an_earlier_save_leaves_what_the_browser_keeps_since(desk: Desk) -> None:
+    thread, tab = desk.write("Hello?"), desk.tab(desk.hire())
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    held = without_answers(tab.context)
+    for end in (Route.continue_, Route.abort):
+        composer(page).fill(f"{end.__name__}: Dear Carol,")
+        first = first_of(held, page)
+        held.clear()
+        composer(page).fill(f"{end.__name__}: Dear Carol, the bell is ready.")
+        expect_kept(page, f"{end.__name__}: Dear Carol, the bell is ready.")
+        end(first)
+        first_of(held, page)  # the next save begins when the first has ended
+        expect_kept(page, f"{end.__name__}: Dear Carol, the bell is ready.")
+        first_of(held, page).continue_()
+        held.clear()
+        expect(page.get_by_text("Draft kept")).to_be_visible()
+        expect_kept(page)
+    tab.forgive("ERR_FAILED")
+
+
+def test_what_the_employee_changes_elsewhere_later_replaces_what_the_browser_keeps(desk: Desk) -> None:
+    thread, alice = desk.write("Hello?"), desk.hire()
+    tab = desk.tab(alice)
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    without_answers(tab.context)
+    composer(page).fill("Dear Carol,")
+    expect_kept(page, "Dear Carol,")
+    page.close()
+    elsewhere = tab.open(f"{desk.url}/account")  # of the same origin, without the inbox
+    elsewhere.evaluate(AN_HOUR_GOES_BY)
+    save_elsewhere(alice, thread, "Dear Ms. Jones,")
+    tab.context.unroute(DRAFTS)
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    expect(composer(page)).to_have_value("Dear Ms. Jones,")
+    expect_kept(page)
+    expect(composer(page)).to_have_value("Dear Ms. Jones,")
+
+
+def test_a_sent_reply_is_no_draft_of_the_next_page(desk: Desk) -> None:
+    thread = desk.write("Hello?")
+    page = desk.open(desk.hire(), f"inbox/open/{thread}")
+    kept(page, "Dear Carol,")
+    without_answers(page.context)
+    page.keyboard.press("Control+Enter")
+    expect_kept(page, "")
+    page.context.unroute(DRAFTS)
+    page.reload()
+    expect(page.locator(".msg.us")).to_contain_text("Dear Carol,")
+    expect_kept(page)
+    expect(composer(page)).to_have_value("")
