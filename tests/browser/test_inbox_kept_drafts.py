@@ -111,3 +111,35 @@ def test_a_sent_reply_is_no_draft_of_the_next_page(desk: Desk) -> None:
     expect(page.locator(".msg.us")).to_contain_text("Dear Carol,")
     expect_kept(page)
     expect(composer(page)).to_have_value("")
+
+
+def test_a_text_that_is_too_long_is_kept_and_cannot_be_sent(desk: Desk) -> None:
+    thread, tab = desk.write("Hello?"), desk.tab(desk.hire())
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    composer(page).fill("𝄞" * 10_000)  # each has two units of UTF-16
+    expect(page.get_by_role("button", name="Send to")).to_be_enabled()
+    too_long = "x" * 10_001
+    with page.expect_response(lambda answer: answer.status == 400):
+        composer(page).fill(too_long)
+    expect(page.locator(".compose .kept")).to_have_text("Too long: at most 10,000 characters")
+    expect(page.get_by_role("button", name="Send to")).to_be_disabled()
+    expect_kept(page, too_long)
+    page.reload()
+    expect(composer(page)).to_have_value(too_long)
+    tab.forgive("status of 400")
+
+
+def test_a_message_that_the_server_refused_can_be_changed(desk: Desk) -> None:
+    thread, tab = desk.write("Hello?"), desk.tab(desk.hire())
+    tab.context.route("**/api/scheduled-messages", lambda route: route.fulfill(status=400, json={"detail": "No."}))
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    composer(page).fill("Dear Carol,")
+    page.keyboard.press("Control+Enter")
+    refused = page.locator(".msg.us", has_text="the server refused it")
+    page.get_by_role("tab", name="Note").click()
+    refused.get_by_role("button", name="Edit").click()
+    expect(refused).to_have_count(0)
+    expect(page.get_by_role("tab", name="Reply")).to_have_attribute("aria-selected", "true")
+    expect(composer(page)).to_have_value("Dear Carol,")
+    expect(composer(page)).to_be_focused()
+    tab.forgive("status of 400")

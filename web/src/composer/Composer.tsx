@@ -4,9 +4,11 @@ import { useEffect, useRef } from "preact/hooks"
 import type { Channel, Mode } from "../api/types"
 import { undoLast } from "../app/actions"
 import { composerRequest, endRequest } from "../app/early"
+import { number } from "../app/format"
 import { Icon } from "../app/Icon"
 import { t } from "../app/i18n"
 import { onMac } from "../app/keys"
+import { MESSAGE_MAX_CHARACTERS } from "../app/limits"
 import { Menu } from "../app/Menu"
 import { shownToast } from "../app/toast"
 import { askTime, atHour, daysToMonday, inHours } from "../app/when"
@@ -318,11 +320,16 @@ function Way({ content, channel }: { content: ShownThread; channel: { value: Cha
 /** Whether the draft is kept, or why it cannot be sent. */
 function State({ threadId, mode }: { threadId: string; mode: Mode }) {
   const { state } = draftOf(threadId, mode).value
-  if (obstacle(threadId, mode) === "gap") {
+  const reason = obstacle(threadId, mode)
+  if (reason === "gap" || reason === "long") {
     return (
       <span class="kept gone-wrong" role="status">
         <Icon name="triangle-alert" />
-        <span class="cut">{t("A variable is empty: fill it to send")}</span>
+        <span class="cut">
+          {reason === "gap"
+            ? t("A variable is empty: fill it to send")
+            : t("Too long: at most {count} characters", { count: number(MESSAGE_MAX_CHARACTERS) })}
+        </span>
       </span>
     )
   }

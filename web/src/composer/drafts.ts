@@ -3,6 +3,7 @@ import { ApiError, getAll, onReturn, post, upload } from "../api/client"
 import { on } from "../api/stream"
 import type { Attachment, Draft, Mode } from "../api/types"
 import { t } from "../app/i18n"
+import { FILES_MAX } from "../app/limits"
 import { me } from "../app/session"
 import { tick } from "../app/tick"
 import { toast } from "../app/toast"
@@ -16,8 +17,6 @@ const SAVE_AFTER_MS = 700
 const PREFIX = "draft:"
 /** How far the clocks of browser and server may be apart. */
 const SKEW_MS = 5 * 60_000
-/** As many as the server keeps with a draft. */
-const FILES_MAX = 10
 
 /** A file of a draft; it is uploaded at once. */
 export interface DraftFile {
@@ -137,13 +136,17 @@ async function store(threadId: string, mode: Mode, draft: Signal<Written>, befor
     draft.value = { ...before, ...saved, state: isEmpty(before) ? "none" : "kept" }
     void drop(key)
   } catch (error) {
-    // After a refusal for good, such as that of an erased customer, there is nothing to keep.
-    if (error instanceof ApiError && error.status !== 401 && error.status < 429) void drop(key)
+    if (isForGood(error)) void drop(key)
     else if (draft.peek() === before) {
       void keepHere(threadId, mode, before)
       draft.value = { ...before, state: "local" }
     }
   }
+}
+
+/** Whether there is nothing to keep any more, such as for an erased customer. After a 400, the text can be shortened. */
+function isForGood(error: unknown): boolean {
+  return error instanceof ApiError && ![400, 401].includes(error.status) && error.status < 429
 }
 
 /** Let the browser keep what is changed, until the server has it. */

@@ -1,6 +1,7 @@
 import { type Signal, signal } from "@preact/signals"
 import type { Attachment, Channel, Message, Mode } from "../api/types"
 import { t } from "../app/i18n"
+import { MESSAGE_MAX_CHARACTERS } from "../app/limits"
 import { route } from "../app/router"
 import { me } from "../app/session"
 import { closeToast, shownToast, toast } from "../app/toast"
@@ -23,12 +24,15 @@ export interface How {
 }
 
 /** Why what is written cannot be sent; null if it can. */
-export function obstacle(threadId: string, mode: Mode): "empty" | "gap" | "uploading" | "failed" | null {
+export function obstacle(threadId: string, mode: Mode): "empty" | "long" | "gap" | "uploading" | "failed" | null {
   const { text, files } = draftOf(threadId, mode).value
   if (files.some(each => each.state === "failed")) return "failed"
   if (files.some(each => each.state === "uploading")) return "uploading"
   if (gapsOf(text).length) return "gap"
-  return toSend(text) || files.length ? null : "empty"
+  const toBeSent = toSend(text)
+  // A code point has at least one unit, and only a text that may be too long is counted exactly.
+  if (toBeSent.length > MESSAGE_MAX_CHARACTERS && [...toBeSent].length > MESSAGE_MAX_CHARACTERS) return "long"
+  return toBeSent || files.length ? null : "empty"
 }
 
 /** Send what is written. Several files become several messages. */

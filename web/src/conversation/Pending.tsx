@@ -2,6 +2,7 @@ import { post } from "../api/client"
 import type { ScheduledMessage } from "../api/types"
 import { reason as reasonOf } from "../app/actions"
 import { clock } from "../app/clock"
+import { requestComposer } from "../app/early"
 import { moment, time } from "../app/format"
 import { Icon } from "../app/Icon"
 import { t } from "../app/i18n"
@@ -16,10 +17,18 @@ import { Text } from "./Text"
 /** Messages that are sent within this time are being sent; others are planned. */
 const SOON_MS = 35_000
 
+/** A message that has failed for one of these reasons can be changed and sent. */
+const EDITABLE: readonly Reason[] = ["old", "window", "refused"]
+
 /** A message that the server has not confirmed. */
 export function Pending({ item }: { item: Queued }) {
-  const { key, text, kind, attachment, createdAt, state, reason, attempts } = item
+  const { key, threadId, text, kind, attachment, createdAt, state, reason, attempts } = item
   const isStuck = state === "failed" || (reason !== null && attempts > 0)
+  function edit(): void {
+    forget([key])
+    restore(threadId, kind, text, attachment ? [attachment] : [])
+    requestComposer(threadId, kind)
+  }
   return (
     <li class={kind === "note" ? "note" : "msg us"}>
       <span class="from">
@@ -37,6 +46,11 @@ export function Pending({ item }: { item: Queued }) {
           <button type="button" onClick={() => tryAgain(key)}>
             {t("Try again")}
           </button>
+          {EDITABLE.includes(reason) && !item.contentSid && (
+            <button type="button" onClick={edit}>
+              {t("Edit")}
+            </button>
+          )}
           <button type="button" onClick={() => forget([key])}>
             {t("Delete")}
           </button>

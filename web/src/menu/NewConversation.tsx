@@ -5,6 +5,7 @@ import { reason } from "../app/actions"
 import { Dialog } from "../app/Dialog"
 import { Icon } from "../app/Icon"
 import { t } from "../app/i18n"
+import { MESSAGE_MAX_CHARACTERS } from "../app/limits"
 import { go } from "../app/router"
 import { may, me } from "../app/session"
 import { toast } from "../app/toast"
@@ -121,7 +122,7 @@ export function NewConversation() {
             name="text"
             rows={5}
             required
-            maxLength={10_000}
+            maxLength={MESSAGE_MAX_CHARACTERS}
             dir="auto"
             onInput={event => {
               hasText.value = event.currentTarget.value !== ""
