@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from harness.browser import Visit, faults
 from harness.inbox import call
 from harness.inbox_desk import Desk
+from harness.late import LateResponse
 from harness.shop import Shop
 
 HOUR_MS = 60 * 60 * 1000
@@ -77,3 +78,22 @@ def test_an_employee_takes_over_what_a_program_suggests(desk: Desk) -> None:
     page.get_by_role("button", name="Use it").click()
     expect(page.locator(".compose textarea")).to_have_value("Good morning, how can I help?")
     expect(page.locator(".suggested")).to_have_count(0)
+
+
+def test_a_note_stays_when_its_author_takes_over_what_a_program_suggests(desk: Desk) -> None:
+    thread, alice = desk.write("Hello?"), desk.hire()
+    call(desk.shop, "/api/inbox/drafts", customerThreadId=thread, mode="reply", text="Good morning, how can I help?")
+    page = desk.open(alice, f"inbox/open/{thread}")
+    page.get_by_role("tab", name="Note").click()
+    page.locator(".compose textarea").fill("Ask the workshop")
+    expect(page.get_by_text("Draft kept")).to_be_visible()
+    page.reload()
+    expect(page.locator(".compose textarea")).to_have_value("Ask the workshop")
+    page.get_by_role("tab", name="Reply").click()
+    late = LateResponse(page, f"**/api/inbox/threads/{thread}")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".compose textarea")).to_have_value("Good morning, how can I help?")
+    page.get_by_role("tab", name="Note").click()
+    expect(page.locator(".compose textarea")).to_have_value("Ask the workshop")
+    late.arrive()
+    expect(page.locator(".compose textarea")).to_have_value("Ask the workshop")

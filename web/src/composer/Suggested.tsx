@@ -17,7 +17,7 @@ export function Suggested({ content, mode }: { content: ShownThread; mode: Mode 
   async function run(path: string): Promise<void> {
     try {
       const taken = await post<Draft>(`api/inbox/drafts/${draft?.draftId}/${path}`, {})
-      if (path === "take-over") adopt({ ...content, drafts: [taken] })
+      if (path === "take-over") adopt({ ...content, drafts: [taken, ...content.drafts] })
     } catch (error) {
       toast({ text: reason(error), isError: true })
     }
