@@ -143,3 +143,23 @@ def test_a_message_that_the_server_refused_can_be_changed(desk: Desk) -> None:
     expect(composer(page)).to_have_value("Dear Carol,")
     expect(composer(page)).to_be_focused()
     tab.forgive("status of 400")
+
+
+def test_what_a_colleague_writes_in_the_same_browser_leaves_the_draft(desk: Desk) -> None:
+    thread, alice, ben = desk.write("Hello?"), desk.hire(), desk.hire("Ben Carter")
+    tab = desk.tab(alice)
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    without_answers(tab.context)
+    composer(page).fill("Dear Carol,")
+    expect_kept(page, "Dear Carol,")
+    page.close()
+    tab.context.unroute(DRAFTS)
+    desk.sign_in(tab, ben)
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    kept(page, "Hello Carol,")
+    expect_kept(page, "Dear Carol,")
+    expect(composer(page)).to_have_value("Hello Carol,")
+    page.close()
+    desk.sign_in(tab, alice)
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    expect(composer(page)).to_have_value("Dear Carol,")

@@ -115,7 +115,7 @@ async function save(threadId: string, mode: Mode): Promise<void> {
 }
 
 async function store(threadId: string, mode: Mode, draft: Signal<Written>, before: Written): Promise<void> {
-  const key = PREFIX + draftKey(threadId, mode)
+  const key = keptKey(threadId, mode)
   noteOwnDraft(threadId, mode)
   try {
     const { updatedAt } = await post<{ updatedAt: number }>(
@@ -154,7 +154,12 @@ async function keepHere(threadId: string, mode: Mode, { text, files, state }: Wr
   if (state !== "changed") return
   const { employeeUserId } = me.peek()
   const local: Local = { employeeUserId, threadId, mode, text, attachments: attachmentsOf(files), keptAt: Date.now() }
-  await keep(PREFIX + draftKey(threadId, mode), local)
+  await keep(keptKey(threadId, mode), local)
+}
+
+/** Employees who share a browser have drafts of their own. */
+function keptKey(threadId: string, mode: Mode): string {
+  return `${PREFIX}${me.peek().employeeUserId}:${draftKey(threadId, mode)}`
 }
 
 /** Take over the drafts that the server has of a conversation, unless something newer is here. */
@@ -284,7 +289,7 @@ export async function startDrafts(): Promise<void> {
     if (draft.peek().changedAt) continue
     const known = stored.find(each => each.customerThreadId === threadId && each.mode === mode)
     if (known && known.updatedAt > keptAt + SKEW_MS) {
-      void drop(PREFIX + draftKey(threadId, mode)) // the employee has changed it elsewhere since
+      void drop(keptKey(threadId, mode)) // the employee has changed it elsewhere since
       continue
     }
     draft.value = { text, files: attachments.map(ready), state: "local", updatedAt: 0, changedAt: tick() }
