@@ -188,6 +188,52 @@ def test_both_answers_are_sent_if_the_employee_wants_it(desk: Desk) -> None:
     assert visible_messages(desk, thread)[1:] == ["You can.", "Saturday works well."]
 
 
+def test_the_reply_is_sent_too_although_the_note_is_shown(desk: Desk) -> None:
+    thread = desk.write("Can I come on Saturday?")
+    marta = opened(desk, desk.hire("Marta Silva"), thread)
+    write(marta, "Saturday works well.")
+    marta.get_by_role("tab", name="Note").click()
+    write(marta, "Ask the workshop")
+    desk.reply(thread, "You can.")
+    marta.get_by_role("alert").get_by_role("button", name="Send mine too").click()
+    is_sent(marta, "Saturday works well.")
+    assert visible_messages(desk, thread)[1:] == ["You can.", "Saturday works well."]
+    marta.get_by_role("tab", name="Note").click()
+    expect(marta.locator(".compose textarea")).to_have_value("Ask the workshop")
+
+
+def test_a_reply_that_becomes_a_note_leaves_the_note_that_is_not_finished(desk: Desk) -> None:
+    thread = desk.write("Can I come on Saturday?")
+    marta = opened(desk, desk.hire("Marta Silva"), thread)
+    marta.get_by_role("tab", name="Note").click()
+    write(marta, "Ask the")
+    marta.get_by_role("tab", name="Reply").click()
+    write(marta, "Saturday works well.")
+    desk.reply(thread, "You can.")
+    marta.get_by_role("alert").get_by_role("button", name="Keep as a note").click()
+    expect(marta.locator(".note .text")).to_have_text("Saturday works well.")
+    expect(marta.locator(".compose textarea")).to_have_value("")
+    marta.get_by_role("tab", name="Note").click()
+    expect(marta.locator(".compose textarea")).to_have_value("Ask the")
+
+
+def test_a_reply_with_an_empty_variable_does_not_become_a_note(desk: Desk) -> None:
+    thread = desk.write("Can I come on Saturday?", "")
+    alice = desk.hire()
+    alice.browser.call(
+        "/api/inbox/drafts", {"customerThreadId": thread, "mode": "reply", "text": "{{first_name}}: yes"}
+    )
+    page = opened(desk, alice, thread)
+    expect(page.locator(".compose textarea")).to_have_value(re.compile("first name.*: yes"))
+    desk.reply(thread, "You can.")
+    warning = page.get_by_role("alert").filter(has_text="answered")
+    page.get_by_role("tab", name="Note").click()
+    warning.get_by_role("button", name="Keep as a note").click()
+    expect(page.locator(".compose textarea")).to_have_value(re.compile("first name.*: yes"))
+    expect(page.get_by_text("A variable is empty")).to_be_visible()
+    expect(warning).to_be_visible()
+
+
 def test_a_note_mentions_a_colleague(desk: Desk) -> None:
     thread = desk.write("Hello?")
     colleague = desk.hire("Jonas Mertens")

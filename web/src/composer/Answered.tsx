@@ -6,11 +6,11 @@ import { nameOf } from "../app/session"
 import { conversation } from "../conversation/cache"
 import type { ShownThread } from "../conversation/shown"
 import { draftOf } from "./drafts"
-import { acknowledge, answersSince, keepAsNote, unsent } from "./send"
+import { acknowledge, answersSince, unsent } from "./send"
 
 interface Props {
   content: ShownThread
-  onSend: () => void
+  onSend: (asNote: boolean) => void
   onRead: () => void
 }
 
@@ -44,17 +44,10 @@ export function Answered({ content, onSend, onRead }: Props) {
           >
             {t("Read it")}
           </button>
-          <button
-            type="button"
-            class="button"
-            onClick={() => {
-              acknowledge(threadId)
-              onSend()
-            }}
-          >
+          <button type="button" class="button" onClick={() => onSend(false)}>
             {t("Send mine too")}
           </button>
-          <button type="button" class="quiet" onClick={() => keepAsNote(content)}>
+          <button type="button" class="quiet" onClick={() => onSend(true)}>
             {t("Keep as a note")}
           </button>
         </div>

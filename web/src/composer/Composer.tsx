@@ -25,7 +25,7 @@ import { EmojiButton } from "./EmojiButton"
 import { Field, insert } from "./Field"
 import { Files } from "./Files"
 import { Suggested } from "./Suggested"
-import { type How, obstacle, sendDraft } from "./send"
+import { acknowledge, type How, obstacle, sendDraft } from "./send"
 
 interface Props {
   content: ShownThread
@@ -66,6 +66,13 @@ export function Composer({ content, onSent }: Props) {
     sendDraft(content, mode.peek(), { channel: channel.peek(), ...how })
     onSent()
     field.current?.focus()
+  }
+  // A colleague has answered: the question is about the reply, also where the note is shown.
+  function sendReply(asNote: boolean): void {
+    mode.value = "reply"
+    if (obstacle(threadId, "reply")) return
+    acknowledge(threadId)
+    send({ asNote })
   }
   function sendAndResolve(): void {
     goOn(threadId, () => send({ resolve: true }))
@@ -117,7 +124,7 @@ export function Composer({ content, onSent }: Props) {
       onKeyDown={keyDown}
     >
       <Beside threadId={threadId} name={content.customer.displayName} />
-      <Answered content={content} onSend={() => send()} onRead={onSent} />
+      <Answered content={content} onSend={sendReply} onRead={onSent} />
       <Suggested content={content} mode={mode.value} />
       <div
         class={`card${isNote ? " noting" : ""}${isOver.value ? " over" : ""}`}

@@ -8,7 +8,7 @@ import { closeToast, shownToast, toast } from "../app/toast"
 import { conversation } from "../conversation/cache"
 import { endWriting } from "../conversation/presence"
 import type { ShownThread } from "../conversation/shown"
-import { attachmentsOf, clear, draftOf, restore, write } from "./drafts"
+import { attachmentsOf, clear, draftOf, restore } from "./drafts"
 import { enqueue, onEnd, type Queued, withdraw } from "./queue"
 import { mentionsIn } from "./suggestions"
 import { gapsOf, toSend } from "./variables"
@@ -21,6 +21,8 @@ export interface How {
   channel: Channel | null
   resolve?: boolean
   sendAt?: number
+  /** a reply becomes a note for colleagues */
+  asNote?: boolean
 }
 
 /** Why what is written cannot be sent; null if it can. */
@@ -43,14 +45,15 @@ export function sendDraft({ thread, customer }: ShownThread, mode: Mode, how: Ho
   const text = toSend(draft.text)
   const files = attachmentsOf(draft.files)
   const parts: (Attachment | null)[] = files.length ? files : [null]
-  const mentionedUserIds = mode === "note" ? [...new Set(mentionsIn(text).map(each => each.employeeUserId))] : []
+  const kind = how.asNote ? "note" : mode
+  const mentionedUserIds = kind === "note" ? [...new Set(mentionsIn(text).map(each => each.employeeUserId))] : []
   const sent = parts.map((attachment, i) =>
     enqueue({
       threadId,
-      kind: mode,
+      kind,
       text: i ? "" : text,
       attachment,
-      channel: mode === "note" ? null : how.channel,
+      channel: kind === "note" ? null : how.channel,
       resolve: how.resolve === true && i === parts.length - 1,
       sendAt: how.sendAt ?? null,
       lastSeenMessageId: lastSeen(threadId),
@@ -59,7 +62,7 @@ export function sendDraft({ thread, customer }: ShownThread, mode: Mode, how: Ho
   )
   clear(threadId, mode)
   endWriting(threadId)
-  if (mode === "note") return
+  if (kind === "note") return
   const name = customer.firstName ?? customer.displayName
   const undo = () => void takeBack(sent)
   if (how.sendAt) toast({ text: t("It will be sent to {name} later", { name }), undo })
@@ -137,17 +140,6 @@ export function giveBack({ threadId, text, attachment, lastSeenMessageId }: Queu
   if (route.peek().threadId === threadId) return
   const name = content.peek()?.customer.displayName ?? ""
   toast({ text: t("A colleague has answered {name} first. Your message was not sent.", { name }), isError: true })
-}
-
-/** Keep what was written as a note for colleagues instead. */
-export function keepAsNote(content: ShownThread): void {
-  const threadId = content.thread.customerThreadId
-  const { text, files } = draftOf(threadId, "reply").peek()
-  const { text: before, files: filesBefore } = draftOf(threadId, "note").peek()
-  write(threadId, "note", { text: text + (before ? `\n\n${before}` : ""), files: [...files, ...filesBefore] })
-  clear(threadId, "reply")
-  acknowledge(threadId)
-  sendDraft(content, "note", { channel: null })
 }
 
 function isAnswer({ fromCustomer, internal, employeeUserId }: Message): boolean {
