@@ -81,11 +81,7 @@ class Post:
 
     def decided(self) -> None:
         """Wait until all that has happened so far is decided."""
-        query = (
-            "SELECT count(*) FROM feeds LEFT JOIN notification_cursors USING (organization_id) "
-            "WHERE last_position > coalesce(position, 0)"
-        )
-        wait_until(lambda: self.shop.database.value(query) == 0, lambda: self.shop.server.log)
+        wait_until_decided(self.shop)
 
     def let_time_pass(self) -> None:
         """Make it that what waits is due, once all that has happened so far is decided."""
@@ -99,3 +95,12 @@ class Post:
     def wait_for_log(self, words: str) -> None:
         """Wait until the server's log says something."""
         wait_until(lambda: words in self.shop.server.log, lambda: self.shop.server.log)
+
+
+def wait_until_decided(shop: Shop) -> None:
+    """Wait until the server has decided who is notified of all that has happened so far."""
+    query = (
+        "SELECT count(*) FROM feeds LEFT JOIN notification_cursors USING (organization_id) "
+        "WHERE last_position > coalesce(position, 0)"
+    )
+    wait_until(lambda: shop.database.value(query) == 0, lambda: shop.server.log)

@@ -5,10 +5,11 @@ import { time } from "../app/format"
 import { Icon } from "../app/Icon"
 import { t } from "../app/i18n"
 import { nameOf } from "../app/session"
+import { queue } from "../composer/queue"
 import { sendText } from "../composer/send"
 import { channelName } from "../list/channels"
 import { AttachedFile } from "./AttachedFile"
-import { mayAct } from "./cache"
+import { conversation, mayAct } from "./cache"
 import type { ShownThread } from "./shown"
 import { Text } from "./Text"
 
@@ -181,16 +182,19 @@ interface FailedProps {
 
 function Failed({ message, content, delivery }: FailedProps) {
   const { customer, thread } = content
+  const threadId = thread.customerThreadId
   const others = (["EMAIL", "SMS"] as const).filter(
     each => each !== delivery.channel && (each === "EMAIL" ? customer.emailAddress : customer.phoneNumber) !== null,
   )
-  const again = (channel: Message["channel"]) =>
-    sendText(thread.customerThreadId, message.text, { channel, attachment: message.attachment })
+  const again = (channel: Message["channel"]) => {
+    // The second click of two comes before the buttons are gone.
+    if (!isSentAgain(message, content)) sendText(threadId, message.text, { channel, attachment: message.attachment })
+  }
   return (
     <span class="state failed">
       <Icon name="triangle-alert" />
       <span>{t("Not sent: {reason}", { reason: failure(delivery.reason) })}</span>
-      {mayAct(thread) && (
+      {mayAct(thread) && !isSentAgain(message, content) && (
         <>
           <button type="button" onClick={() => again(message.channel)}>
             {t("Try again")}
@@ -203,6 +207,33 @@ function Failed({ message, content, delivery }: FailedProps) {
         </>
       )}
     </span>
+  )
+}
+
+/** Whether an employee has sent a message again. If that fails too, the later message offers another attempt. */
+function isSentAgain({ sequence, text, attachment }: Message, { thread, scheduledMessages }: ShownThread): boolean {
+  const threadId = thread.customerThreadId
+  const fileId = attachment?.attachmentId ?? null
+  return (
+    queue.value.some(
+      each =>
+        each.threadId === threadId &&
+        each.kind === "reply" &&
+        each.text === text &&
+        (each.attachment?.attachmentId ?? null) === fileId,
+    ) ||
+    scheduledMessages.some(
+      each =>
+        (each.state === "scheduled" || each.state === "refused") && each.text === text && each.attachmentId === fileId,
+    ) ||
+    conversation(threadId).messages.value.some(
+      each =>
+        each.sequence > sequence &&
+        !each.fromCustomer &&
+        !each.internal &&
+        each.text === text &&
+        (each.attachment?.attachmentId ?? null) === fileId,
+    )
   )
 }
 
