@@ -1,6 +1,9 @@
-"""Messages that did not arrive are sent again, and never twice by mistake."""
+"""Messages that did not arrive, or are not sent yet, are sent again or changed, and never twice by mistake."""
+
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
+from test_inbox_answering import composer
 from test_inbox_composer import desk as desk
 
 from harness.inbox_desk import Desk
@@ -56,3 +59,48 @@ def test_a_message_that_came_back_is_sent_again_once_each_time(desk: Desk) -> No
     again(page).click()
     expect(sent.last.locator(".state")).to_have_text("Sent")
     expect(sent).to_have_count(3)
+
+
+def test_a_planned_message_that_is_changed_keeps_its_file(desk: Desk, tmp_path: Path) -> None:
+    price_list = tmp_path / "price list.txt"
+    price_list.write_text("1 bell: 20")
+    thread = desk.write("What does a bell cost?")
+    page = desk.open(desk.hire(), f"inbox/open/{thread}")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Attach a file").click()
+    chooser.value.set_files([price_list])
+    expect(page.get_by_role("button", name="Send to")).to_be_enabled()
+    page.get_by_role("button", name="More ways to send").click()
+    page.get_by_role("menuitem", name="Send later…").click()
+    page.get_by_role("option", name="In one hour").click()
+    planned = page.locator(".msg.us", has_text="Will be sent")
+    expect(planned).to_be_visible()
+    page.reload()
+    page.get_by_role("tab", name="Note").click()
+    planned.get_by_role("button", name="Edit").click()
+    expect(planned).to_have_count(0)
+    expect(page.get_by_role("tab", name="Reply")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".files li")).to_contain_text("price list.txt")
+    composer(page).fill("Here is our price list.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".msg.us", has_text="Here is our price list.").locator(".file")).to_contain_text("price list")
+
+
+def test_a_planned_message_stays_if_its_file_cannot_be_read(desk: Desk, tmp_path: Path) -> None:
+    price_list = tmp_path / "price list.txt"
+    price_list.write_text("1 bell: 20")
+    thread, tab = desk.write("What does a bell cost?"), desk.tab(desk.hire())
+    page = tab.open(f"{desk.url}/inbox/open/{thread}")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Attach a file").click()
+    chooser.value.set_files([price_list])
+    expect(page.get_by_role("button", name="Send to")).to_be_enabled()
+    page.get_by_role("button", name="More ways to send").click()
+    page.get_by_role("menuitem", name="Send later…").click()
+    page.get_by_role("option", name="In one hour").click()
+    planned = page.locator(".msg.us", has_text="Will be sent")
+    tab.context.route("**/api/attachments/*", lambda route: route.fulfill(status=503, json={"detail": "No."}))
+    planned.get_by_role("button", name="Edit").click()
+    expect(page.locator(".toast")).to_be_visible()
+    expect(planned).to_be_visible()
+    tab.forgive("status of 503")

@@ -1,5 +1,5 @@
-import { post } from "../api/client"
-import type { ScheduledMessage } from "../api/types"
+import { get, post } from "../api/client"
+import type { Attachment, ScheduledMessage } from "../api/types"
 import { reason as reasonOf } from "../app/actions"
 import { clock } from "../app/clock"
 import { requestComposer } from "../app/early"
@@ -88,7 +88,7 @@ function why(reason: Reason): string {
 
 /** A message that the server will send, or has refused to send. */
 export function Scheduled({ message, content }: { message: ScheduledMessage; content: ShownThread }) {
-  const { scheduledMessageId, employeeUserId, text, sendAt, state, reason, resolve } = message
+  const { scheduledMessageId, employeeUserId, text, attachmentId, sendAt, state, reason, resolve } = message
   const threadId = content.thread.customerThreadId
   const isRefused = state === "refused"
   const isSoon = !isRefused && sendAt - message.createdAt < SOON_MS && sendAt - Date.now() < SOON_MS
@@ -102,7 +102,14 @@ export function Scheduled({ message, content }: { message: ScheduledMessage; con
     void invalidate(threadId)
   }
   async function edit(): Promise<void> {
-    if (await cancel(threadId, scheduledMessageId)) restore(threadId, "reply", text, [])
+    try {
+      const files = attachmentId ? [await get<Attachment>(`api/attachments/${attachmentId}`)] : []
+      if (!(await cancel(threadId, scheduledMessageId))) return
+      restore(threadId, "reply", text, files)
+      requestComposer(threadId, "reply")
+    } catch (error) {
+      toast({ text: reasonOf(error), isError: true })
+    }
   }
   const lastSeenMessageId = conversation(threadId).messages.value.at(-1)?.id
   return (
