@@ -42,6 +42,7 @@ function Asked({ label, scope, options, answer, several = false, on: onAtFirst =
     on.value = next
   }
   function keyDown(event: KeyboardEvent): void {
+    if (event.isComposing) return
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
     if (step && entries.length) active.value = (active.value + step + entries.length) % entries.length
     else if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && several) end(() => answer([...on.value]))
@@ -94,17 +95,24 @@ function Asked({ label, scope, options, answer, several = false, on: onAtFirst =
       </ul>
       {!entries.length && <p class="none">{t("Nothing found")}</p>}
       {moment && (
-        <label class="when">
-          {moment.text}
-          <input
-            type="datetime-local"
-            min={local(Date.now())}
-            onChange={event => {
-              const at = new Date(event.currentTarget.value).getTime()
-              if (at > Date.now()) end(() => moment.answer(at))
-            }}
-          />
-        </label>
+        <form
+          class="when"
+          onSubmit={event => {
+            event.preventDefault()
+            const form = event.currentTarget
+            const field = form.elements.namedItem("at") as HTMLInputElement
+            field.min = soonest() // the dialog may have been open for a while
+            if (form.reportValidity()) end(() => moment.answer(new Date(field.value).getTime()))
+          }}
+        >
+          <label>
+            {moment.text}
+            <input type="datetime-local" name="at" required min={soonest()} max="9999-12-31T23:59" />
+          </label>
+          <button type="submit" class="button">
+            {t("Save")}
+          </button>
+        </form>
       )}
       {several && (
         <footer>
@@ -122,7 +130,8 @@ interface Entry {
   run: () => void
 }
 
-/** A time as `datetime-local` writes it. */
-function local(at: number): string {
+/** The next minute, as `datetime-local` writes it. */
+function soonest(): string {
+  const at = Date.now() + 60_000
   return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
 }

@@ -194,6 +194,7 @@ function Address({ choose }: { choose: (customer: Found) => void }) {
   const isNew = !isOpen && /@.+\..|\d{5}/.test(typed.value)
 
   function keyDown(event: KeyboardEvent): void {
+    if (event.isComposing) return
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
     const chosen = found.value[active.value]
     if (step && isOpen) active.value = (active.value + step + found.value.length) % found.value.length
