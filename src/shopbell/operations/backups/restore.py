@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from shopbell.attachments.disk_store import DiskStore
 from shopbell.attachments.open_store import open_store
@@ -88,7 +88,6 @@ def restore(settings: Settings, file: Path, *, keep_in: Path | None = None, now_
                 else:
                     aside = keep_in or file.absolute().parent
                     kept = _replace_postgresql(database, settings, part, aside, stamp, now_ms)
-                    database.write_now(installation.pause_deliveries, PauseReason.RESTORED)
                 warnings += [*_restore_key(settings, folder / KEY_MEMBER, stamp), *database.read_now(_look, settings)]
         finally:
             database.engine.dispose()
@@ -212,7 +211,9 @@ def _replace_postgresql(
         backup.create(settings, kept, with_secret_key=False, now_ms=now_ms)
     from shopbell.operations.backups import pg_tools  # imports PostgreSQL's driver
 
-    pg_tools.restore(cast("PostgresDatabase", database), part)
+    pause = text(installation.PAUSE_DELIVERIES_SQL).bindparams(pause=installation.describe_pause(PauseReason.RESTORED))
+    sql = pause.compile(database.engine, compile_kwargs={"literal_binds": True})
+    pg_tools.restore(cast("PostgresDatabase", database), part, str(sql))
     return kept
 
 
