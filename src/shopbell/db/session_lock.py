@@ -3,20 +3,26 @@
 The lock belongs to a connection.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Event
+from typing import NoReturn
 
 import psycopg
+import structlog
 
 from shopbell.db.pooler import Session, check_session, connect_session
 from shopbell.db.postgres import PostgresDatabase
 from shopbell.errors import CommandError, StorageError
+from shopbell.runtime.log_output import output
 from shopbell.runtime.supervision import supervise_thread
 
 _LOCK = 7_467_262_356
 _CHECK_EVERY_S = 2.0
+
+log = structlog.get_logger()
 
 
 @contextmanager
@@ -24,7 +30,8 @@ def shared_session_lock(database: PostgresDatabase, otherwise: str) -> Iterator[
     """Hold the shared lock until the block ends.
 
     Raises CommandError with the text ``otherwise`` if another process holds the exclusive lock. If the connection
-    breaks, a thread acquires the lock again.
+    breaks, a thread acquires the lock again. If another process has taken the exclusive lock by then, this process ends
+    at once: a restore would lose what it writes.
     """
     check_session(database)
     connection = connect_session(database)
@@ -74,7 +81,9 @@ def _keep_alive(database: PostgresDatabase, connection: Session | None, ended: E
                 connection = connect_session(database)
                 _acquire(connection, "pg_try_advisory_lock_shared", otherwise)
             connection.execute("SELECT 1")
-        except (psycopg.Error, StorageError, CommandError):
+        except CommandError as error:
+            _end_process(str(error))
+        except (psycopg.Error, StorageError):
             if connection is not None:
                 with suppress(psycopg.Error):
                     connection.close()
@@ -82,3 +91,12 @@ def _keep_alive(database: PostgresDatabase, connection: Session | None, ended: E
     if connection is not None:
         _release(connection)
         connection.close()
+
+
+def _end_process(reason: str) -> NoReturn:
+    """End without finishing what is under way, which would write to the database."""
+    try:
+        log.error("lost the lock of the database, ending", reason=reason)
+        output().drain()
+    finally:
+        os._exit(1)
