@@ -289,19 +289,20 @@ def stored_bytes(tx: Connection) -> int:
     return int(tx.scalar(select(func.coalesce(func.sum(c.length_bytes), 0)).where(c.absent_since_ms.is_(None))) or 0)
 
 
-def remove_unused(tx: Connection, organization_id: int, attachment_ids: Sequence[int], *, now_ms: int) -> None:
-    """Remove the unused ones of these attachments: their links stop working at once.
+def remove_unused(tx: Connection, organization_id: int, attachment_ids: Sequence[int], *, now_ms: int) -> set[int]:
+    """Remove the unused ones of these attachments: their links stop working at once. Returns their ids.
 
     ``attachments/cleanup.py`` deletes their bytes later.
     """
     if not attachment_ids:
-        return
+        return set()
     a = attachments.c
-    tx.execute(
+    removed = (
         update(attachments)
         .where(a.organization_id == organization_id, a.id.in_(attachment_ids), a.absent_since_ms.is_(None), ~_is_used())
         .values(name="", absent_since_ms=now_ms)
     )
+    return set(tx.scalars(removed.returning(a.id)))
 
 
 def set_absent(tx: Connection, which: Sequence[Use], *, since_ms: int | None) -> None:

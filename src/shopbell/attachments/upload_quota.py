@@ -12,6 +12,8 @@ from typing import Literal, Self
 import structlog
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, tuple_, update
 
+from shopbell.attachments import attachments
+from shopbell.attachments.attachments import Attachment
 from shopbell.db.database import Database
 from shopbell.db.schema.customers import upload_usage
 from shopbell.errors import Quota, QuotaExceeded, StorageError
@@ -189,6 +191,22 @@ def give_back(tx: Connection, organization_id: int, limits: Sequence[Limit], day
     _locked(tx, organization_id, limits, day)
     counted = update(upload_usage).where(_those(organization_id, limits, day))
     tx.execute(counted.values(used_bytes=upload_usage.c.used_bytes - length_bytes))
+
+
+def remove_uploads(
+    tx: Connection, organization_id: int, limits: Sequence[Limit], files: Sequence[Attachment], *, now_ms: int
+) -> None:
+    """Remove the unused ones of these files, and take back their bytes.
+
+    Args:
+        organization_id: whose files they are.
+        limits: those that they were counted against.
+        files: those of one upload, counted on the day of ``created_at_ms``.
+    """
+    removed = attachments.remove_unused(tx, organization_id, [file.id for file in files], now_ms=now_ms)
+    length_bytes = sum(file.length_bytes for file in files if file.id in removed)
+    if length_bytes:
+        give_back(tx, organization_id, limits, files[0].created_at_ms // _DAY_MS, length_bytes)
 
 
 def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:

@@ -24,15 +24,16 @@ from shopbell.attachments.upload_quota import (
     UploadQuotaExceeded,
     customer_limits,
     organization_limits,
+    remove_uploads,
 )
-from shopbell.channels.email.store import InboundEmail, is_new, is_open, storable, store_email
+from shopbell.channels.email.store import InboundEmail, has_room, is_new, is_open, storable, store_email
 from shopbell.db.database import Database
 from shopbell.email.answer_links import LinkRemover
 from shopbell.email.bodies import EmailAttachment
 from shopbell.email.envelope import Accepted, Envelope, NotNow, NotWanted, Verdict
 from shopbell.email.parse import IncomingEmail
 from shopbell.email.reply_addresses import Audience, BounceAddress, EmailAddresses, ReplyAddress
-from shopbell.errors import Conflict, NotFound
+from shopbell.errors import Conflict, NotFound, StorageError
 from shopbell.notifications import outbox
 from shopbell.realtime.hub import PubSub
 from shopbell.security.keys import Keys
@@ -97,12 +98,28 @@ class EmailReceiver:
         external_id = _external_id(email, envelope.raw)
         if not await self._database.read(is_new, to, external_id):
             return Accepted()
-        files, unkept = await self._keep_files(to, email.attachments)
+        now_ms = time.time_ns() // 1_000_000
+        # Before the files are stored: an email that must wait is delivered again every minute.
+        if not await self._database.read(has_room, to, email, now_ms=now_ms):
+            return _refuse(to, email)
+        files: list[Attachment] = []
+        verdict: Verdict | None = None
+        try:
+            verdict = await self._store(to, email, external_id, files, now_ms)
+        finally:
+            if files and not isinstance(verdict, Accepted):
+                await self._give_up(to, files)
+        return verdict
+
+    async def _store(
+        self, to: ReplyAddress, email: IncomingEmail, external_id: str, files: list[Attachment], now_ms: int
+    ) -> Verdict:
+        """Store an email; ``files`` gets its files as soon as each is stored."""
+        unkept = await self._keep_files(to, email.attachments, files, now_ms)
         body = self._links.cut(_body(email, unkept))
         full_text = await asyncio.to_thread(self._links.cut, storable(email.text))
         if not body and not files:
             return Accepted()
-        now_ms = time.time_ns() // 1_000_000
         try:
             kept = await self._database.write(
                 store_email, InboundEmail(to, email, external_id, files, body, full_text), now_ms=now_ms
@@ -110,11 +127,17 @@ class EmailReceiver:
         except (NotFound, Conflict):  # the conversation does not exist, or its customer was erased
             return _NOBODY
         if not kept:
-            log.warning("too many emails in one conversation", organization=to.organization_id, thread=to.thread_id)
-            # A person's email stays with their mail server until there is room. A program would only reply again.
-            return Accepted() if email.is_automatic else NotNow()
+            return _refuse(to, email)
         self._pubsub.publish([to.organization_id])
         return Accepted()
+
+    async def _give_up(self, to: ReplyAddress, files: Sequence[Attachment]) -> None:
+        """Remove the files of an email that is not stored. It may be delivered again, with the same files."""
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            await self._database.write(remove_uploads, to.organization_id, self._limits(to), files, now_ms=now_ms)
+        except StorageError:  # the files are deleted after a day; their bytes stay counted until its end
+            log.warning("cannot remove the files of an email", organization=to.organization_id)
 
     def _is_about_ours(self, email: IncomingEmail) -> bool:
         """Whether an email reports on one that Shopbell sent.
@@ -142,28 +165,26 @@ class EmailReceiver:
         self._pubsub.publish([which.organization_id])
 
     async def _keep_files(
-        self, to: ReplyAddress, files: Sequence[EmailAttachment]
-    ) -> tuple[list[Attachment], list[str]]:
-        """Store files; returns stored files, and the names of the others."""
-        kept: list[Attachment] = []
+        self, to: ReplyAddress, files: Sequence[EmailAttachment], kept: list[Attachment], now_ms: int
+    ) -> list[str]:
+        """Store files and add them to ``kept``; returns the names of the others."""
         unkept: list[str] = []
         for file in files:
             name = attachments.clean_name(PurePath(file.name).name)
-            one = await self._keep_file(to, name, file.content) if len(kept) < FILES_MAX else None
+            one = await self._keep_file(to, name, file.content, now_ms) if len(kept) < FILES_MAX else None
             if one is None:
                 unkept.append(name)
             else:
                 kept.append(one)
-        return kept, unkept
+        return unkept
 
-    async def _keep_file(self, to: ReplyAddress, name: str, content: bytes) -> Attachment | None:
+    async def _keep_file(self, to: ReplyAddress, name: str, content: bytes, now_ms: int) -> Attachment | None:
         settings, length_bytes = self._settings, len(content)
         content_type = media_types.sniff(content[: media_types.SNIFF_BYTES])
         is_wanted = media_types.is_among(content_type, settings.attachment_types)
         if self._blobs is None or not is_wanted or not 0 < length_bytes <= settings.attachment_limit_bytes:
             return None
-        limits, now_ms = self._limits(to), time.time_ns() // 1_000_000
-        async with UploadMeter(self._database, to.organization_id, limits, now_ms=now_ms) as meter:
+        async with UploadMeter(self._database, to.organization_id, self._limits(to), now_ms=now_ms) as meter:
             try:
                 await meter.take(length_bytes, least_bytes=length_bytes)
             except UploadQuotaExceeded:
@@ -189,6 +210,12 @@ class EmailReceiver:
         if to.audience is Audience.BUSINESS:
             return organization_limits(self._settings)
         return customer_limits(self._settings, f"mail {to.thread_id}")
+
+
+def _refuse(to: ReplyAddress, email: IncomingEmail) -> Verdict:
+    log.warning("too many emails in one conversation", organization=to.organization_id, thread=to.thread_id)
+    # A person's email stays with their mail server until there is room. A program would only reply again.
+    return Accepted() if email.is_automatic else NotNow()
 
 
 def _external_id(email: IncomingEmail, raw: bytes) -> str:

@@ -12,6 +12,7 @@ Automatic replies become notes too, so that they reopen nothing and no one is no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, insert, or_, select
 
@@ -83,24 +84,54 @@ def store_email(tx: Connection, email: InboundEmail, *, now_ms: int) -> bool:
         raise NotFound
     customer = customers.lock(tx, organization_id, customer_id)
     customers.refuse_erased(customer)
-    is_customers = email.to.audience is Audience.CUSTOMER and not email.email.is_automatic
-    if is_customers and customer.blocked_at_ms is None:
-        is_customers = _is_from_customer(tx, customer, email.email)
     thread = lock(tx, organization_id, thread_id)
     if not is_new(tx, email.to, email.external_id):
         return True
-    author_id = _author_of(tx, thread, email.email) if email.to.audience is Audience.BUSINESS else None
-    is_foreign = not is_customers and author_id is None and not email.email.is_automatic
-    is_doubtful = is_foreign or email.email.is_automatic
-    if _count_recent(tx, thread, now_ms, is_doubtful=is_doubtful) >= EMAILS_PER_HOUR:
+    origin = _origin_of(tx, customer, thread, email.to, email.email)
+    if not _has_room(tx, thread, origin, now_ms):
         return False
-    if is_customers:
+    if origin.is_customers:
         _keep_customers(tx, email, thread)
-    elif author_id is not None and _may_answer(tx, thread, now_ms):
-        _store_reply(tx, email, thread, author_id, now_ms)
+    elif origin.author_id is not None and _may_answer(tx, thread, now_ms):
+        _store_reply(tx, email, thread, origin.author_id, now_ms)
     else:
-        _keep_note(tx, email, thread, is_foreign=is_foreign, now_ms=now_ms)
+        _keep_note(tx, email, thread, is_foreign=origin.is_foreign, now_ms=now_ms)
     return True
+
+
+def has_room(tx: Connection, to: ReplyAddress, email: IncomingEmail, *, now_ms: int) -> bool:
+    """Whether ``store_email`` would not find too many emails in this hour. Without a conversation, it does not."""
+    t = threads.c
+    query = select(threads).where(t.organization_id == to.organization_id, t.id == to.thread_id)
+    row = tx.execute(query).mappings().first()
+    if row is None:
+        return True
+    thread = Thread(**row)
+    customer = customers.find(tx, thread.organization_id, thread.customer_id)
+    return _has_room(tx, thread, _origin_of(tx, customer, thread, to, email), now_ms)
+
+
+class _Origin(NamedTuple):
+    """Who wrote an email: the customer, an author of the business, a program, or a stranger (``is_foreign``)."""
+
+    is_customers: bool
+    author_id: int | None
+    is_foreign: bool
+    is_automatic: bool
+
+
+def _origin_of(tx: Connection, customer: Customer, thread: Thread, to: ReplyAddress, email: IncomingEmail) -> _Origin:
+    is_customers = to.audience is Audience.CUSTOMER and not email.is_automatic
+    if is_customers and customer.blocked_at_ms is None:
+        is_customers = _is_from_customer(tx, customer, email)
+    author_id = _author_of(tx, thread, email) if to.audience is Audience.BUSINESS else None
+    is_foreign = not is_customers and author_id is None and not email.is_automatic
+    return _Origin(is_customers, author_id, is_foreign, email.is_automatic)
+
+
+def _has_room(tx: Connection, thread: Thread, origin: _Origin, now_ms: int) -> bool:
+    is_doubtful = origin.is_foreign or origin.is_automatic
+    return _count_recent(tx, thread, now_ms, is_doubtful=is_doubtful) < EMAILS_PER_HOUR
 
 
 def _may_answer(tx: Connection, thread: Thread, now_ms: int) -> bool:
