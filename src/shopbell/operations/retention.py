@@ -11,6 +11,7 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, delete, exists, or_, select, update
@@ -132,9 +133,11 @@ def sweep_messages(tx: Connection, table: Table, organization_id: int, days: int
     c = table.c
     columns = [c.id, c.created_at_ms, *([c.thread_id] if table is messages else [])]
     oldest = select(*columns).where(c.organization_id == organization_id, c.id > after).order_by(c.id).limit(BATCH_ROWS)
-    old = [row for row in tx.execute(oldest) if row.created_at_ms < now_ms - days * DAY_MS]
+    rows = tx.execute(oldest).all()
+    old = [row for row in rows if row.created_at_ms < now_ms - days * DAY_MS]
+    after_page = _after([(row.id, row.created_at_ms) for row in rows], is_any_old=bool(old), now_ms=now_ms)
     if not old:
-        return Swept(0, None)
+        return Swept(0, after_page)
     tx.execute(delete(table).where(c.organization_id == organization_id, c.id.in_([row.id for row in old])))
     if table is messages:
         threads, until_ms = sorted({row.thread_id for row in old}), max(row.created_at_ms for row in old)
@@ -142,7 +145,21 @@ def sweep_messages(tx: Connection, table: Table, organization_id: int, days: int
             pass
         projection.empty_previews(tx, organization_id, threads, until_ms=until_ms)
         _delete_traces(tx, organization_id, [row.id for row in old], threads, now_ms - days * DAY_MS)
-    return Swept(len(old), old[-1].id if len(old) == BATCH_ROWS else None)
+    return Swept(len(old), after_page)
+
+
+def _after(page: Sequence[tuple[int, int]], *, is_any_old: bool, now_ms: int) -> int | None:
+    """Return where the next batch continues; None if no old rows are left.
+
+    Rows from the future do not end a sweep: after a clock ran ahead, or an import of wrong dates, older rows follow.
+
+    Args:
+        page: key and time of the rows of this batch, in the order of their keys.
+    """
+    if len(page) < BATCH_ROWS:
+        return None
+    key, created_at_ms = page[-1]
+    return key if is_any_old or created_at_ms > now_ms else None
 
 
 def sweep_imported(tx: Connection, organization_id: int, days: int, *, now_ms: int) -> int | None:
@@ -246,9 +263,11 @@ def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *,
         .order_by(c.position)
         .limit(BATCH_ROWS)
     )
-    old = [position for position, created_at_ms in tx.execute(oldest) if created_at_ms < now_ms - days * DAY_MS]
+    page = [(position, created_at_ms) for position, created_at_ms in tx.execute(oldest)]
+    old = [position for position, created_at_ms in page if created_at_ms < now_ms - days * DAY_MS]
+    after_page = _after(page, is_any_old=bool(old), now_ms=now_ms)
     if not old:
-        return Swept(0, None)
+        return Swept(0, after_page)
     d = deliveries.c
     waiting = select(d.position).where(
         d.organization_id == organization_id,
@@ -261,4 +280,4 @@ def sweep_events(tx: Connection, organization_id: int, days: int, after: int, *,
     gone = sorted(position for position in {*old} - set(tx.scalars(waiting)) if position <= consumed)
     if gone:
         feed.delete_events(tx, organization_id, gone)
-    return Swept(len(gone), old[-1] if len(old) == BATCH_ROWS else None)
+    return Swept(len(gone), after_page)

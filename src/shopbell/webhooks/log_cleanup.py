@@ -17,9 +17,13 @@ DAY_MS = 86_400_000
 _JOB = "delivery log"
 
 
-def webhooks_with_a_log(tx: Connection, *, before_ms: int) -> list[WebhookKey]:
-    """Webhooks, including deleted ones, whose oldest delivery is of an event before a time in Unix ms."""
-    with_one = select(*WEBHOOK_KEY).where(_oldest(D.created_at_ms) < before_ms)
+def webhooks_with_a_log(tx: Connection, *, before_ms: int, now_ms: int) -> list[WebhookKey]:
+    """Webhooks, including deleted ones, whose oldest delivery is of an event before a time in Unix ms.
+
+    Also those whose oldest one is from the future: older ones may follow.
+    """
+    oldest_at_ms = _oldest(D.created_at_ms)
+    with_one = select(*WEBHOOK_KEY).where(or_(oldest_at_ms < before_ms, oldest_at_ms > now_ms))
     return [(row[0], row[1]) for row in tx.execute(with_one.order_by(*WEBHOOK_KEY))]
 
 
@@ -52,13 +56,14 @@ def unwanted(tx: Connection) -> list[WebhookKey]:
     return [(row[0], row[1]) for row in tx.execute(off.order_by(*WEBHOOK_KEY))]
 
 
-def forget(tx: Connection, webhook: WebhookKey, after: int, *, before_ms: int) -> int | None:
+def forget(tx: Connection, webhook: WebhookKey, after: int, *, before_ms: int, now_ms: int) -> int | None:
     """Delete one batch of a webhook's old deliveries with their attempts.
 
     Args:
         webhook: the webhook.
         after: the position before the batch; 0 at first.
         before_ms: deliveries that were settled before this time, in Unix ms, are old.
+        now_ms: the time in Unix ms.
 
     Returns:
         The position before the next batch; None if there is none, or another process does it.
@@ -75,8 +80,8 @@ def forget(tx: Connection, webhook: WebhookKey, after: int, *, before_ms: int) -
         c = table.c
         here = (c.organization_id == organization_id, c.webhook_id == webhook_id, c.position.in_(old))
         tx.execute(delete(table).where(*here))
-    # Positions grow with time: after a recent event there is no old one.
-    is_done = len(rows) < BATCH or rows[-1].created_at_ms >= before_ms
+    # Positions grow with time: after a recent event there is no old one, unless a clock ran ahead.
+    is_done = len(rows) < BATCH or before_ms <= rows[-1].created_at_ms <= now_ms
     return None if is_done else rows[-1].position
 
 

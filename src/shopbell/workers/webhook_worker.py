@@ -336,10 +336,10 @@ async def sweep(database: Database, log_days: int, *, now_ms: int) -> None:
             pass
     while await database.write(log_cleanup.give_up_held, before_ms=before_ms, now_ms=now_ms):
         pass
-    for webhook in await database.read(log_cleanup.webhooks_with_a_log, before_ms=before_ms):
+    for webhook in await database.read(log_cleanup.webhooks_with_a_log, before_ms=before_ms, now_ms=now_ms):
         after: int | None = 0
         while after is not None:
-            after = await database.write(log_cleanup.forget, webhook, after, before_ms=before_ms)
+            after = await database.write(log_cleanup.forget, webhook, after, before_ms=before_ms, now_ms=now_ms)
     await database.write(log_cleanup.forget_webhooks, before_ms=before_ms)
 
 

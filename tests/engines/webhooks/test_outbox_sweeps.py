@@ -11,7 +11,7 @@ from harness.world import World
 from shopbell.db.connect import open_database
 from shopbell.db.lock_order import try_job_lock
 from shopbell.settings.settings import Settings
-from shopbell.webhooks import endpoints
+from shopbell.webhooks import endpoints, log_cleanup
 from shopbell.webhooks.log_cleanup import forget, give_up_held
 from shopbell.webhooks.retry_policy import Delivered, TryAgain
 from shopbell.workers.webhook_worker import sweep
@@ -61,11 +61,29 @@ def test_old_log_entries_are_deleted_and_pending_deliveries_are_kept(outbox: Out
     (claimed,) = outbox.claim()
     outbox.settle(claimed, Delivered())
     key = (outbox.acme, webhook_id)
-    assert outbox.database.write_now(forget, key, 0, before_ms=outbox.now_ms - 30 * DAY_MS) is None
+    assert (
+        outbox.database.write_now(forget, key, 0, before_ms=outbox.now_ms - 30 * DAY_MS, now_ms=outbox.now_ms) is None
+    )
     rows = outbox.installation.database.rows("SELECT position FROM deliveries ORDER BY position")
     assert [row["position"] for row in rows] == [waiting, young]
     rows = outbox.installation.database.rows("SELECT position FROM delivery_attempts ORDER BY position")
     assert [row["position"] for row in rows] == [waiting, young]
+
+
+def test_log_entries_from_a_clock_that_ran_ahead_do_not_keep_old_ones(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.webhook()
+    monkeypatch.setattr(log_cleanup, "BATCH", 1)
+    positions = []
+    for days in (365, -365, 31):  # the clock runs ahead, is set back, and is right from then on
+        outbox.now_ms += days * DAY_MS
+        positions.append(outbox.transfer(outbox.thread()))
+        (claimed,) = outbox.claim()
+        outbox.settle(claimed, Delivered())
+    sweep_all(outbox)
+    rows = outbox.installation.database.rows("SELECT position FROM deliveries ORDER BY position")
+    assert [row["position"] for row in rows] == [positions[0], positions[2]]
 
 
 def delete(outbox: Outbox, webhook_id: int) -> None:
