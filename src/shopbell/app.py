@@ -26,7 +26,7 @@ from shopbell.conversations.messages import CustomerMessageQueue
 from shopbell.conversations.replies import ReplyQueue
 from shopbell.customers import magic_links, visitors
 from shopbell.db import installation
-from shopbell.db.connect import open_database
+from shopbell.db.connect import connect_database, make_ready
 from shopbell.db.database import Database
 from shopbell.db.instance_lock import shared_lock
 from shopbell.errors import StorageError
@@ -98,21 +98,23 @@ def create_app(
 
     Raises:
         SettingsError: a setting is wrong.
-        CommandError: the database does not fit this version or this secret key.
+        CommandError: the database does not fit this version or this secret key, or is being restored.
         StorageError: the database cannot be reached.
     """
     share_one_arena()
     settings = settings or load()
     logs.configure(settings)
     secrets = keys.load(settings)
-    database = open_database(settings)
-    database.write_now(installation.adopt_key, secrets)
-    if len(secrets.secrets) > 1:  # while it is being changed: what is sealed can be opened without the former one, then
-        database.write_now(endpoints.reseal, Cipher(secrets, endpoints.SEALING_PURPOSE))
-        database.write_now(identity_secrets.reseal, Cipher(secrets, identity_secrets.SEALING_PURPOSE))
-        database.write_now(totp.reseal, Cipher(secrets, totp.SEALING_PURPOSE))
-        database.write_now(vapid.reseal, Cipher(secrets, vapid.SEALING_PURPOSE))
-        database.write_now(subscriptions.reseal, Cipher(secrets, subscriptions.SEALING_PURPOSE))
+    database = connect_database(settings)
+    with shared_lock(database):  # a restore may be running
+        make_ready(database)
+        database.write_now(installation.adopt_key, secrets)
+        if len(secrets.secrets) > 1:  # while it is being changed: later, what is sealed opens without the former one
+            database.write_now(endpoints.reseal, Cipher(secrets, endpoints.SEALING_PURPOSE))
+            database.write_now(identity_secrets.reseal, Cipher(secrets, identity_secrets.SEALING_PURPOSE))
+            database.write_now(totp.reseal, Cipher(secrets, totp.SEALING_PURPOSE))
+            database.write_now(vapid.reseal, Cipher(secrets, vapid.SEALING_PURPOSE))
+            database.write_now(subscriptions.reseal, Cipher(secrets, subscriptions.SEALING_PURPOSE))
     blobs = open_store(settings)
     tracing = open_tracing(settings, SERVER)
 

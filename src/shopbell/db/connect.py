@@ -33,11 +33,7 @@ def open_database(settings: Settings, *, create: bool = True) -> Database:
     if not create:
         require_file(settings)
     database = connect_database(settings)
-    try:
-        _make_ready(database, create=create)
-    except BaseException:
-        database.engine.dispose()
-        raise
+    make_ready(database, create=create)
     return database
 
 
@@ -54,7 +50,24 @@ def require_file(settings: Settings) -> None:
         )
 
 
-def _make_ready(database: Database, *, create: bool) -> None:
+def make_ready(database: Database, *, create: bool = True) -> None:
+    """Check that this version can use the database; close it if not.
+
+    Args:
+        create: whether to create the tables of an empty one.
+
+    Raises:
+        CommandError: the schema is older or newer than this version, or the database is empty and ``create`` is false.
+        StorageError: the database is not reachable.
+    """
+    try:
+        _check(database, create=create)
+    except BaseException:
+        database.engine.dispose()
+        raise
+
+
+def _check(database: Database, *, create: bool) -> None:
     found = database.read_now(state)
     if found is State.EMPTY and create:
         migrate(database)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from shopbell.db.database import Database
-from shopbell.db.sqlite_files import open_lock_file, try_to_lock
+from shopbell.db.failures import storage_failure
+from shopbell.db.sqlite_files import create_if_absent, open_lock_file, try_to_lock
 from shopbell.errors import CommandError
 
 if TYPE_CHECKING:
@@ -22,11 +23,17 @@ _SERVER_RUNS = "a server is running on this database; stop it first"
 def shared_lock(database: Database) -> AbstractContextManager[None]:
     """Hold the shared lock, as servers do, until the block ends.
 
+    Creates the file of a SQLite database if there is none: while the lock is held, no process may create it.
+
     Raises:
         CommandError: a restore is running.
         StorageError: the database is not reachable.
     """
     if database.conninfo is None:
+        try:
+            create_if_absent(cast("SqliteDatabase", database).path)
+        except OSError as error:
+            raise storage_failure(error) from None
         return _file_lock(cast("SqliteDatabase", database).path, fcntl.LOCK_SH, _RESTORE_RUNS)
     from shopbell.db.session_lock import shared_session_lock  # imports the driver, which takes 10 MB
 

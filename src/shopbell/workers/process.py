@@ -23,7 +23,7 @@ from shopbell.attachments.open_store import open_store
 from shopbell.channels.email import mailbox_metrics
 from shopbell.channels.open_channels import open_channels
 from shopbell.db import installation
-from shopbell.db.connect import open_database
+from shopbell.db.connect import connect_database, make_ready
 from shopbell.db.database import Database
 from shopbell.db.instance_lock import shared_lock
 from shopbell.errors import ShopbellError
@@ -133,13 +133,14 @@ class _Work:
 async def _working(settings: Settings, line: ServerLine | None = None) -> AsyncIterator[_Work]:
     secrets = keys.load(settings)
     tracing = open_tracing(settings, WORKER)
-    database = open_database(settings)
+    database = connect_database(settings)
     async with AsyncExitStack() as stack:
         if tracing is not None:
             stack.push_async_callback(tracing.close)
         stack.push_async_callback(database.close)
+        stack.enter_context(shared_lock(database))  # a restore may be running
+        make_ready(database)
         database.write_now(installation.adopt_key, secrets)
-        stack.enter_context(shared_lock(database))
         pubsub = PubSub(line, create_relay(settings, database.conninfo))
         work = _Work(
             WebhookWorker(settings, database, secrets, pubsub, _webhook_channel(tracing)),

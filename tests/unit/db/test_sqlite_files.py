@@ -155,6 +155,7 @@ def test_a_missing_database_with_a_write_ahead_log_is_not_created(tmp_path: Path
 def test_a_missing_database_in_use_is_not_created(tmp_path: Path, use: Any) -> None:
     path = tmp_path / "shopbell.db"
     with use(SqliteDatabase(path)):
+        path.unlink(missing_ok=True)
         with pytest.raises(StorageError, match="a server, worker or restore is using it; put it back"):
             connect(path)
         assert not path.exists()
