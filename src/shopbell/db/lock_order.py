@@ -19,11 +19,18 @@ def try_job_lock(tx: Connection, job: str) -> bool:
     """
     if tx.dialect.name == "sqlite":
         return True
-    taken: bool = tx.execute(
-        text("SELECT pg_try_advisory_xact_lock(:space, :job)"),
-        {"space": 7_467_262, "job": zlib.crc32(job.encode()) >> 1},
-    ).scalar_one()
+    taken: bool = tx.execute(text("SELECT pg_try_advisory_xact_lock(:space, :job)"), _job_key(job)).scalar_one()
     return taken
+
+
+def lock_job(tx: Connection, job: str) -> None:
+    """Lock a job until the transaction ends; wait for another process that holds its lock."""
+    if tx.dialect.name != "sqlite":
+        tx.execute(text("SELECT pg_advisory_xact_lock(:space, :job)"), _job_key(job))
+
+
+def _job_key(job: str) -> dict[str, int]:
+    return {"space": 7_467_262, "job": zlib.crc32(job.encode()) >> 1}
 
 
 def lock_customers_shared(tx: Connection) -> None:

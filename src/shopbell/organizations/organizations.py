@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from shopbell.db.businesses import Businesses, is_among
 from shopbell.db.ids import take_id
+from shopbell.db.lock_order import lock_job
 from shopbell.db.schema.core import businesses, organizations
 from shopbell.errors import CommandError, NotFound
 from shopbell.events import audit, record
@@ -249,10 +250,13 @@ def deactivate_business(
 
 def _refuse_foreign_number(tx: Connection, organization_id: int, number: str | None) -> None:
     """A phone number belongs to one organization: incoming texts are assigned by it."""
+    if not number:
+        return
+    lock_job(tx, "phone numbers")  # otherwise two organizations that set the same number do not see each other
     c = businesses.c
-    spellings = phone_spellings(number) if number else []
+    spellings = phone_spellings(number)
     elsewhere = (c.phone_number.in_(spellings), c.organization_id != organization_id, c.deactivated_at_ms.is_(None))
-    if number and tx.execute(select(c.id).where(*elsewhere).limit(1)).first():
+    if tx.execute(select(c.id).where(*elsewhere).limit(1)).first():
         raise WrongValues([("phone", "must not belong to another organization")])
 
 
