@@ -27,6 +27,7 @@ class DiskStore(Store):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
+        self._synced: set[Path] = set()
 
     async def keep(self, incoming: Incoming, name: str) -> None:
         """Sync it and rename it."""
@@ -62,10 +63,12 @@ class DiskStore(Store):
     def _keep(self, file: BinaryIO, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
-        if not path.parent.is_dir():
+        # Not only if it is missing: another thread or process may have made it, and not have synced it yet.
+        if path.parent not in self._synced or not path.parent.is_dir():
             make_private_folder(path.parent)
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
+            self._synced.add(path.parent)
         Path(file.name).rename(path)
         sync_folder(path.parent)
 
