@@ -19,7 +19,7 @@ from shopbell.errors import CommandError
 from shopbell.operations import organization_export, organization_import
 from shopbell.runtime.clock import now_ms
 from shopbell.security.encryption import Cipher
-from shopbell.security.files import owner_only, sync_folder
+from shopbell.security.files import owner_only, publish
 from shopbell.webhooks import endpoints
 
 app = typer.Typer()
@@ -119,10 +119,4 @@ def _output(name: str) -> Iterator[BinaryIO]:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        try:
-            target.hardlink_to(unfinished)
-        except FileExistsError:
-            raise CommandError(f"{target} already exists") from None
-        except OSError:  # a file system without hard links
-            unfinished.rename(target)
-        sync_folder(target.absolute().parent)
+        publish(unfinished, target)

@@ -5,6 +5,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from shopbell.errors import CommandError
+
 
 def make_private_folder(folder: Path) -> None:
     """Create a folder that only its owner may enter; leave an existing one unchanged."""
@@ -40,6 +42,33 @@ def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:
         sync_folder(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def publish(unfinished: Path, file: Path) -> None:
+    """Give a finished file its name, without replacing a file created since the check.
+
+    Raises:
+        CommandError: there is such a file.
+    """
+    try:
+        _name_without_replacing(unfinished, file)
+    except FileExistsError:
+        raise CommandError(f"{file} already exists") from None
+    sync_folder(file.parent)
+
+
+def _name_without_replacing(unfinished: Path, file: Path) -> None:
+    try:
+        file.hardlink_to(unfinished)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: only an own empty file is replaced
+        os.close(owner_only(str(file), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        try:
+            unfinished.replace(file)
+        except OSError:
+            file.unlink()
+            raise
 
 
 def sync_folder(folder: Path) -> None:

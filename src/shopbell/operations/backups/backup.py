@@ -21,7 +21,7 @@ from shopbell.errors import CommandError
 from shopbell.operations.backups import attachment_archive, tar
 from shopbell.operations.backups.tar import Manifest
 from shopbell.security import keys
-from shopbell.security.files import sync_folder
+from shopbell.security.files import publish
 from shopbell.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -127,17 +127,6 @@ def work_folder(parent: Path) -> Iterator[Path]:
     # On the same disk as the target, so that a rename suffices.
     with tempfile.TemporaryDirectory(prefix=".shopbell-", dir=parent) as folder:
         yield Path(folder)
-
-
-def publish(unfinished: Path, file: Path) -> None:
-    """Give a finished file its name, without replacing a file created since the check."""
-    try:
-        file.hardlink_to(unfinished)
-    except FileExistsError:
-        raise CommandError(f"{file} already exists") from None
-    except OSError:  # a file system without hard links
-        unfinished.rename(file)
-    sync_folder(file.parent)
 
 
 def count_sqlite_rows(connection: Any) -> dict[str, int]:

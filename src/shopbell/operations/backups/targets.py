@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shopbell.errors import CommandError
-from shopbell.operations.backups.backup import publish
-from shopbell.security.files import owner_only
+from shopbell.security.files import owner_only, publish
 from shopbell.settings.extras import require_extra
 from shopbell.settings.locations import BucketLocation
 from shopbell.settings.settings import Settings
