@@ -1,7 +1,4 @@
-"""Conversations as customers see them.
-
-Without notes, and employees by first name.
-"""
+"""Show conversations to customers, without notes and employees' last names."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

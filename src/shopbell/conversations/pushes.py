@@ -1,6 +1,6 @@
 """The bodies that a push URL receives.
 
-Messages to customers, for the servers of their apps.
+They contain messages to customers, for the servers of their apps.
 """
 
 from sqlalchemy import Connection, and_, select

@@ -1,6 +1,6 @@
-"""Read receipts of both sides of a conversation.
+"""Read receipts of both sides of a conversation, which never go back.
 
-Owns that table: a place never goes back.
+This module owns their table.
 """
 
 from typing import Literal

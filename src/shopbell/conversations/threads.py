@@ -1,7 +1,4 @@
-"""Read conversations: lists of threads, and the messages of one.
-
-Set their status.
-"""
+"""List threads, read the messages of one, and set the status of threads."""
 
 import time
 from collections.abc import Collection

@@ -28,7 +28,7 @@ class OptOuts:
         self._keys = keys.derive(KEY_PURPOSE)
 
     def hash_of(self, way: Way) -> str:
-        """The hashes of an address; the same for all spellings of a number."""
+        """The hash of an address; the same for all spellings of a number."""
         return self._hashes(way)[0]
 
     def add(self, tx: Connection, organization_id: int, way: Way, *, now_ms: int) -> None:

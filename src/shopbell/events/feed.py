@@ -118,7 +118,6 @@ def _query(organization_id: int, begin: int, end: int, limit: int, types: Collec
     query = (
         select(events, m.id.label("found_id"), m.body, m.from_customer, m.internal, m.employee_id, m.attachment_id)
         .add_columns(m.content_sid, m.external_id)
-        # By its id: a merge of customers may have changed its sequence.
         .outerjoin(messages, and_(m.organization_id == c.organization_id, m.id == c.message_id))
         .where(c.organization_id == organization_id, c.position > begin, c.position <= end)
         .order_by(c.position)

@@ -1,7 +1,4 @@
-"""Read the input of decisions.
-
-New events of a feed, and the state of their threads.
-"""
+"""Read the input of decisions: new events, and the state of their threads."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The delivery status of messages: one record for each channel and audience.
+"""Keep the delivery status of messages.
 
-Owns these records.
+This module owns the records: each message has one for each channel and audience.
 
 A record never goes back: reports of providers arrive late, repeatedly, and in any order. Each change is an event,
 except the first state ``queued``, which the event of the message implies.

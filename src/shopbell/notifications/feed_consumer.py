@@ -1,9 +1,7 @@
-"""Consume an organization's feed.
+"""Consume an organization's feed, and decide what to send.
 
-Decide what to send, and store it with the new position.
-
-Both are one transaction (``events/cursors.py``). Reading and deciding happen before it, because on SQLite all other
-writers would wait.
+One transaction stores what is to be sent and the new position (``events/cursors.py``). Reading and deciding happen
+before it, because on SQLite all other writers would wait.
 """
 
 from dataclasses import dataclass

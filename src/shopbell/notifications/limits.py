@@ -1,6 +1,6 @@
-"""Limits of SMS per organization and number, and of emails to businesses.
+"""Limit SMS per organization and number, and emails to businesses.
 
-Owns the tables ``sms_usage`` and ``throttles``.
+This module owns the tables ``sms_usage`` and ``throttles``.
 """
 
 from dataclasses import dataclass
@@ -112,9 +112,7 @@ def move_up(tx: Connection, by_ms: int) -> None:
 
 
 def forget_old(tx: Connection, now_ms: int, *, limit: int = 1_000) -> bool:
-    """Delete old counts of all organizations.
-
-    Numbers after a day, SMS usage after a month.
+    """Delete old counts: of numbers after a day, of SMS after a month.
 
     Args:
         tx: the transaction.

@@ -301,9 +301,7 @@ def count_waiting(tx: Connection, channels: Collection[str]) -> int:
 def report(
     tx: Connection, organization_id: int, outbound_message_id: int, state: str, reason: str | None, *, now_ms: int
 ) -> bool:
-    """Store a later report about an outbound message.
-
-    From the provider, or a bounced email.
+    """Store a later report of a provider or a bounced email.
 
     Args:
         tx: the transaction; nothing may follow in it.

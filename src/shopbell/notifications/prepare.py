@@ -1,7 +1,4 @@
-"""Prepare a due outbound message.
-
-Check it again, charge it, render it, count the attempt.
-"""
+"""Check a due outbound message again, charge it, render it, count the attempt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

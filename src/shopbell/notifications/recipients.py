@@ -1,8 +1,7 @@
-"""Where customers are reached.
+"""Find how customers are reached.
 
-At the identities of their last message in the conversation.
-
-A customer may have several addresses and numbers: after a merge, after a change, or because a family shares a phone.
+They are reached at the identities that their last message in the conversation named. A customer may have several
+addresses and numbers: after a merge, after a change, or because a family shares a phone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,9 +120,8 @@ def _ways(identities: Mapping[str, _Identity]) -> list[Way]:
 def _choose(known: Sequence[_Identity], kind: str, named: str | None, merge_id: int | None) -> _Identity | None:
     """The identity that the customer's last message named, if it is still theirs.
 
-    It is not after an undone merge.
-
-    Without it: the newest identity of the customer who started the conversation, who may have been merged since.
+    After an undone merge, it may not be. Then it is the newest identity of the customer who started the conversation,
+    who may have been merged since.
     """
     of_kind = [each for each in known if each.kind == kind]
     key = phone_key(named) if named else None

@@ -1,6 +1,6 @@
 """Store decisions.
 
-Outbound messages, delivery records, automatic messages, surveys.
+They consist of outbound messages, delivery records, automatic messages and surveys.
 
 Locks are taken in the order of all transactions: threads by id, and the feed last.
 """
@@ -41,9 +41,9 @@ def write_plans(
     *,
     now_ms: int,
 ) -> None:
-    """Store the decisions about threads, with few statements.
+    """Store the decisions about threads.
 
-    On SQLite all other writers wait.
+    Uses few statements, because on SQLite all other writers wait.
 
     Args:
         tx: the transaction; nothing may follow in it.

@@ -26,7 +26,7 @@ class Subscribed:
 
     Args:
         business_name: the sender of the emails.
-        gets_mails: whether more emails are sent to the address; False if it is gone.
+        gets_emails: whether more emails are sent to the address; False if it is gone.
         locale: the locale of the business.
         brand_color: the color of the business, ``#rrggbb``.
     """

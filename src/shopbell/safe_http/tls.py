@@ -73,7 +73,7 @@ def tls_failure(error: OSError) -> TlsFailed:
 def system_certificates() -> ssl.SSLContext:
     """Return a TLS context that trusts the certificates of the system.
 
-    Or those of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
+    If ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` is set, it trusts those instead.
     """
     if sys.platform == "darwin" and not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
         import truststore

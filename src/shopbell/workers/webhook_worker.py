@@ -316,11 +316,10 @@ async def _safely(job: str, work: Awaitable[object]) -> None:
 
 
 async def sweep(database: Database, log_days: int, *, now_ms: int) -> None:
-    """Clean up deliveries.
+    """Clean up deliveries, in small transactions.
 
-    Old log entries, old held-back ones, those of deleted webhooks.
-
-    It works in small transactions.
+    Skips those of disabled and deleted webhooks, gives up those that were held back for too long, and deletes old ones
+    from the log.
 
     Args:
         database: has the deliveries.

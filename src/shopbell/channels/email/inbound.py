@@ -1,6 +1,4 @@
-"""Receive emails from the listener.
-
-They are replies, or reports about emails that Shopbell sent.
+"""Receive emails: replies, and reports about emails that Shopbell sent.
 
 An email is stored once, however often it is delivered: its ``Message-ID`` identifies it. Emails that Shopbell sent, and
 automatic replies to emails for the business, are ignored.
@@ -68,7 +66,7 @@ class EmailReceiver:
     async def accepts(self, address: str) -> bool:
         """Whether email to an address is accepted.
 
-        Shopbell created it, and its conversation still exists.
+        Shopbell must have created the address, and its conversation must still exist.
 
         Raises:
             StorageError: the database failed.

@@ -154,10 +154,7 @@ def _is_from_customer(tx: Connection, customer: Customer, email: IncomingEmail) 
 
 
 def _keep_customers(tx: Connection, email: InboundEmail, thread: Thread) -> None:
-    """Store a message of the customer.
-
-    The text, and one message for each further file.
-    """
+    """Store the text and each further file as messages of the customer."""
     subject = _one_line(email.email.subject)[:_SUBJECT_MAX_CHARACTERS] or None
     remember_email(tx, thread.organization_id, thread.id, subject=subject, header_id=email.email.message_id)
     bodies = [email.body, *[""] * (len(email.files) - 1)]
@@ -248,10 +245,7 @@ def note_subject(
 
 
 def _author_of(tx: Connection, thread: Thread, email: IncomingEmail) -> int | None:
-    """Find the author of an email from the business, if it is verified.
-
-    An employee's id, or that of the business.
-    """
+    """Return the id of the employee or business that verifiably sent an email."""
     proofs = email.authentication
     if email.sender is None or proofs is None or not proofs.proves(email.sender):
         return None
@@ -286,10 +280,7 @@ def is_new(tx: Connection, to: ReplyAddress, external_id: str) -> bool:
 
 
 def _count_recent(tx: Connection, thread: Thread, now_ms: int, *, is_doubtful: bool) -> int:
-    """Count the emails of the last hour.
-
-    Those of strangers and programs, or all others.
-    """
+    """Count the last hour's emails of strangers and programs, or all others."""
     d, m = mail_details.c, messages.c
     doubtful = or_(d.foreign_sender, d.automatic)
     query = (

@@ -55,8 +55,10 @@ async def keep(visitor: Visitor, request: Request, form: OneFile) -> Attachment:
 
 
 def ticket_for(visitor: Visitor, attachment_id: int) -> str:
-    """Return the signed id of a file for its customer. A plain id could be guessed, and used to read files of "
-    "others."""
+    """Return the signed id of a file for its customer.
+
+    With plain ids, a customer could guess those of other customers' files, and read the files.
+    """
     return f"{attachment_id}-{_signature(visitor, attachment_id, visitor.services.keys.derive(SIGNING_PURPOSE)[0])}"
 
 

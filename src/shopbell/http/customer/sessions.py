@@ -192,7 +192,7 @@ def check_origin(request: Request, services: Services, key: PublishableKey, show
 
     Args:
         request: has an origin, as browsers send it with every request that writes.
-        api: what the routes work with.
+        services: what the routes work with.
         key: has the allowed origins.
         shown_on: the site that shows the widget, if the request comes from the document of the widget.
 

@@ -1,6 +1,6 @@
 """One request and its response.
 
-What direct routes and the ASGI application have in common.
+Direct routes and the ASGI application have this in common.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Server-Sent Events (WHATWG HTML, section 9.2).
-
-How a stream is opened, and how its events are written.
-"""
+"""Open streams of Server-Sent Events (WHATWG HTML, 9.2), and write events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
