@@ -5,10 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import APIResponse, Route, expect
 
-from harness.browser import (
-    Visit,
-    faults,
-)
+from harness.browser import Visit, faults
 from harness.inbox_desk import STORES, Desk, expect_focus, expect_order, leave_list, row
 from harness.shop import Shop
 
@@ -17,6 +14,11 @@ HALF_AN_HOUR_LATER = """
     const now = Date.now
     Date.now = () => now() + 31 * 60_000
 """
+WITHOUT_RETRIES = """
+    const after = window.setTimeout
+    window.setTimeout = (callback, ms, ...more) => ms === 2_000 ? 0 : after(callback, ms, ...more)
+"""
+"""A page that does not repeat a request that has failed."""
 
 
 @pytest.fixture
@@ -224,6 +226,7 @@ def test_loading_shows_nothing_at_first_and_then_the_shape_of_rows(desk: Desk) -
 def test_a_list_that_could_not_be_loaded_can_be_tried_again(desk: Desk) -> None:
     thread = desk.write("Hello?")
     tab = desk.tab(desk.hire())
+    tab.context.add_init_script(WITHOUT_RETRIES)
     tab.context.route("**/api/inbox/threads*", lambda route: route.abort())
     page = tab.open(f"{desk.url}/inbox")
     expect(page.get_by_role("alert")).to_contain_text("could not be loaded")

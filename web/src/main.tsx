@@ -9,7 +9,8 @@ import "./app/theme"
 import { ApiError } from "./api/client"
 import { openStream } from "./api/stream"
 import { App, startTalk } from "./app/App"
-import { loadTexts } from "./app/i18n"
+import { reason } from "./app/actions"
+import { loadTexts, t } from "./app/i18n"
 import { url } from "./app/paths"
 import { loadSession, me } from "./app/session"
 import { followConversations } from "./conversation/cache"
@@ -32,6 +33,26 @@ try {
   void startTalk()
 } catch (error) {
   // The session has ended between the page and its data.
-  if (!(error instanceof ApiError && error.status === 401)) throw error
-  location.assign(url("sign-in"))
+  if (error instanceof ApiError && error.status === 401) location.assign(url("sign-in"))
+  else {
+    await loadTexts().catch(() => {}) // without them, the texts are English
+    render(<Failed error={error} />, document.getElementById("app") as HTMLElement)
+    throw error
+  }
+}
+
+/** What stands where the inbox could not be started. */
+function Failed({ error }: { error: unknown }) {
+  return (
+    <main>
+      <h1 class="unseen">{t("Inbox")}</h1>
+      <div class="mid" role="alert">
+        <b>{t("The conversations could not be loaded")}</b>
+        <p>{reason(error)}</p>
+        <button type="button" class="button" onClick={() => location.reload()}>
+          {t("Try again")}
+        </button>
+      </div>
+    </main>
+  )
 }

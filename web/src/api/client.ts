@@ -23,6 +23,19 @@ export class ApiError extends Error {
 /** No response: the server cannot be reached, or the connection broke. */
 export class NoConnection extends Error {}
 
+const RETRY_FIRST_MS = 2_000
+const RETRY_LAST_MS = 30_000
+
+/** Whether the same request may succeed later: there is no connection, or the server is busy. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof NoConnection || (error instanceof ApiError && (error.status === 429 || error.status >= 500))
+}
+
+/** How long to wait before a request is repeated, after this many failures before the last one. */
+export function retryMs(failures: number): number {
+  return Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** failures)
+}
+
 /** Whether the session has ended. A dialog over the page then asks the employee to sign in again. */
 export const isSessionOver = signal(false)
 

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals"
-import { ApiError, NoConnection, onReturn, post } from "../api/client"
+import { ApiError, isPassing, onReturn, post, retryMs } from "../api/client"
 import { on } from "../api/stream"
 import type { Attachment, Channel } from "../api/types"
 import { t } from "../app/i18n"
@@ -10,8 +10,6 @@ import { drop, keep, keptUnder } from "./kept"
 
 /** How long a message can be taken back; the server holds it that long. */
 const UNDO_MS = 5_000
-const RETRY_FIRST_MS = 2_000
-const RETRY_LAST_MS = 30_000
 /** The server forgets idempotency keys after a day: an older message could be sent twice. */
 const SAFE_MS = 20 * 3_600_000
 const PREFIX = "queue:"
@@ -270,10 +268,10 @@ async function takeOut(item: Queued, scheduledMessageId: string): Promise<void> 
 async function refused(item: Queued, error: unknown): Promise<boolean> {
   const { key } = item
   const status = error instanceof ApiError ? error.status : 0
-  if (error instanceof NoConnection || status === 429 || status >= 500) {
+  if (isPassing(error)) {
     change(key, { reason: status ? "server" : "connection" })
     clearTimeout(retry)
-    retry = setTimeout(sendAll, Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** retries++))
+    retry = setTimeout(sendAll, retryMs(retries++))
     return false
   }
   if (status === 401) {

@@ -1,5 +1,5 @@
 import { batch, type Signal, signal } from "@preact/signals"
-import { ApiError, get } from "../api/client"
+import { ApiError, get, isPassing, retryMs } from "../api/client"
 import { on } from "../api/stream"
 import type { Activity, InboxThread, Message, OlderMessages, OpenThread } from "../api/types"
 import { recordViewers } from "../app/presence"
@@ -30,6 +30,9 @@ export interface Cached {
   /** whether something has changed since it was read */
   isStale: boolean
   loading: Promise<void> | null
+  /** how often it could not be read since it was read last */
+  failures: number
+  retry: ReturnType<typeof setTimeout> | undefined
   older: Promise<void> | null
 }
 
@@ -71,6 +74,8 @@ function empty(): Cached {
     movedBy: signal(null),
     isStale: true,
     loading: null,
+    failures: 0,
+    retry: undefined,
     older: null,
   }
 }
@@ -171,12 +176,16 @@ function read(id: string, into: Cached): Promise<void> {
           keep(into, content, askedAt)
           recordViewers(id, content.viewers, askedAt)
           into.error.value = null
+          into.failures = 0
           for (const each of after) each()
         })
       } while (into.isStale)
     } catch (error) {
       into.isStale = true
       into.error.value = error
+      clearTimeout(into.retry)
+      // As long as the stream is there, nothing else tells that it is old.
+      if (isPassing(error)) into.retry = setTimeout(() => void invalidate(id), retryMs(into.failures++))
     } finally {
       into.loading = null
     }

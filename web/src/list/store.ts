@@ -1,5 +1,5 @@
 import { computed, effect, signal, untracked } from "@preact/signals"
-import { get } from "../api/client"
+import { get, isPassing, retryMs } from "../api/client"
 import { on } from "../api/stream"
 import type { InboxThread, ThreadPage } from "../api/types"
 import { onUndone } from "../app/actions"
@@ -49,6 +49,10 @@ const news = new Set<string>()
 /** Rows that have changed since the list was last asked for: the response may be older. */
 const changedSince = new Set<string>()
 let gathering: ReturnType<typeof setTimeout> | undefined
+let reloading: ReturnType<typeof setTimeout> | undefined
+/** How often the list, and the news, could not be read since they were read last. */
+let failures = 0
+let newsFailures = 0
 
 /** Start to follow the address and the stream. */
 export function followList(): void {
@@ -93,6 +97,7 @@ export function reload(): Promise<void> {
 }
 
 async function load(name: string): Promise<void> {
+  clearTimeout(reloading)
   loading?.abort()
   const request = new AbortController()
   loading = request
@@ -122,9 +127,13 @@ async function load(name: string): Promise<void> {
     hasMore.value = next !== null
     arrange(found.map(each => each.customerThreadId))
     state.value = "ready"
+    failures = 0
     if (isOutdated) void reload()
-  } catch {
-    if (!request.signal.aborted && !order.peek().length) state.value = "failed"
+  } catch (error) {
+    if (request.signal.aborted) return
+    if (!order.peek().length) state.value = "failed"
+    // As long as the stream is there, nothing else tells that the list is old.
+    if (isPassing(error)) reloading = setTimeout(reload, retryMs(failures++))
   }
 }
 
@@ -190,8 +199,13 @@ async function readNews(): Promise<void> {
     const sent = new Set(threads.map(each => each.customerThreadId))
     const gone = new Set(ids.filter(id => !sent.has(id))) // erased, or moved to a business that this employee does not see
     if (gone.size) drop(id => gone.has(id))
-  } catch {
-    // The stream will tell `resync`, or the next news of these rows.
+    newsFailures = 0
+  } catch (error) {
+    // The stream does not repeat them.
+    if (isPassing(error)) {
+      for (const id of ids) news.add(id)
+      gathering ??= setTimeout(readNews, retryMs(newsFailures++))
+    }
   }
   refreshCounts()
   if (news.size) gathering ??= setTimeout(readNews, GATHER_MS)

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals"
-import { get } from "../api/client"
+import { get, isPassing, retryMs } from "../api/client"
 import { newest } from "../api/newest"
 import type { Counts } from "../api/types"
 
@@ -11,6 +11,8 @@ export const counts = signal<Counts>({ views: {}, businesses: [], savedViews: []
 const readCounts = newest(counts, () => get<Counts>("api/inbox/counts"))
 let last = 0
 let isPlanned = false
+/** How often they could not be read since they were read last. */
+let failures = 0
 
 /** Read the counts again, at most every second. */
 export function refreshCounts(): void {
@@ -22,5 +24,13 @@ export function refreshCounts(): void {
 function read(): void {
   isPlanned = false
   last = Date.now()
-  void readCounts().catch(() => {}) // the old counts stay; the list says what is wrong
+  readCounts().then(
+    () => {
+      failures = 0
+    },
+    error => {
+      // The old counts stay; the list says what is wrong.
+      if (isPassing(error)) setTimeout(refreshCounts, retryMs(failures++))
+    },
+  )
 }
