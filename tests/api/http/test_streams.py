@@ -7,9 +7,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from harness.employees import hire
 from harness.shop import HELLO, Shop
 from harness.streams import PROGRAMS_STREAM as STREAM
-from harness.streams import Listening, following
+from harness.streams import Listening, following, listening_to
+from harness.waiting import wait_until
+from shopbell.http.streams import heartbeats
 
 STREAMS_PER_TOKEN = 64
 
@@ -129,6 +132,17 @@ def test_a_token_has_a_maximum_number_of_streams(shop: Shop) -> None:
         finally:
             for answer in opened:
                 answer.close()
+
+
+def test_heartbeats_are_events_for_employees_only(shops: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_S", 1)
+    shop = shops("sqlite", run_worker=False)
+    with following(shop) as programs, listening_to(shop, STREAM, {"Cookie": hire(shop).browser.cookie}) as employees:
+        programs.until_ready()
+        employees.until_ready()
+        assert employees.next("beat") == {"event": "beat", "data": {}}
+        wait_until(lambda: programs.beats > 0, lambda: "there was no heartbeat")
+        assert not programs.so_far()
 
 
 def test_typing_is_streamed_and_not_stored(shop: Shop) -> None:

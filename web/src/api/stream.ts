@@ -4,6 +4,8 @@ import { get, isSessionOver, onReturn } from "./client"
 
 /** How long a connection may be lost before the inbox says so. */
 const UNNOTICED_MS = 10_000
+/** The server sends at least a heartbeat every 20 s. */
+const SILENCE_MS = 45_000
 const RETRY_FIRST_MS = 1_000
 const RETRY_LAST_MS = 30_000
 
@@ -17,6 +19,7 @@ let position = "latest"
 let retries = 0
 let retry: ReturnType<typeof setTimeout> | undefined
 let lost: ReturnType<typeof setTimeout> | undefined
+let silence: ReturnType<typeof setTimeout> | undefined
 
 /**
  * Listen to one type of events or signals of `GET /api/stream`; docs/events.md lists them.
@@ -49,16 +52,29 @@ function connect(): void {
   source = new EventSource(url("api/stream", { after: position }))
   for (const type of handlers.keys()) source.addEventListener(type, hear)
   source.addEventListener("ready", isBack)
+  source.addEventListener("beat", isAlive)
   source.addEventListener("error", isLost)
+  isAlive()
+}
+
+/** A connection that breaks without a word, as proxies and sleeping computers leave it, is opened again. */
+function isAlive(): void {
+  clearTimeout(silence)
+  silence = setTimeout(() => {
+    noteLost()
+    connect()
+  }, SILENCE_MS)
 }
 
 function hear(event: MessageEvent<string>): void {
+  isAlive()
   if (event.lastEventId) position = event.lastEventId
   const data = JSON.parse(event.data)
   for (const handler of handlers.get(event.type) ?? []) handler(data)
 }
 
 function isBack(event: MessageEvent<string>): void {
+  isAlive()
   if (event.lastEventId) position = event.lastEventId
   retries = 0
   clearTimeout(lost)
@@ -69,12 +85,18 @@ function isBack(event: MessageEvent<string>): void {
   for (const handler of handlers.get("resync") ?? []) handler({})
 }
 
-function isLost(): void {
+function noteLost(): void {
   lost ??= setTimeout(() => {
     isOffline.value = true
   }, UNNOTICED_MS)
+}
+
+function isLost(): void {
+  noteLost()
   // The browser reconnects after a broken connection, but not after an answer such as 401 or 503.
-  if (source?.readyState !== EventSource.CLOSED || isSessionOver.value) return
+  if (source?.readyState !== EventSource.CLOSED) return
+  clearTimeout(silence)
+  if (isSessionOver.value) return
   // The browser does not say why it was refused. Another request finds out whether the session has ended.
   get("api/me").catch(() => {})
   retry = setTimeout(connect, Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** retries++))

@@ -28,7 +28,8 @@ cursor, and no event is missed.
 - `ready` follows the last past event. `resync` means that the cursor is too old: read again the data that you store.
 - `typing`, `presence`, `read`, `draft` and `scheduled` are signals. They have no id and are not stored.
 - With `present=true`, customers see the business as online while the stream is open.
-- A comment arrives every 20 seconds. When the server stops, the stream ends; then reconnect.
+- A comment arrives every 20 seconds; for a signed-in employee, it is the signal `beat`. When the server stops, the
+  stream ends; then reconnect.
 
 At most {STREAMS_PER_CALLER} streams of a token or employee may be open at once.
 """

@@ -36,6 +36,7 @@ STREAMS_PER_CALLER = 64
 PAGE_EVENTS = 200
 _LATEST = "latest"
 _POSITION_MAX_DIGITS = 16
+_BEAT = sse.event("beat", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,16 @@ def read_query(scope: Scope) -> StreamRequest:
 class _Stream(Stream):
     """The stream of one program or employee, with its cursor."""
 
-    __slots__ = ("_asked", "_businesses", "_caller_id", "_credentials", "_is_ready", "_position", "_service")
+    __slots__ = (
+        "_asked",
+        "_businesses",
+        "_caller_id",
+        "_credentials",
+        "_is_program",
+        "_is_ready",
+        "_position",
+        "_service",
+    )
 
     def __init__(
         self,
@@ -147,6 +157,7 @@ class _Stream(Stream):
         super().__init__(principal.organization_id, 0, asked.business_id or 0, on_end)
         self._service = service
         self._caller_id = principal.id
+        self._is_program = principal.employee_id is None
         self._businesses = principal.businesses_with(SCOPE)
         self._asked = asked
         tokens = [pair for pair in scope["headers"] if pair[0] == b"token"]
@@ -234,6 +245,10 @@ class _Stream(Stream):
 
     def see_store(self, *, is_online: bool) -> None:
         """Do nothing: programs set the business online themselves."""
+
+    def heartbeat(self) -> bytes:
+        # Browsers hide comments: only an event shows the inbox that the connection is still there.
+        return super().heartbeat() if self._is_program else _BEAT
 
     def beat(self) -> None:
         super().beat()
