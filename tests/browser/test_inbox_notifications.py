@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from harness.browser import Visit
 from harness.inbox import call
 from harness.inbox_desk import Desk, row
+from harness.late import settle
 from harness.shop import Shop
 from harness.waiting import wait_until
 
@@ -49,3 +50,35 @@ def test_an_employee_is_notified_of_an_assignment_and_of_messages_in_assigned_co
     desk.write("Another one", "Dave Miller")  # assigned to no employee: no notification
     expect(page.locator(".row[data-thread]")).to_have_count(2)
     expect_notification(page, "Carol Jones", "Is anybody there?", f"thread-{thread}")
+
+
+def test_an_employee_is_notified_of_a_message_in_a_conversation_that_the_page_has_not_listed(desk: Desk) -> None:
+    email = desk.shop.somebody()
+    thread = desk.write("Hello?", "Carol Jones", email=email)
+    desk.reply(thread)
+    alice = desk.hire()
+    call(desk.shop, "/api/assign-customer-thread", customerThreadId=thread, employeeUserId=str(alice.id))
+    desk.settle()
+    visit = desk.tab(alice, permissions=["notifications"])
+    visit.context.add_init_script(HIDDEN)
+    visit.context.add_init_script(NO_PUSH)
+    page = visit.open(f"{desk.url}/inbox")
+    expect(page.get_by_text("No one is waiting")).to_be_visible()
+    page.get_by_role("button", name="Alice Archer").click()
+    page.get_by_role("menuitem", name="Turn notifications on").click()
+    expect(page.get_by_text("This browser notifies you while the inbox is open.")).to_be_visible()
+    desk.write("Is anybody there?", "Carol Jones", email=email)
+    expect_notification(page, "Carol Jones", "Is anybody there?", f"thread-{thread}")
+
+
+def test_a_message_is_not_read_for_notifications_that_are_off(desk: Desk) -> None:
+    visit = desk.tab(desk.hire())
+    visit.context.add_init_script(HIDDEN)
+    page = visit.open(f"{desk.url}/inbox")
+    expect(page.get_by_text("No one is waiting")).to_be_visible()
+    read: list[str] = []
+    page.on("request", lambda request: read.append(request.url))
+    thread = desk.write("Hello?")
+    expect(row(page, thread)).to_be_visible()
+    settle(page)
+    assert not [url for url in read if url.endswith(f"/api/inbox/threads/{thread}")]

@@ -39,7 +39,7 @@ export function followNews(): void {
   on("message", ({ customerThreadId, message }) => {
     const { fromCustomer, text } = message as { fromCustomer: boolean; text: string }
     const id = String(customerThreadId)
-    if (fromCustomer && isMine(id)) void notify(id, titleOf(id), text)
+    if (fromCustomer) void notifyIfMine(id, text)
   })
   on("assignment", ({ customerThreadId, data, actor }) => {
     const { employeeUserId } = data as { employeeUserId: string | null }
@@ -59,8 +59,19 @@ export function followNews(): void {
   })
 }
 
+async function notifyIfMine(id: string, text: string): Promise<void> {
+  if (!isWanted()) return
+  if (!row(id)) await conversation(id).loading // one that this page has not listed, such as an answered one
+  if (row(id)?.peek().assigneeUserId === me.peek().employeeUserId) await notify(id, titleOf(id), text)
+}
+
+/** Whether the employee wants notifications, and sees nothing of the page. */
+function isWanted(): boolean {
+  return notifies.peek() && document.visibilityState !== "visible"
+}
+
 async function notify(id: string, title: string, body: string): Promise<void> {
-  if (!notifies.peek() || document.visibilityState === "visible") return
+  if (!isWanted()) return
   const worker = await registration()
   // With the same tag as that of web push, so that only one of the two is seen.
   await worker.showNotification(title, {
@@ -69,11 +80,6 @@ async function notify(id: string, title: string, body: string): Promise<void> {
     icon: url("inbox/shopbell.svg"),
     data: { customerThreadId: id },
   })
-}
-
-function isMine(id: string): boolean {
-  const thread = row(id)?.peek() ?? conversation(id).content.peek()?.thread
-  return thread?.assigneeUserId === me.peek().employeeUserId
 }
 
 function titleOf(id: string): string {
