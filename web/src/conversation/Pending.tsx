@@ -11,6 +11,7 @@ import { toast } from "../app/toast"
 import { restore } from "../composer/drafts"
 import { cancel, forget, type Queued, type Reason, tryAgain } from "../composer/queue"
 import { conversation, invalidate, mayAct } from "./cache"
+import { refusal } from "./refusal"
 import type { ShownThread } from "./shown"
 import { Text } from "./Text"
 
@@ -155,19 +156,4 @@ export function Scheduled({ message, content }: { message: ScheduledMessage; con
       )}
     </li>
   )
-}
-
-function refusal(reason: string | null): string {
-  switch (reason) {
-    case "answered":
-      return t("a colleague answered first")
-    case "window-closed":
-      return t("WhatsApp accepts only a template now")
-    case "customer-erased":
-      return t("the customer was erased")
-    case "author-inactive":
-      return t("its author has left")
-    default:
-      return t("something went wrong")
-  }
 }
