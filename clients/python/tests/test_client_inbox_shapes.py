@@ -331,10 +331,10 @@ def test_only_the_given_fields_are_sent(
         (lambda shop: shop.tags(page_size=9), "tags", TAG, "tags?limit=9"),
         (lambda shop: shop.saved_replies(business_id=13), "savedReplies", SAVED_REPLY, "saved-replies?businessId=13"),
         (
-            lambda shop: shop.scheduled_messages(thread_id="12"),
+            lambda shop: shop.scheduled_messages(thread_id="12", state="refused"),
             "scheduledMessages",
             SCHEDULED,
-            "scheduled-messages?customerThreadId=12",
+            "scheduled-messages?customerThreadId=12&state=refused",
         ),
     ],
 )

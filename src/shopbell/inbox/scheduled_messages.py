@@ -296,6 +296,7 @@ def find_page(
     businesses: Businesses,
     *,
     thread_id: int | None = None,
+    state: State | None = None,
     before_id: int | None = None,
     limit: int,
 ) -> list[ScheduledMessage]:
@@ -306,12 +307,14 @@ def find_page(
     Args:
         businesses: only of threads with these businesses.
         thread_id: only of this thread.
+        state: only messages in this state.
         before_id: only messages with a smaller id.
-        limit: the maximum number of messages.
     """
     query = select(scheduled_messages).where(_C.organization_id == organization_id).order_by(_C.id.desc()).limit(limit)
     if thread_id is not None:
         query = query.where(_C.thread_id == thread_id)
+    if state is not None:
+        query = query.where(_C.state == state)
     if before_id is not None:
         query = query.where(_C.id < before_id)
     if businesses is not None:

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.employees import hire
-from harness.inbox import upload
+from harness.inbox import get, upload
 from harness.scheduling import ROUTE, TEXT, schedule, scheduled, texts
 from harness.shop import Shop
 from harness.streams import following
@@ -78,6 +78,17 @@ def test_a_scheduled_message_of_another_organization_does_not_exist(shop: Shop) 
         assert shop.post({}, path=f"{ROUTE}/{id_}/{action}").status_code == 404
     listed = shop.server.client.get(ROUTE, headers={"token": shop.world.token}).json()["scheduledMessages"]
     assert id_ not in {each["scheduledMessageId"] for each in listed}
+
+
+def test_scheduled_messages_are_listed_by_state(shop: Shop) -> None:
+    thread_id = shop.send()
+    kept, cancelled = scheduled(shop, thread_id), scheduled(shop, thread_id)
+    shop.post({}, path=f"{ROUTE}/{cancelled}/cancel")
+    for state, id_ in (("scheduled", kept), ("cancelled", cancelled)):
+        found = get(shop, ROUTE, customerThreadId=thread_id, state=state)["scheduledMessages"]
+        assert [each["scheduledMessageId"] for each in found] == [id_]
+    wrong = shop.server.client.get(ROUTE, params={"state": "lost"}, headers={"token": shop.world.token})
+    assert wrong.status_code == 400
 
 
 def test_an_open_conversation_shows_what_is_to_be_sent(shop: Shop) -> None:

@@ -11,6 +11,7 @@ import { nameOf } from "../app/session"
 import { Composer } from "../composer/Composer"
 import { startDrafts } from "../composer/drafts"
 import { startQueue } from "../composer/queue"
+import { followRefused } from "../composer/refused"
 import { giveBack } from "../composer/send"
 import { following } from "../list/selection"
 import { followNews } from "../menu/notifications"
@@ -30,6 +31,7 @@ let isMoving = false
 export function start(): void {
   followTyping()
   followNews()
+  followRefused()
   void startDrafts()
   void startQueue(giveBack)
 }

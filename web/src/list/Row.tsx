@@ -13,7 +13,7 @@ import { prefetch } from "../conversation/cache"
 import { nameIn } from "../conversation/shown"
 import { swatch } from "../views/swatch"
 import { CHANNEL_ICONS, channelName } from "./channels"
-import { hasDraft } from "./drafted"
+import { hasDraft, hasRefused } from "./drafted"
 import { chosen, current, isAllChosen, toggle } from "./selection"
 import { isStillHere } from "./store"
 
@@ -114,6 +114,7 @@ function Facts({ thread }: { thread: InboxThread }) {
   const { customerThreadId, businessId, channel, assigneeUserId, snoozedUntil, status, mentioned } = thread
   const business = businessOf(businessId)
   const isDrafted = useComputed(() => hasDraft(customerThreadId)).value
+  const isRefused = useComputed(() => hasRefused(customerThreadId)).value
   const assignee = assigneeUserId ? nameOf(assigneeUserId) : undefined
   const isSnoozed = snoozedUntil !== null
   return (
@@ -128,6 +129,13 @@ function Facts({ thread }: { thread: InboxThread }) {
       )}
       <Icon name={CHANNEL_ICONS[channel]} />
       <span>{channelName(channel)}</span>
+      {isRefused && (
+        <>
+          <span aria-hidden="true">·</span>
+          <Icon name="triangle-alert" />
+          <span class="drafted bad">{t("Not sent")}</span>
+        </>
+      )}
       {isDrafted && (
         <>
           <span aria-hidden="true">·</span>

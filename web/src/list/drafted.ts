@@ -21,3 +21,20 @@ export function noteDraft(key: string, isThere: boolean): void {
 export function hasDraft(threadId: string): boolean {
   return drafted.value.has(draftKey(threadId, "reply")) || drafted.value.has(draftKey(threadId, "note"))
 }
+
+/** The conversations of those messages of the employee that the server has refused to send, by the message's id. */
+export const refused = signal<ReadonlyMap<string, string>>(new Map())
+
+/** Note whether the server has refused to send a message of the employee. */
+export function noteRefused(scheduledMessageId: string, threadId: string, isRefused: boolean): void {
+  if (refused.peek().has(scheduledMessageId) === isRefused) return
+  const next = new Map(refused.peek())
+  if (isRefused) next.set(scheduledMessageId, threadId)
+  else next.delete(scheduledMessageId)
+  refused.value = next
+}
+
+/** Whether the server has refused to send a message of the employee in a conversation. */
+export function hasRefused(threadId: string): boolean {
+  return [...refused.value.values()].includes(threadId)
+}

@@ -104,18 +104,22 @@ def schedule_message(
     )
 
 
-def scheduled_messages(*, thread_id: Id | None = None, page_size: int | None = None) -> Pages[ScheduledMessage]:
+def scheduled_messages(
+    *, thread_id: Id | None = None, state: str | None = None, page_size: int | None = None
+) -> Pages[ScheduledMessage]:
     """List scheduled messages, newest first. Those that were sent or cancelled are listed for a day.
 
     Args:
         thread_id: only messages of this conversation.
+        state: only messages in this state.
         page_size: messages per request, 1 to 200. The default is the server's.
 
     Raises:
         ShopbellError: any failure, raised while iterating.
     """
     path = "/api/scheduled-messages"
-    return pages(path, "scheduledMessages", ScheduledMessage, customerThreadId=thread_id, limit=page_size)
+    filters = {"customerThreadId": thread_id, "state": state}
+    return pages(path, "scheduledMessages", ScheduledMessage, **filters, limit=page_size)
 
 
 def update_scheduled_message(

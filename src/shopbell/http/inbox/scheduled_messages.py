@@ -187,6 +187,7 @@ async def list_scheduled_messages(
     customer_thread_id: Annotated[
         Id | None, Query(alias="customerThreadId", description="Only messages of this conversation.")
     ] = None,
+    state: Annotated[State | None, Query(description="Only messages in this state.")] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> ScheduledMessages:
@@ -200,6 +201,7 @@ async def list_scheduled_messages(
         scheduled_messages.find_page,
         caller.businesses,
         thread_id=customer_thread_id,
+        state=state,
         before_id=before_id,
         limit=limit + 1,
     )
