@@ -4,6 +4,7 @@ const LONGEST = 10000
 const OFFLINE_BANNER_MS = 10000
 const TYPING_EVERY_MS = 4000
 const TYPING_ENDS_MS = 7000
+const TYPING_WAIT_MS = 1000
 const READ_AFTER_MS = 400
 
 /**
@@ -31,7 +32,11 @@ class Talk {
       business: this.config.business.name,
     })
     this.outgoing = new Outgoing({
-      headers: its.ensure,
+      headers: async () => {
+        // If the server took the signal after the message, the employee would wait for another one.
+        await Promise.race([this.typed, pause(TYPING_WAIT_MS)])
+        return its.ensure()
+      },
       kept: its.kept,
       onChange: (item, error) => this.showPending(item, error),
       onSent: (item, answer) => this.arrived(item, answer),
@@ -278,7 +283,7 @@ class Talk {
   typing() {
     if (!this.stream || !this.text.value || Date.now() - (this.typedAt || 0) < TYPING_EVERY_MS) return
     this.typedAt = Date.now()
-    this.post('typing', {}).catch(() => {})
+    this.typed = this.post('typing', {}).catch(() => {})
   }
 
   async post(path, body) {
