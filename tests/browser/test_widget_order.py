@@ -1,9 +1,10 @@
 """What comes together in the widget keeps its order: signals before messages, one card after the other."""
 
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 from test_widget_features import begun
 
 from harness.late import first_of
+from harness.waiting import wait_until
 from harness.widget import Shop
 
 PATIENT = """
@@ -29,3 +30,31 @@ def test_a_message_follows_the_typing_signal_before_it(shop: Shop) -> None:
     with widget.page.expect_request("**/api/customer/messages"):
         signal.continue_()
     widget.expect_state("sent")
+
+
+def test_a_survey_waits_for_the_form_that_the_visitor_fills_in(shop: Shop) -> None:
+    widget = shop.visit(shop.page())
+    widget.open()
+    widget.write("Hello")
+    widget.expect_state("sent")
+    contact = widget.panel.locator("#contact")
+    contact.fill("carol@exam")
+    business = f"/api/businesses/{shop.demo.business}/update"
+    shop.store.call("POST", business, json={"survey": "nps"})
+    try:
+        shop.store.answer(widget.thread, "All done")
+        shop.store.call(
+            "POST", "/api/update-thread-status", json={"customerThreadId": widget.thread, "status": "resolved"}
+        )
+        frame = widget.page.frames[1]
+        come = "JSON.stringify(localStorage).includes('survey')"
+        wait_until(lambda: frame.evaluate(come), lambda: "the survey has not come")
+        expect(contact).to_have_value("carol@exam")
+        expect(contact).to_be_focused()
+        widget.panel.get_by_role("button", name="Not now").click()
+        expect(widget.panel.get_by_role("group", name="How likely are you to recommend us")).to_be_visible()
+        expect(contact).to_have_count(0)
+        widget.panel.get_by_role("button", name="Not now").click()
+        expect(widget.panel.locator("#cards > *")).to_have_count(0)
+    finally:
+        shop.store.call("POST", business, json={"survey": None})

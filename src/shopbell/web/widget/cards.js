@@ -1,16 +1,25 @@
 // Cards in the conversation: a form for contact data, and surveys.
 
+const waitingCards = []
+
 /** Show a card above the composer; a second card waits until the first is done. */
 function showCard(card) {
-  byId('cards').replaceChildren(card)
+  const cards = byId('cards')
+  if (cards.querySelector('form, [role=group]')) waitingCards.push(card)
+  else cards.replaceChildren(card)
 }
 
-/** Remove the card, and move focus from it to the composer. */
+/** Remove the card, move focus from it to the composer, and show the card that waits. */
 function endCard(card, thanks) {
   const hadFocus = card.contains(document.activeElement)
-  if (thanks) card.replaceChildren(element('p', {}, thanks))
-  else card.remove()
+  const said = thanks && element('div.card', {}, element('p', {}, thanks))
+  card.replaceWith(...[said, waitingCards.shift()].filter(Boolean))
   if (hadFocus) byId('text').focus()
+}
+
+function clearCards() {
+  waitingCards.length = 0
+  byId('cards').replaceChildren()
 }
 
 /** The error message of a field. */

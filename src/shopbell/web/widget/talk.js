@@ -101,7 +101,7 @@ class Talk {
     clearTimeout(this.seeing)
     this.log.clear()
     this.threadId = null
-    byId('cards').replaceChildren()
+    clearCards()
     this.showStatus()
     this.showTyping(false)
     this.read = 0
