@@ -58,3 +58,13 @@ def test_a_survey_waits_for_the_form_that_the_visitor_fills_in(shop: Shop) -> No
         expect(widget.panel.locator("#cards > *")).to_have_count(0)
     finally:
         shop.store.call("POST", business, json={"survey": None})
+
+
+def test_a_visitor_without_a_conversation_sees_that_the_connection_is_back(shop: Shop) -> None:
+    widget = shop.visit(shop.page())
+    widget.open()
+    banner = widget.panel.locator("#banner")
+    widget.page.context.set_offline(True)
+    expect(banner).to_be_visible()
+    widget.page.context.set_offline(False)
+    expect(banner).to_be_hidden()

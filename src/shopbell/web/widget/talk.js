@@ -58,6 +58,7 @@ class Talk {
     })
     this.text.addEventListener('input', () => (this.grow(), this.typing()))
     addEventListener('offline', () => this.setUp(false, true))
+    addEventListener('online', () => this.stream || this.setUp(true)) // a stream says so once it is connected
     document.addEventListener('visibilitychange', () => this.seen())
     document.addEventListener('scroll', () => this.seen(), { passive: true, capture: true })
     if (this.config.attachments) takeFiles(this)
