@@ -17,6 +17,15 @@ from harness.inbox_desk import Desk, row
 from harness.late import first_of
 from harness.shop import Shop
 
+COLLECT_SPOKEN = """
+    window.spoken = []
+    const log = document.querySelector("[role=log]")
+    new MutationObserver(changes => {
+        const added = changes.flatMap(each => [...each.addedNodes]).filter(each => each.matches(".msg"))
+        if (log.ariaLive !== "off") spoken.push(...added.map(each => each.querySelector(".text").innerText))
+    }).observe(log.firstElementChild, { childList: true })
+"""
+
 
 @pytest.fixture
 def desk(shops: Callable[..., Shop], visit: Callable[..., Visit]) -> Desk:
@@ -116,6 +125,24 @@ def test_older_messages_load_above_and_what_is_read_stays_in_its_place(desk: Des
     assert abs(box.evaluate(f"box => ({top})(box) - box.scrollTop") - before) <= 1
     box.evaluate("box => { box.scrollTop = 0 }")
     expect(page.locator(".msg")).to_have_count(120)
+
+
+def test_screen_readers_read_out_new_messages_but_no_older_ones(desk: Desk) -> None:
+    email = desk.shop.somebody()
+    thread = desk.write("Message 1.", email=email)
+    for number in range(2, 56):
+        desk.write(f"Message {number}.", email=email)
+    alice = desk.hire()
+    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 55})
+    page = opened(desk, alice, thread)
+    says(page, "Message 55.")
+    page.evaluate(COLLECT_SPOKEN)
+    page.locator(".scroll").evaluate("box => { box.scrollTop = 0 }")
+    expect(page.locator(".msg")).to_have_count(55)
+    expect(page.locator(".scroll")).not_to_have_attribute("aria-live", "off")
+    desk.write("Message 56.", email=email)
+    says(page, "Message 56.")
+    assert page.evaluate("spoken") == ["Message 56."]
 
 
 def test_what_happened_loads_with_the_older_messages_and_stays(desk: Desk) -> None:

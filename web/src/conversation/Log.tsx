@@ -16,6 +16,8 @@ import type { ShownThread } from "./shown"
 const NEAR_END_PX = 60
 /** Older messages are loaded before the top is reached. */
 const NEAR_TOP_PX = 600
+/** Screen readers look at what was added a moment after it. */
+const SILENT_MS = 100
 /** How much of what was read before stays visible above the first unread message. */
 const ABOVE_NEW_PX = 72
 
@@ -33,6 +35,7 @@ export function Log({ id, content, toEnd }: Props) {
   const inner = useRef<HTMLOListElement>(null)
   const isAtEnd = useRef(true)
   const fromEnd = useRef(0)
+  const toSpeak = useRef<ReturnType<typeof setTimeout>>(undefined)
   const unseen = useSignal(0)
   // What was unread when it was opened stays marked until it is left.
   const readTo = useMemo(() => (content.thread.unread ? content.readSequence : Number.POSITIVE_INFINITY), [])
@@ -52,7 +55,18 @@ export function Log({ id, content, toEnd }: Props) {
     fromEnd.current = scrollHeight - scrollTop
     isAtEnd.current = fromEnd.current - clientHeight < NEAR_END_PX
     if (isAtEnd.current) unseen.value = 0
-    if (scrollTop < NEAR_TOP_PX && hasMore.peek()) void loadOlder(id)
+    if (scrollTop < NEAR_TOP_PX && hasMore.peek()) showOlder(box.current as HTMLDivElement)
+  }
+  /** Screen readers read out what comes at the end of a log, but must not read out what comes above. */
+  function showOlder(region: HTMLDivElement): void {
+    region.ariaLive = "off"
+    clearTimeout(toSpeak.current)
+    void loadOlder(id).finally(() => {
+      clearTimeout(toSpeak.current)
+      toSpeak.current = setTimeout(() => {
+        region.ariaLive = null
+      }, SILENT_MS)
+    })
   }
 
   useLayoutEffect(() => {
