@@ -4,7 +4,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from test_inbox_answering import desk as desk
 
 from harness.browser import faults
-from harness.inbox_desk import Desk, expect_order, leave_list
+from harness.inbox_desk import Desk, expect_order, leave_list, row
 from harness.late import first_of, settle
 
 BUSY = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "The server is busy."}
@@ -89,6 +89,20 @@ def test_an_open_conversation_that_could_not_be_read_is_read_again(desk: Desk) -
     desk.write("Two", email=email)
     succeed(desk, page, url, failed)
     expect(page.locator(".msg .text")).to_have_text(["One", "Two"])
+    tab.forgive("status of 503")
+
+
+def test_code_that_could_not_be_loaded_at_the_start_is_loaded_again(desk: Desk) -> None:
+    thread = desk.write("Hello?")
+    alice = desk.hire()
+    draft = {"customerThreadId": thread, "mode": "reply", "text": "Good morning"}
+    assert alice.browser.call("/api/inbox/drafts", draft).status_code == 200
+    desk.settle()
+    tab = desk.tab(alice)
+    failed = fail(tab.context, "**/assets/Conversation-*.js", times=2)  # its preload, and itself
+    page = tab.open(f"{desk.url}/inbox")
+    expect(row(page, thread).get_by_text("Draft")).to_be_visible()  # that code reads them
+    assert failed
     tab.forgive("status of 503")
 
 

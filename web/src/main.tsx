@@ -30,7 +30,7 @@ try {
   void loadSavedViews()
   render(<App />, document.getElementById("app") as HTMLElement)
   openStream(me.peek().streamPosition)
-  void startTalk()
+  startTalk()
 } catch (error) {
   // The session has ended between the page and its data.
   if (error instanceof ApiError && error.status === 401) location.assign(url("sign-in"))

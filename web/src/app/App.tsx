@@ -1,4 +1,5 @@
 import { useSignalEffect } from "@preact/signals"
+import { retryMs } from "../api/client"
 import { List } from "../list/List"
 import { confirmation, openDialog } from "../menu/dialogs"
 import { counts } from "../views/counts"
@@ -25,9 +26,12 @@ const CustomerPane = lazy<{ threadId: string }>(
 
 const Dialogs = lazy(async () => (await import("../menu/Dialogs")).Dialogs)
 
-/** Start what can start a moment later than the list. */
-export async function startTalk(): Promise<void> {
-  ;(await loadTalk()).start()
+/** Start what can start a moment later than the list; its code is asked for until it is there. */
+export function startTalk(failures = 0): void {
+  loadTalk().then(
+    talk => talk.start(),
+    () => setTimeout(() => startTalk(failures + 1), retryMs(failures)),
+  )
 }
 
 /** The frame: views, list, conversation, customer. A phone shows one of them. */
