@@ -44,15 +44,18 @@ def stopped(pids: Iterable[int]) -> Iterator[None]:
     Their connections stay open and get no response.
     """
     pids = list(pids)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    _signal(pids, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            # One whose connection was cancelled in the meantime ends as soon as it runs again, or has ended.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes of PostgreSQL. One ends when its connection is closed or cancelled: it is left out."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class Postgres:
