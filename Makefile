@@ -36,7 +36,7 @@ run: free-port install ## start the server with a demo shop at http://127.0.0.1:
 free-port:
 	@$(PYTHON) -I src/shopbell/operations/demo_port.py
 
-test: $(VENV)/.installed-dev $(PAGE) ## tests that run in one process, and a smoke test: four minutes (K="words" selects tests)
+test: $(VENV)/.installed-dev $(PAGE) ## tests that run in one process, and a smoke test: eight minutes (K="words" selects tests)
 	$(PYTEST) $(FAST) $(WORDS)
 
 test-all: test test-rest test-system ## all tests except those in browsers: half an hour (Debian packages: .ci/run)
