@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +12,13 @@ import pytest
 from broken_servers import program
 from sqlalchemy import make_url
 
-from harness.installation import Installation, Server, ServerProcess
+from harness.installation import Installation, Server
 from harness.raw import exchange
 from harness.record import Load, Record, examine
 from harness.waiting import wait_until
 from harness.world import World
 
 DATABASE, LOG, INDEX = "shopbell.db", "shopbell.db-wal", "shopbell.db-shm"
-LOCK = "shopbell.db.lock"
 REFUSALS = 20
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -35,20 +34,10 @@ def _serving(installation: Installation, **settings: object) -> Iterator[Server]
 
     A worker that opens it later would create moved files.
     """
-    last = _folder(installation) / LOCK  # the last file that it opens
-
-    def is_open() -> bool:
-        assert isinstance(server, ServerProcess)
-        with suppress(OSError):  # it closes a file
-            return any(
-                descriptor.readlink() == last
-                for child in server.children
-                for descriptor in Path(f"/proc/{child}/fd").iterdir()
-            )
-        return False
-
     with installation.serving(**settings) as server:
-        wait_until(is_open, lambda: server.log)
+        # It has begun to consume the events that the world consists of.
+        begun = "SELECT count(*) FROM inbox_cursors"
+        wait_until(lambda: installation.database.value(begun), lambda: server.log)
         yield server
 
 
