@@ -51,13 +51,20 @@ export function put(threads: InboxThread[]): void {
     else if (!open) known.value = thread
     else {
       open.sent = thread
-      const last = open.changes.findLastIndex(each => isAfter(thread, each))
-      open.changes.splice(0, last + 1)
+      open.changes = open.changes.filter(isMissingIn(thread))
       show(id, open)
     }
     return true
   })
   tell(taken.map(thread => thread.customerThreadId))
+}
+
+/** Whether a row lacks a change. It has one that a later change, which it has, has overwritten. */
+function isMissingIn(row: InboxThread): (each: Change, at: number, all: Change[]) => boolean {
+  const fields = ({ apply }: Change) => Object.keys(apply(row))
+  const overwrites = (one: Change, other: Change) => fields(one).some(each => fields(other).includes(each))
+  return (each, at, all) =>
+    !isAfter(row, each) && !all.slice(at + 1).some(later => isAfter(row, later) && overwrites(later, each))
 }
 
 function isAfter(row: InboxThread, { apply, after, madeAt }: Change): boolean {
