@@ -73,7 +73,7 @@ class Count:
         """Count what connections to SQLite do that are opened from now on."""
         count, connect = self, driver.connect
 
-        class Cursor(driver.Cursor):  # type: ignore[misc]
+        class Cursor(driver.Cursor):  # type: ignore[misc]  # the driver is chosen at run time
             def execute(self, *arguments: Any) -> Any:
                 count.statements += 1
                 return super().execute(*arguments)
@@ -82,7 +82,7 @@ class Count:
                 count.statements += 1
                 return super().executemany(*arguments)
 
-        class Connection(driver.Connection):  # type: ignore[misc]
+        class Connection(driver.Connection):  # type: ignore[misc]  # as above
             def cursor(self, factory: Any = Cursor) -> Any:
                 return super().cursor(factory)
 

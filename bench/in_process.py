@@ -267,7 +267,7 @@ def run_server(serve: Callable[[Callable[[], asyncio.Protocol]], Awaitable[None]
             runpy.run_module("shopbell", run_name="__main__", alter_sys=True)
     finally:
         for loop_class, create_server in zip(loop_classes, own, strict=True):
-            loop_class.create_server = create_server  # type: ignore[method-assign]
+            loop_class.create_server = create_server  # type: ignore[method-assign]  # put back
     for task in tasks:
         task.result()
 

@@ -59,7 +59,7 @@ export function put(threads: InboxThread[]): void {
   tell(taken.map(thread => thread.customerThreadId))
 }
 
-/** Whether a row lacks a change. It has one that a later change, which it has, has overwritten. */
+/** Whether a row lacks a change. If it has a later change of the same fields, it does not lack the earlier one. */
 function isMissingIn(row: InboxThread): (each: Change, at: number, all: Change[]) => boolean {
   const fields = ({ apply }: Change) => Object.keys(apply(row))
   const overwrites = (one: Change, other: Change) => fields(one).some(each => fields(other).includes(each))

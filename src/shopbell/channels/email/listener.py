@@ -258,7 +258,7 @@ class _Connection(SMTP):
         if encrypted is None:
             return
         self.tls_context = None  # it is not offered again
-        self.transport = self._writer._transport = encrypted  # type: ignore[attr-defined]  # noqa: SLF001
+        self.transport = self._writer._transport = encrypted  # type: ignore[attr-defined]  # noqa: SLF001 - as above
         self.session = Session(self.loop)
         self.session.peer = self.transport.get_extra_info("peername")
         self.session.ssl = {"cipher": self.transport.get_extra_info("cipher")}
