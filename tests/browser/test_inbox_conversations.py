@@ -17,15 +17,6 @@ from harness.inbox_desk import Desk, row
 from harness.late import first_of
 from harness.shop import Shop
 
-COLLECT_SPOKEN = """
-    window.spoken = []
-    const log = document.querySelector("[role=log]")
-    new MutationObserver(changes => {
-        const added = changes.flatMap(each => [...each.addedNodes]).filter(each => each.matches(".msg"))
-        if (log.ariaLive !== "off") spoken.push(...added.map(each => each.querySelector(".text").innerText))
-    }).observe(log.firstElementChild, { childList: true })
-"""
-
 
 @pytest.fixture
 def desk(shops: Callable[..., Shop], visit: Callable[..., Visit]) -> Desk:
@@ -92,82 +83,6 @@ def test_a_reply_can_be_undone_for_some_seconds(desk: Desk) -> None:
     expect(page.locator(".msg.us")).to_have_count(0)
     expect(page.get_by_text("Draft kept")).to_be_visible()
     assert visible_messages(desk, thread) == ["Can my coat be repaired?"]
-
-
-def test_a_conversation_opens_at_its_first_unread_message(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    thread = desk.write("Message 0", email=email)
-    for number in range(1, 70):
-        desk.write(f"Message {number}", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 40})
-    page = opened(desk, alice, thread)
-    expect(page.locator(".day.fresh")).to_be_in_viewport()
-    expect(page.locator(".log .text", has_text="Message 40")).to_be_in_viewport()
-    expect(page.locator(".log .text", has_text="Message 69")).not_to_be_in_viewport()
-
-
-def test_older_messages_load_above_and_what_is_read_stays_in_its_place(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    thread = desk.write("Message 1.", email=email)
-    for number in range(2, 121):
-        desk.write(f"Message {number}.", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 120})
-    page = opened(desk, alice, thread)
-    says(page, "Message 120.")
-    expect(page.locator(".log .text", has_text="Message 120.")).to_be_in_viewport()
-    expect(page.locator(".msg")).to_have_count(50)
-    box = page.locator(".scroll")
-    top = "box => [...box.querySelectorAll('.text')].find(each => each.innerText === 'Message 80.').offsetTop"
-    before = box.evaluate(f"box => {{ box.scrollTop = 300; return ({top})(box) - 300 }}")
-    expect(page.locator(".msg")).to_have_count(100)
-    assert abs(box.evaluate(f"box => ({top})(box) - box.scrollTop") - before) <= 1
-    box.evaluate("box => { box.scrollTop = 0 }")
-    expect(page.locator(".msg")).to_have_count(120)
-
-
-def test_screen_readers_read_out_new_messages_but_no_older_ones(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    thread = desk.write("Message 1.", email=email)
-    for number in range(2, 56):
-        desk.write(f"Message {number}.", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 55})
-    page = opened(desk, alice, thread)
-    says(page, "Message 55.")
-    page.evaluate(COLLECT_SPOKEN)
-    page.locator(".scroll").evaluate("box => { box.scrollTop = 0 }")
-    expect(page.locator(".msg")).to_have_count(55)
-    expect(page.locator(".scroll")).not_to_have_attribute("aria-live", "off")
-    desk.write("Message 56.", email=email)
-    says(page, "Message 56.")
-    assert page.evaluate("spoken") == ["Message 56."]
-
-
-def test_what_happened_loads_with_the_older_messages_and_stays(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    thread = desk.write("Message 1.", email=email)
-    desk.set_status(thread, "resolved")
-    for number in range(2, 71):
-        desk.write(f"Message {number}.", email=email)
-        if number in (20, 21, 40):
-            desk.set_status(thread, "resolved")
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 70})
-    page = opened(desk, alice, thread)
-    line, between = (
-        page.locator(".did", has_text="Resolved"),
-        "each => each.map(e => e.previousElementSibling.innerText)",
-    )
-    expect(line).to_have_count(2)
-    page.locator(".scroll").evaluate("box => { box.scrollTop = 0 }")
-    expect(page.locator(".msg")).to_have_count(70)
-    after = [text.split("\n")[-1] for text in line.evaluate_all(between)]
-    assert after == ["Message 1.", "Message 20.", "Message 21.", "Message 40."]
-    desk.write("Message 71.", email=email)  # the server now sends one older message less, and what came after it
-    says(page, "Message 71.")
-    expect(line).to_have_count(4)
 
 
 # Together

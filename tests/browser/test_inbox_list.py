@@ -169,6 +169,18 @@ def test_the_order_is_held_while_the_pointer_is_in_the_list(desk: Desk) -> None:
     expect(page.locator(".fresh")).to_have_count(0)
 
 
+def test_a_conversation_comes_into_an_empty_list_under_the_pointer(desk: Desk) -> None:
+    page = desk.open(desk.hire())
+    answered = desk.write("Zero")
+    expect_order(page, answered)
+    desk.reply(answered)
+    page.get_by_text("No one is waiting").hover()
+    first = desk.write("One")
+    expect_order(page, first)
+    desk.write("Two")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+
+
 def test_a_colleague_who_writes_is_shown_in_the_list(desk: Desk) -> None:
     thread = desk.write("Hello?")
     page = desk.open(desk.hire())

@@ -20,6 +20,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 KEEP_IMAGES = "SHOPBELL_KEEP_IMAGES"
 """Where this variable is set, ``keep_image`` writes into ``docs/images``: to be looked at before it is committed."""
+SLOW = "SHOPBELL_SLOW_PAGES"
+"""Where this variable is a number, pages run so many times slower: a test that passes by luck fails more often then."""
 
 WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)  # machines that do something else besides are slow
@@ -104,6 +106,8 @@ class Visit:
         self.context = self.browser.new_context(**(self.look.options | self.options))
         self.context.set_default_timeout(WAIT_MS)
         self.context.on("console", self._hear)
+        if os.environ.get(SLOW):
+            self.context.on("page", self._slow_down)
         self.context.on("weberror", lambda error: self.complaints.append(f"not caught: {error.error}"))
 
     def open(self, url: str) -> Page:
@@ -131,6 +135,10 @@ class Visit:
         self.context.close()
         complaints = [each for each in self.complaints if not any(re.search(one, each) for one in self.forgiven)]
         assert complaints == [], complaints
+
+    def _slow_down(self, page: Page) -> None:
+        rate = {"rate": float(os.environ[SLOW])}
+        self.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", rate)
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

@@ -34,6 +34,7 @@ export function Log({ id, content, toEnd }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const inner = useRef<HTMLOListElement>(null)
   const isAtEnd = useRef(true)
+  const top = useRef(0)
   const fromEnd = useRef(0)
   const toSpeak = useRef<ReturnType<typeof setTimeout>>(undefined)
   const unseen = useSignal(0)
@@ -46,12 +47,16 @@ export function Log({ id, content, toEnd }: Props) {
   const shown = useRef({ first, last })
 
   function goToEnd(): void {
-    if (box.current) box.current.scrollTop = box.current.scrollHeight
+    if (box.current) {
+      box.current.scrollTop = box.current.scrollHeight
+      top.current = box.current.scrollTop
+    }
     isAtEnd.current = true
     unseen.value = 0
   }
   function scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = box.current as HTMLDivElement
+    top.current = scrollTop
     fromEnd.current = scrollHeight - scrollTop
     isAtEnd.current = fromEnd.current - clientHeight < NEAR_END_PX
     if (isAtEnd.current) unseen.value = 0
@@ -86,9 +91,11 @@ export function Log({ id, content, toEnd }: Props) {
     const before = shown.current
     shown.current = { first, last }
     if (!box.current) return
+    // The employee has scrolled, and the browser has not said so yet.
+    const scrolledBy = box.current.scrollTop - top.current
+    if (scrolledBy) isAtEnd.current = false
     // Older messages came above: what is read stays where it is.
-    if (first < before.first) box.current.scrollTop = box.current.scrollHeight - fromEnd.current
-    else if (isAtEnd.current) goToEnd()
+    if (first < before.first) box.current.scrollTop = box.current.scrollHeight - fromEnd.current + scrolledBy
     if (last > before.last && !isAtEnd.current) unseen.value += last - before.last
   })
   useEffect(() => look(id, messages.value), [messages.value])

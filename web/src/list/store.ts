@@ -225,7 +225,8 @@ function place(ids: readonly string[], byUs: boolean): void {
     if (!isIn && listed.has(id)) removed.add(id)
   }
   const back = added.filter(id => byUs || (returning.get(id) ?? 0) > now)
-  if (byUs || !isHeld) {
+  // In an empty list, no row can move under the pointer.
+  if (byUs || !isHeld || !order.peek().length) {
     drop(id => removed.has(id))
     insert(added)
   } else {
