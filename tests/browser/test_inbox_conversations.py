@@ -290,7 +290,8 @@ def test_a_draft_is_continued_on_a_second_machine(desk: Desk) -> None:
 
 
 def test_an_empty_variable_must_be_filled(desk: Desk) -> None:
-    call(desk.shop, "/api/saved-replies", shortcut="repair", title="Repair", text="Dear {{first_name}}, of course.")
+    reply = {"shortcut": "repair", "title": "Repair", "text": "Dear {{first_name}}, of course."}
+    call(desk.shop, "/api/saved-replies", **reply, businessId=desk.stores[0])  # other tests count what is offered
     thread = desk.write("Hello?", name="")
     page = opened(desk, desk.hire(), thread)
     write(page, "/rep")
