@@ -25,14 +25,16 @@ class LateResponse:
     url: str
     method: str = "GET"
     held: list[tuple[Route, APIResponse]] = field(default_factory=list)
+    _is_taken: bool = False
 
     def __post_init__(self) -> None:
         self.page.route(self.url, self._hold)
 
     def _hold(self, route: Route) -> None:
-        if self.held or route.request.method != self.method:
+        if self._is_taken or route.request.method != self.method:
             route.fallback()
         else:
+            self._is_taken = True  # while it is fetched, the handler is called with the requests after it
             self.held.append((route, route.fetch()))
 
     def arrive(self) -> None:
