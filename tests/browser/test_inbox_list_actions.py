@@ -7,7 +7,7 @@ from test_inbox_list import desk as desk
 
 from harness.employees import hire
 from harness.inbox_desk import STORES, Desk, expect_focus, expect_order, leave_list, row
-from harness.late import LateResponse, first_of
+from harness.late import LateResponse, first_of, settle
 from shopbell.accounts.roles import Roles
 
 FIVE_SECONDS_ON_CALL = """
@@ -16,6 +16,7 @@ FIVE_SECONDS_ON_CALL = """
     window.pass5Seconds = () => late.splice(0).forEach(callback => callback())
 """
 """A page in which five seconds pass when the test says so."""
+TEN_SECONDS_LATER = "now => { Date.now = () => now + 10_000 }"
 
 
 def toast(page: Page, text: str) -> Locator:
@@ -83,6 +84,28 @@ def test_a_newer_row_without_the_action_does_not_revert_it_for_five_seconds(desk
     expect_order(page, stays, comes)
     page.evaluate("pass5Seconds()")
     expect_order(page, resolved, stays, comes)  # in the end, the server is right
+
+
+def test_what_is_undone_returns_to_its_place_on_a_slow_connection_too(desk: Desk) -> None:
+    first, second = desk.write("One"), desk.write("Two")
+    page = desk.open(desk.hire())
+    expect_order(page, first, second)
+    page.keyboard.press("j")
+    expect_focus(page, first)
+    url = "**/api/inbox/threads?customerThreadId=*"
+    with page.expect_response(url):  # the page has read the row as the action left it
+        page.keyboard.press("e")
+    expect_order(page, second)
+    expect_focus(page, second)  # so the list keeps its order
+    settle(page)
+    news: list[Route] = []
+    page.route(url, lambda route: news.append(route))
+    page.keyboard.press("z")
+    first_of(news, page)
+    page.evaluate(TEN_SECONDS_LATER, page.evaluate("Date.now()"))
+    for each in news:
+        each.continue_()
+    expect_order(page, first, second)
 
 
 @pytest.mark.parametrize("is_response_late", [True, False])

@@ -1,6 +1,6 @@
 import { useSignal, useSignalEffect } from "@preact/signals"
 import type { VNode } from "preact"
-import { useEffect, useRef } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import { isOffline } from "../api/stream"
 import { number } from "../app/format"
 import { Icon } from "../app/Icon"
@@ -152,8 +152,8 @@ function Rows() {
     if (list.current) observer.observe(list.current)
     return () => observer.disconnect()
   }, [])
-  // The list of another view begins at its top.
-  useEffect(() => {
+  // The list of another view begins at its top. Not later: the employee may have scrolled in it by then.
+  useLayoutEffect(() => {
     if (list.current) list.current.scrollTop = 0
     look()
   }, [query.value])

@@ -13,8 +13,8 @@ const PAGE_ROWS = 100
 /** News that come together are read together. */
 const GATHER_MS = 50
 const KEPT_LISTS = 20
-/** How long the rows of an undone action return to their places at once. */
-const RETURNING_MS = 5_000
+/** How long the rows of an undone action return to their places at once; server and connection may be slow. */
+const RETURNING_MS = 30_000
 
 interface Kept {
   ids: readonly string[]
