@@ -3,17 +3,29 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import APIResponse, Route, expect
+from playwright.sync_api import Route, expect
 
 from harness.browser import Visit, faults
 from harness.inbox_desk import STORES, Desk, expect_focus, expect_order, leave_list, row
+from harness.late import LateResponse, first_of, settle
 from harness.shop import Shop
 
 MANY = 120
-HALF_AN_HOUR_LATER = """
-    const now = Date.now
-    Date.now = () => now() + 31 * 60_000
+NO_TIME_BETWEEN_KEYS = """
+    Object.defineProperty(Event.prototype, "timeStamp", { get: () => 0 })
+    const after = window.setTimeout
+    window.setTimeout = (callback, ms, ...more) => ms === 1_000 ? 0 : after(callback, ms, ...more)
 """
+"""A page on which any two keys are pressed within a second."""
+SCROLL_AT_ONCE = """
+    new MutationObserver((_, observer) => {
+        const box = document.querySelector(".rows:not([aria-busy])")
+        if (!box) return
+        observer.disconnect()
+        box.scrollTop = 500
+    }).observe(document, { childList: true, subtree: true })
+"""
+"""A list that is scrolled before the frame in which it is first seen."""
 WITHOUT_RETRIES = """
     const after = window.setTimeout
     window.setTimeout = (callback, ms, ...more) => ms === 2_000 ? 0 : after(callback, ms, ...more)
@@ -51,7 +63,8 @@ def test_a_wait_of_half_an_hour_stands_out(desk: Desk) -> None:
     alice = desk.hire()
     expect(row(desk.open(alice), thread).locator(".age.late")).to_have_count(0)
     late = desk.tab(alice)
-    late.context.add_init_script(HALF_AN_HOUR_LATER)
+    said_at_ms = desk.shop.messages(thread)[0]["created_at_ms"]
+    late.context.add_init_script(f"Date.now = () => {said_at_ms + 31 * 60_000}")
     page = late.open(f"{desk.url}/inbox")
     expect(row(page, thread).locator(".age.late")).to_contain_text("31 m")
 
@@ -126,26 +139,20 @@ def test_a_new_conversation_appears_at_its_place_and_an_answered_one_leaves(desk
 
 
 def test_a_list_that_the_server_read_before_a_change_does_not_revert_it(desk: Desk) -> None:
-    leaves, stays = desk.write("Hello?", "Carol Jones"), desk.write("Me, too", "Dave Miller")
+    leaves = desk.write("Hello?", "Carol Jones")
     page = desk.open(desk.hire(), "inbox/open")
-    late: list[tuple[Route, APIResponse]] = []
-    page.route(
-        lambda url: "/api/inbox/threads?" in url and "customerThreadId" not in url,
-        lambda route: late.append((route, route.fetch())),
-    )
-    page.keyboard.press("g")
-    page.keyboard.press("m")
+    stays = desk.write("Me, too", "Dave Miller")
+    expect_order(page, leaves, stays)  # so the stream is there: the page reads the list again only when it is opened
+    page.get_by_role("link", name="Mine").click()
     expect(row(page, leaves)).to_have_count(0)
-    with page.expect_request(lambda request: "/api/inbox/threads?" in request.url and "view=open" in request.url):
-        page.go_back()  # the list is known, and is read again
+    late = LateResponse(page, "**/api/inbox/threads?view=open&*")
+    page.go_back()  # the list is known, and is read again
+    first_of(late.held, page)
     desk.set_status(leaves, "resolved")
     expect(row(page, leaves)).to_have_count(0)
     comes = desk.write("Are you open?", "Eve Brown")
     expect(row(page, comes)).to_be_visible()
-    route, answer = late[-1]
-    with page.expect_event("requestfinished", lambda request: request == route.request):
-        route.fulfill(response=answer)
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    late.arrive()
     expect_order(page, stays, comes)
 
 
@@ -182,9 +189,10 @@ def test_a_conversation_comes_into_an_empty_list_under_the_pointer(desk: Desk) -
 
 
 def test_a_colleague_who_writes_is_shown_in_the_list(desk: Desk) -> None:
-    thread = desk.write("Hello?")
     page = desk.open(desk.hire())
     bob = desk.hire("Ben Carter")
+    thread = desk.write("Hello?")
+    expect_order(page, thread)  # so the stream is there: nothing repeats what it tells of colleagues
     told = {"customerThreadId": thread, "state": "writing"}
     bob.browser.call("/api/inbox/presence", told)
     expect(row(page, thread)).to_contain_text("Ben Carter is writing…")
@@ -210,13 +218,25 @@ def test_a_long_list_draws_only_what_is_near(desk: Desk) -> None:
     leave_list(page)
     page.keyboard.press("j")
     expect_focus(page, threads[0])
-    for number in range(1, MANY):
+    for thread in threads[1:]:
+        expect(row(page, thread)).to_be_attached()  # the last ones are loaded meanwhile
         page.keyboard.press("j")
-        expect_focus(page, threads[number])
+        expect_focus(page, thread)
     expect(page.locator(".item").last).to_have_attribute("aria-posinset", str(MANY))
     assert page.locator(".row[data-thread]").count() < MANY / 2
     assert row(page, threads[0]).count() == 0
     assert page.locator(".item").last.evaluate("e => e.getBoundingClientRect().height") == 78
+
+
+def test_a_list_that_is_scrolled_at_once_stays_there(desk: Desk) -> None:
+    threads = [desk.write(f"Message {number}") for number in range(20)]
+    desk.settle()
+    tab = desk.tab(desk.hire())
+    tab.context.add_init_script(SCROLL_AT_ONCE)
+    page = tab.open(f"{desk.url}/inbox")
+    expect_order(page, *threads)
+    settle(page)
+    assert page.locator(".rows").evaluate("box => box.scrollTop") == 500
 
 
 # What goes wrong
@@ -224,6 +244,7 @@ def test_a_long_list_draws_only_what_is_near(desk: Desk) -> None:
 
 def test_loading_shows_nothing_at_first_and_then_the_shape_of_rows(desk: Desk) -> None:
     thread = desk.write("Hello?")
+    desk.settle()
     tab = desk.tab(desk.hire())
     held: list[Route] = []
     tab.context.route("**/api/inbox/threads*", lambda route: held.append(route))
@@ -237,8 +258,10 @@ def test_loading_shows_nothing_at_first_and_then_the_shape_of_rows(desk: Desk) -
 
 def test_a_list_that_could_not_be_loaded_can_be_tried_again(desk: Desk) -> None:
     thread = desk.write("Hello?")
+    desk.settle()
     tab = desk.tab(desk.hire())
     tab.context.add_init_script(WITHOUT_RETRIES)
+    tab.context.route("**/api/stream?*", lambda _: None)  # the page would read the list once it is there
     tab.context.route("**/api/inbox/threads*", lambda route: route.abort())
     page = tab.open(f"{desk.url}/inbox")
     expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
@@ -259,13 +282,16 @@ def test_a_lost_connection_is_reported_after_ten_seconds_and_nothing_is_missed(d
     expect(page.get_by_role("button", name="Alice Archer")).to_contain_text("Online")
     leave_list(page)
     lost = page.get_by_text("No connection. What you write is saved")
+    page.clock.pause_at(page.evaluate("Date.now()") + 20_000)  # from now on, only the test lets time pass
     tab.context.route("**/api/stream*", lambda route: route.abort())
     tab.context.set_offline(True)
     page.evaluate("dispatchEvent(new Event('online'))")  # what was open is opened again, in vain
+    tab.forgive(r"ERR_.*/api/stream")
     page.clock.fast_forward(5_000)
     expect(lost).to_have_count(0)
     page.clock.fast_forward(6_000)
     expect(lost).to_be_visible()
+    page.clock.resume()
     assert faults(page) == []
     second = desk.write("Two")
     tab.context.unroute("**/api/stream*")
@@ -295,6 +321,7 @@ def test_an_ended_session_asks_to_sign_in_over_the_page(desk: Desk) -> None:
     dialog.get_by_role("button", name="Continue").click()
     expect(dialog).to_have_count(0)
     expect_order(page, thread)
+    leave_list(page)
     later = desk.write("And now?")
     expect_order(page, thread, later)
     tab.forgive("status of 401")
@@ -324,7 +351,9 @@ def test_keys_move_through_the_list_and_open_a_conversation(desk: Desk) -> None:
 
 def test_two_keys_lead_to_a_view(desk: Desk) -> None:
     thread = desk.write("One")
-    page = desk.open(desk.hire())
+    tab = desk.tab(desk.hire())
+    tab.context.add_init_script(NO_TIME_BETWEEN_KEYS)
+    page = tab.open(f"{desk.url}/inbox")
     expect_order(page, thread)
     page.keyboard.press("j")
     for key, view in (("m", "mine"), ("u", "unassigned"), ("@", "mentions"), ("s", "snoozed"), ("r", "resolved")):
