@@ -2,7 +2,8 @@
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
-from test_inbox_list import MANY
+from test_inbox_answering import WITH_LASTING_TOASTS
+from test_inbox_list import MANY, NO_TIME_BETWEEN_KEYS
 from test_inbox_list import desk as desk
 
 from harness.employees import hire
@@ -112,6 +113,7 @@ def test_what_is_undone_returns_to_its_place_on_a_slow_connection_too(desk: Desk
 def test_a_customer_who_writes_just_after_the_action_is_shown_at_once(desk: Desk, is_response_late: bool) -> None:
     email = desk.shop.somebody()
     writes, stays = desk.write("One", email=email), desk.write("Two")
+    desk.settle()  # the first news of the page are those of the action
     tab = desk.tab(desk.hire())
     tab.context.add_init_script(FIVE_SECONDS_ON_CALL)
     page = tab.open(f"{desk.url}/inbox/needs-reply/{writes}")
@@ -174,7 +176,9 @@ def test_a_conversation_is_assigned_snoozed_tagged_and_moved_without_being_opene
     thread = desk.write("One", "Emma Novak")
     desk.hire("Ben Carter")
     tag = desk.tag()
-    page = desk.open(desk.hire())
+    tab = desk.tab(desk.hire())
+    tab.context.add_init_script(NO_TIME_BETWEEN_KEYS)
+    page = tab.open(f"{desk.url}/inbox")
     expect_order(page, thread)
     page.keyboard.press("j")
     expect_focus(page, thread)
@@ -220,7 +224,9 @@ def test_only_managers_of_the_organization_are_offered_to_create_a_tag(desk: Des
 
 def test_several_conversations_are_selected_and_changed_at_once(desk: Desk) -> None:
     first, second, third = desk.write("One"), desk.write("Two"), desk.write("Three")
-    page = desk.open(desk.hire())
+    tab = desk.tab(desk.hire())
+    tab.context.add_init_script(WITH_LASTING_TOASTS)
+    page = tab.open(f"{desk.url}/inbox")
     expect_order(page, first, second, third)
     page.keyboard.press("j")
     expect_focus(page, first)

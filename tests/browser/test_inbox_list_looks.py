@@ -32,7 +32,7 @@ def test_the_list_is_accessible_and_fits_in_every_look(desk: Desk, look: Look) -
     check_look(page, f"inbox-list-{look.name}")
     page.locator(".row[data-thread]").first.focus()
     page.keyboard.press("x")
-    expect(page.locator(".picked")).to_be_visible()
+    expect(page.locator(".picked b")).to_be_visible()
     check_look(page, f"inbox-selection-{look.name}")
     page.keyboard.press("a")
     expect(page.get_by_role("listbox")).to_be_visible()

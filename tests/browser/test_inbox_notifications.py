@@ -40,7 +40,7 @@ def hidden(desk: Desk, employee: Hired) -> Page:
     visit = desk.tab(employee, permissions=["notifications"])
     for script in (HIDDEN, NO_PUSH, NOTED):
         visit.context.add_init_script(script)
-    page = visit.open(f"{desk.url}/inbox")
+    page = desk.open_whole(visit)
     page.get_by_role("button", name="Alice Archer").click()
     page.get_by_role("menuitem", name="Turn notifications on").click()
     expect(page.get_by_text("This browser notifies you while the inbox is open.")).to_be_visible()
@@ -86,7 +86,7 @@ def test_an_employee_is_notified_of_a_message_in_a_conversation_that_the_page_ha
 def test_a_message_is_not_read_for_notifications_that_are_off(desk: Desk) -> None:
     visit = desk.tab(desk.hire())
     visit.context.add_init_script(HIDDEN)
-    page = visit.open(f"{desk.url}/inbox")
+    page = desk.open_whole(visit)
     expect(page.get_by_text("No one is waiting")).to_be_visible()
     read: list[str] = []
     page.on("request", lambda request: read.append(request.url))

@@ -2,10 +2,11 @@
 
 import pytest
 from playwright.sync_api import expect
+from test_inbox_answering import WITH_LASTING_TOASTS
 from test_inbox_answering import desk as desk
 
 from harness.employees import Hired
-from harness.inbox_desk import Desk, row
+from harness.inbox_desk import Desk, expect_order, row
 from harness.late import settle
 from harness.waiting import wait_until
 from shopbell.runtime.clock import now_ms
@@ -66,9 +67,12 @@ def test_rows_with_a_refused_message_of_the_employee_are_marked(desk: Desk) -> N
 
 
 def test_a_message_that_is_refused_later_is_told_to_its_author_only(desk: Desk) -> None:
-    thread, first = desk.write("Hello?", "Carol Jones"), desk.write("Hello?", "Dave Miller")
     alice = desk.hire()
-    page = desk.open(alice, "inbox/open")
+    tab = desk.tab(alice)
+    tab.context.add_init_script(WITH_LASTING_TOASTS)
+    page = desk.open_whole(tab, "inbox/open")
+    thread, first = desk.write("Hello?", "Carol Jones"), desk.write("Hello?", "Dave Miller")
+    expect_order(page, thread, first)  # so the stream is there
     refuse(desk, desk.hire("Ben Carter"), first)
     refuse(desk, alice, thread)
     expect(row(page, thread).get_by_text("Not sent")).to_be_visible()

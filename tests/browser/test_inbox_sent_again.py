@@ -101,6 +101,6 @@ def test_a_planned_message_stays_if_its_file_cannot_be_read(desk: Desk, tmp_path
     planned = page.locator(".msg.us", has_text="Will be sent")
     tab.context.route("**/api/attachments/*", lambda route: route.fulfill(status=503, json={"detail": "No."}))
     planned.get_by_role("button", name="Edit").click()
-    expect(page.locator(".toast")).to_be_visible()
+    expect(page.locator(".toast")).to_contain_text("Something went wrong.")
     expect(planned).to_be_visible()
     tab.forgive("status of 503")

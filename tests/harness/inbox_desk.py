@@ -49,6 +49,11 @@ class Desk:
         expect(page.locator(".list [aria-busy]")).to_have_count(0)
         return page
 
+    def open_whole(self, tab: Visit, path: str = "inbox") -> Page:
+        """Open a page, with the code that is loaded after the list: it follows the stream, too."""
+        with tab.context.expect_event("response", lambda answer: "/api/inbox/drafts?" in answer.url):
+            return tab.open(f"{self.url}/{path}")
+
     def settle(self) -> None:
         """Wait until the list of conversations no longer lags behind what has happened."""
         wait_until(lambda: not self.shop.database.value(_NOT_LISTED), lambda: "the list lags behind the events")
