@@ -10,9 +10,20 @@ from playwright.sync_api import Route, expect
 from test_inbox_answering import desk as desk
 
 from harness.inbox_desk import Desk, expect_order, leave_list
-from harness.late import first_of, settle
+from harness.late import first_of
+from harness.waiting import wait_until
 
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
+COUNT_STREAMS = """
+    window.opened = window.beats = 0
+    window.EventSource = class extends EventSource {
+        constructor(...of) {
+            super(...of)
+            opened++
+            this.addEventListener("beat", () => beats++)
+        }
+    }
+"""
 
 
 @pytest.fixture
@@ -27,6 +38,7 @@ def test_a_silent_connection_is_opened_again(desk: Desk, silent: socket.socket) 
     desk.settle()
     page = desk.tab(desk.hire()).context.new_page()
     page.clock.install()
+    page.add_init_script(COUNT_STREAMS)
     streams: list[Route] = []
 
     def answer(route: Route) -> None:
@@ -40,17 +52,18 @@ def test_a_silent_connection_is_opened_again(desk: Desk, silent: socket.socket) 
     expect_order(page, first)
     leave_list(page)
     position = parse_qs(urlsplit(first_of(streams, page).request.url).query)["after"][0]
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 10)  # from now on, only the test lets time pass
     wire, _ = silent.accept()
-    with wire, page.expect_request("**/api/inbox/threads?*"):  # because of `ready`
-        wire.sendall(f'{HEAD}id: {position}\nevent: ready\ndata: {{"lastPosition":{position}}}\n\n'.encode())
-        settle(page)
+    with wire:
+        with page.expect_request("**/api/inbox/threads?*"):  # because of `ready`
+            wire.sendall(f'{HEAD}id: {position}\nevent: ready\ndata: {{"lastPosition":{position}}}\n\n'.encode())
         second = desk.write("Two")
         page.clock.fast_forward(40_000)
         wire.sendall(b"event: beat\ndata: {}\n\n")
-        settle(page)
+        wait_until(lambda: page.evaluate("beats") == 1, lambda: "the page has not heard it")
         page.clock.fast_forward(40_000)
-        settle(page)
-        assert len(streams) == 1, "the connection was alive"
+        assert page.evaluate("opened") == 1, "the connection was alive"
         page.clock.fast_forward(10_000)
+        page.clock.resume()
         expect_order(page, first, second)
     expect(page.get_by_text("No connection. What you write is saved")).to_have_count(0)
