@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from harness.browser import Visit, faults
 from harness.inbox import call
 from harness.inbox_desk import Desk
-from harness.late import LateResponse
+from harness.late import LateResponse, first_of
 from harness.shop import Shop
 
 HOUR_MS = 60 * 60 * 1000
@@ -78,6 +78,20 @@ def test_an_employee_takes_over_what_a_program_suggests(desk: Desk) -> None:
     page.get_by_role("button", name="Use it").click()
     expect(page.locator(".compose textarea")).to_have_value("Good morning, how can I help?")
     expect(page.locator(".suggested")).to_have_count(0)
+
+
+def test_a_response_that_is_older_than_a_draft_that_was_taken_over_does_not_empty_it(desk: Desk) -> None:
+    email = desk.shop.somebody()
+    thread = desk.write("Hello?", email=email)
+    call(desk.shop, "/api/inbox/drafts", customerThreadId=thread, mode="reply", text="Good morning, how can I help?")
+    page = opened(desk, thread)
+    late = LateResponse(page, f"**/api/inbox/threads/{thread}")
+    desk.write("Are you there?", email=email)
+    first_of(late.held, page)
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".compose textarea")).to_have_value("Good morning, how can I help?")
+    late.arrive()
+    assert page.locator(".compose textarea").input_value() == "Good morning, how can I help?"
 
 
 def test_a_note_stays_when_its_author_takes_over_what_a_program_suggests(desk: Desk) -> None:

@@ -6,7 +6,7 @@ import { t } from "../app/i18n"
 import { toast } from "../app/toast"
 import { invalidate } from "../conversation/cache"
 import type { ShownThread } from "../conversation/shown"
-import { adopt, draftOf } from "./drafts"
+import { draftOf, takeOver } from "./drafts"
 
 /** A draft that a program suggests: an employee takes it over, changes it and sends it. */
 export function Suggested({ content, mode }: { content: ShownThread; mode: Mode }) {
@@ -17,7 +17,7 @@ export function Suggested({ content, mode }: { content: ShownThread; mode: Mode 
   async function run(path: string): Promise<void> {
     try {
       const taken = await post<Draft>(`api/inbox/drafts/${draft?.draftId}/${path}`, {})
-      if (path === "take-over") adopt({ ...content, drafts: [taken, ...content.drafts] })
+      if (path === "take-over") takeOver(taken)
     } catch (error) {
       toast({ text: reason(error), isError: true })
     }

@@ -175,6 +175,13 @@ export function adopt({ thread, drafts: stored, askedAt }: ShownThread): void {
   }
 }
 
+/** Take over the draft that a program suggested, as the server has given it to the employee. */
+export function takeOver(taken: Draft): void {
+  const draft = draftOf(taken.customerThreadId, taken.mode)
+  // A response to an earlier request does not have it.
+  if (!isUnsaved(draft.peek())) draft.value = { ...shown(taken), changedAt: tick() }
+}
+
 function shown({ text, attachments, updatedAt }: Draft): Written {
   return { text: fromStored(text), files: attachments.map(ready), state: "kept", updatedAt, changedAt: 0 }
 }
