@@ -48,6 +48,19 @@ def test_a_draft_that_was_deleted_elsewhere_is_gone_when_its_conversation_is_ope
     expect(composer(page)).to_have_value("")
 
 
+def test_a_change_elsewhere_is_shown_after_a_save_of_which_the_page_has_not_heard(desk: Desk) -> None:
+    thread, alice = desk.write("Hello?"), desk.hire()
+    page = desk.tab(alice).context.new_page()
+    streams: list[Route] = []
+    page.route("**/api/stream?*", lambda route: streams.append(route))
+    page.goto(f"{desk.url}/inbox/open/{thread}")
+    kept(page, "Good morning")
+    with page.expect_response(f"**/api/inbox/threads/{thread}"):  # because of `ready`
+        first_of(streams, page).continue_()
+    save_elsewhere(alice, thread, "Good morning, Carol")
+    expect(composer(page)).to_have_value("Good morning, Carol")
+
+
 def test_one_save_of_a_draft_begins_after_the_other_has_ended(desk: Desk) -> None:
     thread = desk.write("Hello?")
     page = desk.open(desk.hire(), f"inbox/open/{thread}")

@@ -261,6 +261,7 @@ export function followConversations(): void {
     else if (employeeUserId === me.peek().employeeUserId) hearDraft(String(customerThreadId), String(mode))
   })
   on("ready", () => {
+    savedDrafts.clear() // the signals of what was saved before do not come any more
     const open = route.peek().threadId
     if (open && cache.get(open)?.error.peek()) void invalidate(open)
   })
