@@ -7,6 +7,7 @@ from playwright.sync_api import Page, Route, expect
 
 from harness.browser import Visit
 from harness.inbox_desk import Desk
+from harness.late import first_of
 from harness.shop import Shop
 from harness.waiting import wait_until
 
@@ -58,6 +59,19 @@ def is_sent(page: Page, text: str) -> None:
     expect(reply.locator(".state").get_by_text("Sent", exact=True)).to_be_visible()
 
 
+def is_stored(page: Page) -> None:
+    """Wait until the browser has stored the message; until then, it asks before it closes the page."""
+    wait_until(lambda: page.evaluate(IS_STORED), lambda: "the browser has not stored the message")
+
+
+def try_again(page: Page) -> None:
+    """Press the button; only then the next attempt succeeds, also if the page has begun it by itself."""
+    held: list[Route] = []
+    page.route(SCHEDULED, lambda route: held.append(route))
+    page.get_by_role("button", name="Try again").click()
+    first_of(held, page).continue_()
+
+
 def test_a_message_whose_confirmation_is_lost_is_sent_once(desk: Desk) -> None:
     thread = desk.write("Hello?")
     visit = desk.tab(desk.hire())
@@ -105,8 +119,7 @@ def test_the_browser_asks_before_a_message_is_lost_that_it_cannot_store(desk: De
         page.close(run_before_unload=True)
     assert asked.value.type == "beforeunload"
     asked.value.dismiss()
-    page.unroute(SCHEDULED)
-    page.get_by_role("button", name="Try again").click()
+    try_again(page)
     is_sent(page, "Good morning!")
     with page.expect_event("close"):
         page.close(run_before_unload=True)  # nothing is left to lose
@@ -121,8 +134,8 @@ def test_a_message_survives_a_tab_that_is_closed_without_a_connection(desk: Desk
     visit.context.set_offline(True)
     write(page, "Good morning!")
     page.keyboard.press("Control+Enter")
-    # Until then, the browser asks before it closes the tab.
-    wait_until(lambda: page.evaluate(IS_STORED), lambda: "the browser has not stored the message")
+    expect(page.locator(".msg.us")).to_contain_text("Not sent: no connection")
+    is_stored(page)
     page.close()
     visit.context.set_offline(False)
     page = visit.open(f"{desk.url}/inbox/open/{thread}")
@@ -139,6 +152,7 @@ def test_a_message_that_may_have_been_sent_is_not_sent_again_after_a_day(desk: D
     write(page, "Good morning!")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".msg.us")).to_contain_text("Not sent: no connection")
+    is_stored(page)
     page.close()
     elsewhere = visit.open(f"{desk.url}/account")  # of the same origin, without the inbox
     elsewhere.evaluate(A_DAY_GOES_BY)
@@ -170,11 +184,11 @@ def test_what_is_sent_without_a_connection_survives_a_reload(desk: Desk) -> None
     write(page, "Good morning!")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".msg.us")).to_contain_text("Not sent: no connection")
+    is_stored(page)
     page.reload()
     expect(page.locator(".msg.us", has_text="Good morning!")).to_contain_text("Not sent: no connection")
     assert texts(desk, thread) == ["Hello?"]
-    page.unroute(SCHEDULED)
-    page.get_by_role("button", name="Try again").click()
+    try_again(page)
     is_sent(page, "Good morning!")
     assert texts(desk, thread) == ["Hello?", "Good morning!"]
     visit.forgive("ERR_FAILED")
