@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
+from test_inbox_answering import WIDE, WITH_LASTING_TOASTS
 
 from harness.browser import Visit
 from harness.employees import hire
@@ -40,9 +41,10 @@ def test_a_name_is_changed_in_place(desk: Desk) -> None:
 
 
 def test_a_customer_is_blocked_and_unblocked(desk: Desk) -> None:
-    page = opened(desk, desk.write("Hello?"))
-    more = page.get_by_role("button", name="More about the customer")
-    more.click()
+    tab = desk.tab(desk.hire(), WIDE)
+    tab.context.add_init_script(WITH_LASTING_TOASTS)  # what the toast offers is used only after the stream has come
+    page = tab.open(f"{desk.url}/inbox/open/{desk.write('Hello?')}")
+    page.get_by_role("button", name="More about the customer").click()
     page.get_by_role("menuitem", name="Block").click()
     expect(page.locator(".about .blocked")).to_be_visible()
     expect(page.locator(".toast")).to_contain_text("Carol Jones: blocked")
