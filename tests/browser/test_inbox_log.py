@@ -1,10 +1,11 @@
 """The messages of a conversation in the inbox: where they begin, older ones above, new ones below."""
 
 from playwright.sync_api import expect
-from test_inbox_conversations import call_as, opened, says
+from test_inbox_conversations import call_as, is_sent, opened, says, write
 from test_inbox_conversations import desk as desk
 
 from harness.inbox_desk import Desk
+from harness.late import settle
 
 COLLECT_SPOKEN = """
     window.spoken = []
@@ -72,6 +73,31 @@ def test_a_message_that_arrives_while_the_employee_scrolls_up_does_not_take_them
     desk.write("Message 51.", email=email)
     expect(page.get_by_role("button", name="1 new message")).to_be_visible()
     assert page.locator(".scroll").evaluate("box => box.scrollTop") == 700
+
+
+COLLECT_BELOW = """
+    window.below = []
+    const reading = document.querySelector(".reading")
+    new MutationObserver(() => {
+        const button = reading.querySelector(".below")
+        if (button) below.push(button.innerText)
+    }).observe(reading, { childList: true })
+"""
+"""The page notes when the button that leads to new messages is there."""
+
+
+def test_a_reply_that_becomes_shorter_when_it_is_sent_is_no_new_message(desk: Desk) -> None:
+    email, alice = desk.shop.somebody(), desk.hire()
+    for number in range(1, 51):
+        thread = desk.write(f"Message {number}.", email=email)
+    desk.reply(thread, "Yes.", employeeUserId=str(alice.id))
+    page = opened(desk, alice, thread, "open")
+    page.evaluate(COLLECT_BELOW)
+    write(page, "And yes.")
+    page.keyboard.press("Control+Enter")
+    is_sent(page, "And yes.")  # as the second message of its author, it has no heading any more
+    settle(page)
+    assert page.evaluate("below") == []
 
 
 def test_screen_readers_read_out_new_messages_but_no_older_ones(desk: Desk) -> None:

@@ -91,9 +91,10 @@ export function Log({ id, content, toEnd }: Props) {
     const before = shown.current
     shown.current = { first, last }
     if (!box.current) return
-    // The employee has scrolled, and the browser has not said so yet.
-    const scrolledBy = box.current.scrollTop - top.current
-    if (scrolledBy) isAtEnd.current = false
+    // The employee has scrolled, and the browser has not said so yet; at the end, the log has only become shorter.
+    const { scrollTop, scrollHeight, clientHeight } = box.current
+    const scrolledBy = scrollTop - top.current
+    if (scrolledBy && scrollHeight - scrollTop - clientHeight >= 1) isAtEnd.current = false
     // Older messages came above: what is read stays where it is.
     if (first < before.first) box.current.scrollTop = box.current.scrollHeight - fromEnd.current + scrolledBy
     if (last > before.last && !isAtEnd.current) unseen.value += last - before.last
