@@ -139,7 +139,11 @@ def test_a_colleague_who_has_sent_is_no_longer_writing(desk: Desk) -> None:
 
 
 def test_a_message_is_called_sent_only_when_it_can_no_longer_be_taken_back(desk: Desk) -> None:
-    page = opened(desk, desk.write("Hello?", "Carol Jones"))
+    thread = desk.write("Hello?", "Carol Jones")
+    page = desk.tab(desk.hire(), WIDE).context.new_page()
+    with page.expect_response("**/api/stream?*"):  # a signal says that it is sent: only who listens hears it
+        page.goto(f"{desk.url}/inbox/needs-reply/{thread}")
+    expect(page.locator(".msg .text").first).to_be_visible()
     page.evaluate(COLLECT_TOASTS)
     composer(page).fill("Good morning")
     page.keyboard.press("Control+Enter")
