@@ -122,6 +122,27 @@ def test_preloading_the_panel_leaves_the_focus_on_the_bubble(shop: Shop) -> None
     expect(widget.bubble).to_be_focused()
 
 
+A_SECOND_ON_CALL = """
+const after = window.setTimeout
+window.late = []
+window.setTimeout = (callback, ms, ...more) => ms === 1000 ? (late.push(callback), 0) : after(callback, ms, ...more)
+"""
+"""A page that loads the panel when the test calls what is ``late``."""
+
+
+def test_preloading_the_panel_during_a_click_does_not_swallow_it(shop: Shop) -> None:
+    tag = shop.tag()
+    widget = written(shop, shop.page(tag))
+    widget.page.context.add_init_script(A_SECOND_ON_CALL)
+    widget.page.goto(shop.page(tag, path="/next"))
+    widget.bubble.hover()
+    widget.page.mouse.down()
+    widget.page.evaluate("late.splice(0).forEach(callback => callback())")
+    widget.page.mouse.up()
+    expect(widget.bubble).to_have_attribute("aria-expanded", "true")
+    widget.expect_texts("Hello")
+
+
 def test_a_failed_preload_of_the_panel_is_silent(shop: Shop) -> None:
     tag = shop.tag()
     widget = written(shop, shop.page(tag))

@@ -35,7 +35,7 @@
   }
   // The script runs again if the page has two tags, or when Turbo inserts the next page.
   if (window[LOADED]) return start(window[LOADED])
-  if (!scripts[0]) return warn('no script tag found')
+  if (!scripts[0]) return warn('no script tag')
   const { src } = scripts[0]
   const page = () => document.documentElement
 
@@ -349,9 +349,9 @@ iframe{display:block;width:100%;height:100%;border:0}
       else setTimeout(wake, WAKE_MS)
     }
 
-    /** If the visitor has a conversation, the panel counts unread messages before it is opened. */
+    /** Count the unread messages of a conversation. Not during a click: loading moves the bubble, which loses it. */
     function wake() {
-      if (document.readyState !== 'complete') return setTimeout(wake, WAKE_MS)
+      if (bubble.matches(':active') || document.readyState !== 'complete') return setTimeout(wake, WAKE_MS)
       if (frame || widgets.get(name) !== calls || !used()) return
       load()
       frame.hidden = true
@@ -371,7 +371,7 @@ iframe{display:block;width:100%;height:100%;border:0}
         return () => document.removeEventListener('shopbell:' + argument, hear)
       }
       if (action === 'boot') {
-        if (!argument.key && !argument.endpoint) warn('boot needs a key or an endpoint')
+        if (!argument.key && !argument.endpoint) warn('boot needs key or endpoint')
         else if (calls) calls.update(argument)
         else widget(argument.name || MAIN, { ...argument })
       } else if (!calls) warn(`"${call}" before "boot"`)
