@@ -2,11 +2,12 @@
 
 import httpx2
 import pytest
-from invited import Invited
-from playwright.sync_api import Page, expect
+from invited import Invited, wait_for_scripts
+from playwright.sync_api import Page, Route, expect
 from test_widget_features import PICTURE
 
 from harness.browser import DARK, DESKTOP, NARROW, NO_SCRIPTS, PHONE, Look, faults, keep_image, overflow_px
+from harness.late import first_of
 from harness.widget import Shop
 
 SEEN = (DESKTOP, DARK, NARROW, PHONE)
@@ -36,7 +37,7 @@ def test_a_link_shows_its_recipient_and_only_the_button_uses_it_up(shop: Shop) -
     expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
     page.get_by_role("button", name="Send me a new link").click()
     expect(page.get_by_role("status")).to_contain_text("If we still have this conversation")
-    again.complaints[:] = [one for one in again.complaints if "status of 410" not in one]
+    again.forgive("status of 410")
 
 
 def test_both_sides_talk_live_on_the_page(shop: Shop) -> None:
@@ -97,7 +98,7 @@ def test_without_scripts_an_empty_message_is_reported_on_a_complete_page(shop: S
     page.get_by_role("button", name="Send", exact=True).click()
     page.wait_for_url(f"**/c/{carol.thread}?sent")
     assert texts_of(page)[-1] == "Now with words"
-    visit.complaints[:] = [one for one in visit.complaints if "status of 400" not in one]
+    visit.forgive("status of 400")
 
 
 def test_a_customer_can_turn_emails_off_and_on_again(shop: Shop) -> None:
@@ -122,6 +123,39 @@ def test_a_long_conversation_opens_at_its_end_and_scrolls_only_at_the_end(shop: 
     shop.store.answer(carol.thread, "And another")
     expect(page.get_by_text("And another")).to_be_attached()
     expect(page.get_by_text("Answer 0", exact=True)).to_be_in_viewport()
+
+
+WITHOUT_SCROLL_EVENTS = "addEventListener('scroll', event => event.stopImmediatePropagation(), true)"
+"""A page whose browser does not report that it was scrolled."""
+
+
+def long(shop: Shop, script: str = "") -> tuple[Invited, Page, Route]:
+    """A long conversation, scrolled to its beginning before it is connected; the request for that is held."""
+    carol = Invited(shop)
+    for number in range(30):
+        shop.store.answer(carol.thread, f"Answer {number}")
+    visit = shop.enter()
+    visit.context.add_init_script(script)
+    page = visit.open(carol.link())
+    held: list[Route] = []
+    page.route("**/api/customer/stream", lambda route: held.append(route))
+    page.locator("button.main").click()
+    wait_for_scripts(page)
+    stream = first_of(held, page)
+    page.evaluate("document.scrollingElement.scrollTop = 0")
+    return carol, page, stream
+
+
+@pytest.mark.parametrize("script", ["", WITHOUT_SCROLL_EVENTS], ids=["scrolled", "scrolled a moment ago"])
+def test_a_new_connection_leaves_a_reader_of_earlier_messages_where_they_are(script: str, shop: Shop) -> None:
+    carol, page, stream = long(shop, script)
+    first = page.get_by_text("Answer 0", exact=True)
+    expect(first).to_be_in_viewport()
+    stream.continue_()
+    for said in ("One more", "And another"):  # the connection is ready before the second
+        shop.store.answer(carol.thread, said)
+        expect(page.get_by_text(said)).to_be_attached()
+    expect(first).to_be_in_viewport()
 
 
 def test_earlier_messages_are_not_announced_by_screen_readers(shop: Shop) -> None:

@@ -70,6 +70,7 @@ class Log {
     this.shown.clear()
     this.region.classList.toggle('begun', this.list.children.length > 0)
     this.last = this.readByStore = 0
+    this.sticks = true
   }
 
   /** Silence screen readers while history is loading. */
@@ -91,11 +92,12 @@ class Log {
       return false // inserting it again would make a screen reader read it again
     }
     const item = this.draw(message)
+    const follows = this.isFollowing()
     if (earlier) earlier.replaceWith(item)
     else this.place(item)
     this.shown.set(message.messageId, item)
     if (this.isLive) this.tidy()
-    if (this.sticks) this.toEnd()
+    if (follows) this.toEnd()
     return !earlier
   }
 
@@ -214,6 +216,13 @@ class Log {
   get isAtEnd() {
     const bottom = this.scroller === this.region ? this.region.getBoundingClientRect().bottom : innerHeight
     return this.list.getBoundingClientRect().bottom - bottom < NEAR_END_PX
+  }
+
+  /** Whether to scroll to the end when something comes. */
+  isFollowing() {
+    // The browser reports a scroll only with the next frame.
+    if (!this.isAtEnd && this.measure() === this.size) this.sticks = false
+    return this.sticks
   }
 
   toEnd() {

@@ -124,7 +124,7 @@ class Talk {
         this.log.storeHasRead(data.readByStoreSequence)
         this.showStatus(data.status)
         this.count()
-        this.log.toEnd()
+        if (this.log.isFollowing()) this.log.toEnd() // each new connection says that it is ready
         // After the first paint: messages that were already there are not announced as new.
         return setTimeout(() => this.log.setLive(true), 100)
       case 'status':
