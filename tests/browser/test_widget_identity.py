@@ -9,6 +9,8 @@ from harness.backend import Backend
 from harness.widget import Shop, Widget
 
 SECRET = "Carol's secret"
+ENDED = r"status of 401 .*/api/customer/(sign-out|stream)\)"
+"""The server ends Carol's session, too. On a slow machine it refuses her sign-out, or her stream before that."""
 
 
 @pytest.fixture
@@ -54,8 +56,7 @@ def expect_own_conversation(widget: Widget, shop: Shop, carols: str, text: str) 
     assert widget.thread_after(carols)
     assert shop.store.messages(carols) == [SECRET, "Our answer to Carol"]
     assert SECRET not in stored(widget)
-    # The server also ends Carol's session. On a slow machine it refuses her sign-out.
-    shop.complaints.complaints[:] = [one for one in shop.complaints.complaints if "sign-out" not in one]
+    shop.complaints.forgiven.append(ENDED)
 
 
 def test_the_next_user_to_sign_in_sees_nothing_of_the_previous_one(shop: Shop, backend: Backend) -> None:
@@ -81,8 +82,8 @@ def test_after_sign_out_the_conversation_is_hidden(shop: Shop, backend: Backend)
     thread = widget.thread
     token = json.loads(stored(widget))
     backend.subject = None
-    widget.page.goto(backend.page("/next"))
-    with widget.page.expect_response("**/api/customer/sign-out"):
+    with widget.page.expect_response("**/api/customer/sign-out"):  # the panel may be loaded before it is opened
+        widget.page.goto(backend.page("/next"))
         widget.open()
     assert "sbs_" not in stored(widget)
     assert "sbs_" in str(token)
@@ -214,7 +215,7 @@ def test_a_tab_of_the_previous_user_switches_to_the_user_signed_in_elsewhere(sho
     widget.write("Dave in the first tab")
     tab.expect_texts("Dave here", "Dave in the first tab")
     assert shop.store.messages(thread) == [SECRET, "Our answer to Carol"]
-    shop.complaints.complaints[:] = [one for one in shop.complaints.complaints if "status of 401" not in one]
+    shop.complaints.forgiven.append("status of 401")
 
 
 def test_a_tab_without_a_user_leaves_the_signed_in_tab_alone(shop: Shop, backend: Backend) -> None:
@@ -314,7 +315,8 @@ def test_reset_forgets_every_business_and_the_visitors_details(shop: Shop) -> No
     widget.open()
     widget.write(SECRET)
     widget.expect_state("sent")
-    assert shop.store.customer(widget.thread)["firstName"] == "Carol"
+    thread = widget.thread
+    assert shop.store.customer(thread)["firstName"] == "Carol"
     widget.panel.locator("#text").fill("half written")
     widget.page.evaluate("Shopbell('reset')")
     expect(widget.panel.locator("#text")).to_have_value("")
@@ -323,7 +325,7 @@ def test_reset_forgets_every_business_and_the_visitors_details(shop: Shop) -> No
     widget.panel.locator("#text").fill("Somebody else")
     widget.panel.locator("#text").press("Enter")
     widget.expect_state("sent")
-    assert shop.store.customer(widget.thread)["firstName"] is None
+    assert shop.store.customer(widget.thread_after(thread))["firstName"] is None
 
 
 @pytest.mark.parametrize("claims", [{"phone_number": "555 0123"}, {"email": "nobody"}, {"sub": 5_000_000_001}])
@@ -363,6 +365,7 @@ def test_users_can_sign_in_without_browser_storage(shop: Shop, backend: Backend)
     expect(widget.panel.locator("#messages li")).to_have_count(0)
     widget.write("Dave here")
     widget.expect_texts("Dave here")
+    shop.complaints.forgiven.append(ENDED)
 
 
 def test_the_form_of_a_backend_site_forgets_the_previous_users_address(shop: Shop) -> None:
