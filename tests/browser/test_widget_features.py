@@ -104,6 +104,8 @@ def test_an_empty_file_is_reported_as_empty(shop: Shop) -> None:
 def test_the_visitor_sees_typing_and_read_receipts_of_employees(shop: Shop) -> None:
     widget = begun(shop)
     thread = widget.thread
+    shop.store.answer(thread, "One moment")
+    widget.expect_texts("Hello", "One moment")  # connected: a panel that connects later is not told who is typing
     shop.store.call("POST", "/api/update-typing", json={"customerThreadId": thread})
     expect(widget.panel.locator("#typing")).to_have_text("Someone is typing…")
     shop.store.call("POST", "/api/update-thread-read", json={"customerThreadId": thread, "sequence": 1})

@@ -142,7 +142,8 @@ def test_a_lost_response_does_not_duplicate_the_message(shop: Shop) -> None:
         route.abort()
 
     widget.page.route("**/api/customer/messages", lose_once)
-    widget.write("Once only")
+    with widget.page.expect_response("**/api/customer/messages"):  # to the second attempt
+        widget.write("Once only")
     widget.expect_state("sent")
     assert lost
     assert shop.store.messages(widget.thread).count("Once only") == 1

@@ -26,18 +26,6 @@ def another_tab(widget: Widget, url: str) -> Widget:
     return Widget(page)
 
 
-def loads_the_panel_unasked(widget: Widget) -> bool:
-    """Whether the loader loads the panel after a reload, before it is opened.
-
-    The test sets the clock.
-    """
-    widget.page.reload()
-    widget.page.wait_for_selector("shopbell-widget", state="attached")
-    widget.page.clock.run_for(10_000)
-    iframe = "document.querySelector('shopbell-widget').shadowRoot.querySelector('iframe')"
-    return bool(widget.page.evaluate(f"{iframe} !== null"))
-
-
 def test_the_next_page_shows_unread_messages_before_the_panel_opens(shop: Shop) -> None:
     tag = shop.tag()
     widget = written(shop, shop.page(tag))
@@ -87,11 +75,16 @@ def test_a_site_stores_a_marker_from_the_first_message_until_sign_out(shop: Shop
     widget.expect_state("sent")
     widget.wait_for(f"{count} === 1")
     assert "sbs_" not in widget.page.evaluate("JSON.stringify(localStorage)")
-    widget.page.clock.install()
-    assert loads_the_panel_unasked(widget)
+    iframe = widget.page.locator("shopbell-widget iframe")
+    widget.page.reload()
+    expect(iframe).to_be_attached()
     widget.page.evaluate("Shopbell('reset')")
     widget.wait_for(f"{count} === 0")
-    assert not loads_the_panel_unasked(widget)
+    widget.page.clock.install()
+    widget.page.reload()
+    widget.page.wait_for_selector("shopbell-widget", state="attached")
+    widget.page.clock.run_for(10_000)
+    assert iframe.count() == 0
 
 
 def test_on_the_servers_own_origin_the_marker_does_not_affect_the_session(shop: Shop) -> None:
@@ -147,8 +140,8 @@ def test_a_failed_preload_of_the_panel_is_silent(shop: Shop) -> None:
     tag = shop.tag()
     widget = written(shop, shop.page(tag))
     widget.page.route("**/widget/panel?*", lambda route: route.fulfill(status=503, body="down"))
-    widget.page.goto(shop.page(tag, path="/next"))
-    widget.page.wait_for_event("framenavigated", predicate=lambda frame: frame.parent_frame is not None)
+    with widget.page.expect_event("framenavigated", lambda frame: frame.parent_frame is not None):
+        widget.page.goto(shop.page(tag, path="/next"))
     widget.wait_for("document.querySelector('shopbell-widget').shadowRoot.querySelector('iframe') === null")
     expect(widget.bubble.locator("b")).to_be_hidden()
     assert "error" not in widget.heard()
