@@ -30,15 +30,22 @@ def linked_pages(shop: Shop, name: str, tag: str, next_tag: str) -> str:
     return shop.site.origin + "/"
 
 
+COUNT_LOADS = """
+window.loads = 0
+for (const name of ['turbo:load', 'turbolinks:load']) addEventListener(name, () => loads++)
+"""
+
+
 @pytest.mark.parametrize("name", [TURBO, TURBOLINKS])
 def test_pages_replaced_by_turbo_or_turbolinks_keep_one_bubble_and_its_panel(name: str, shop: Shop) -> None:
     tag = shop.tag()
-    widget = shop.visit(linked_pages(shop, name, tag, tag))
+    widget = shop.visit(linked_pages(shop, name, tag, tag), script=COUNT_LOADS)
     widget.open()
     widget.write("Before the visit")
     widget.expect_state("sent")
-    for heading in ("/next", "/", "/next"):
+    for visits, heading in enumerate(("/next", "/", "/next"), 1):
         widget.page.get_by_role("link").click()
+        widget.wait_for(f"loads > {visits}")  # a known page is shown at once, and replaced when it has come
         expect(widget.page.locator("h1")).to_have_text(heading)
     widget.expect_texts("Before the visit")
     expect(widget.page.locator("shopbell-widget")).to_have_count(1)
@@ -97,7 +104,7 @@ def test_a_page_hydrated_by_react_has_a_bubble_and_keeps_its_own_handlers(
         widget.open()
         widget.page.evaluate("hydrate()")
     button = widget.page.locator("#count")
-    widget.wait_for("Object.keys(document.querySelector('#count')).some(name => name.startsWith('__reactProps'))")
+    widget.wait_for("document.querySelector('#count')?.isHydrated")
     button.click()
     expect(button).to_have_text("Count: 1")
     expect(widget.page.locator("shopbell-widget")).to_have_count(1)
@@ -123,8 +130,10 @@ def test_a_rewritten_page_gets_its_bubble_back(shop: Shop) -> None:
             f"<!doctype html><html lang=en><title>Shop</title><h1>New</h1><button id=help>Help</button>{again}",
         )
         expect(widget.page.locator("h1")).to_have_text("New")
+        widget.wait_for("document.readyState === 'complete'")  # the tag has run
         widget.expect_texts("Before")
         widget.panel.locator("#text").press("Escape")
+        expect(widget.bubble).to_have_attribute("aria-expanded", "false")
         widget.page.evaluate("Shopbell('update', { launcher: undefined })")
         expect_one_bubble(widget)
         widget.open()

@@ -11,6 +11,10 @@ const requireFrom = createRequire(join(__dirname, version, 'package.json'))
 
 function Page({ tag, createElement: element, useState }) {
   const [count, setCount] = useState(0)
+  // React has finished: before that, it already marks elements which it may replace.
+  const ref = (button) => {
+    if (button) button.isHydrated = true
+  }
   return element(
     'html',
     { lang: 'en' },
@@ -18,7 +22,7 @@ function Page({ tag, createElement: element, useState }) {
     element(
       'body',
       null,
-      element('main', null, element('button', { id: 'count', onClick: () => setCount(count + 1) }, `Count: ${count}`)),
+      element('main', null, element('button', { id: 'count', ref, onClick: () => setCount(count + 1) }, `Count: ${count}`)),
       element('script', { async: true, ...tag }),
       element('script', { src: '/react.js', defer: true }),
     ),
