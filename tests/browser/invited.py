@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Page, expect
+from selenium.webdriver.remote.webdriver import WebDriver
 
 from harness.browser import DESKTOP, Look, Visit
 from harness.demo import RunningDemo
@@ -72,3 +73,10 @@ class Invited:
         if look.scripts:
             wait_for_scripts(page)
         return visit, page
+
+    def comes_by(self, driver: WebDriver) -> None:
+        """Follow the link in any engine, until the page's script handles keys and files."""
+        driver.get(self.link())
+        driver.find_element("css selector", "button.main").click()
+        runs = "return Boolean(document.getElementById('print')?.offsetParent)"
+        wait_until(lambda: driver.execute_script(runs), lambda: f"the script does not run on {driver.current_url}")

@@ -17,10 +17,16 @@ return [text, contact].map((one) => one && getComputedStyle(one).direction)
 """
 
 
-def test_the_widget_is_styled_without_constructable_style_sheets(engine_shop: EngineShop) -> None:
-    widget = engine_shop.visit(engine_shop.page(script=_AS_IN_SAFARI_15))
+def painted(engine_shop: EngineShop, **window: int) -> EngineWidget:
+    """A visitor with an old browser; the bubble is in its corner, so that a click on it does not miss it."""
+    widget = engine_shop.visit(engine_shop.page(script=_AS_IN_SAFARI_15), **window)
     corner = _BOX + "return right > innerWidth - 40 && bottom > innerHeight - 40 && width === 56 && height === 56"
     wait_until(lambda: widget.page(corner, widget.element("button")), lambda: "the bubble is not in its corner")
+    return widget
+
+
+def test_the_widget_is_styled_without_constructable_style_sheets(engine_shop: EngineShop) -> None:
+    widget = painted(engine_shop)
     widget.open()
     assert widget.page(_BOX + "return [width, height > 300]", widget.element(".frame")) == [400, True]
     widget.write("Hello")
@@ -30,8 +36,7 @@ def test_the_widget_is_styled_without_constructable_style_sheets(engine_shop: En
 
 
 def test_without_inert_nothing_behind_the_panel_of_a_phone_is_reachable(engine_shop: EngineShop) -> None:
-    url = engine_shop.page(script=_AS_IN_SAFARI_15)
-    widget = engine_shop.visit(url, width=360, height=600)
+    widget = painted(engine_shop, width=360, height=600)
     widget.open()
     help_is_hidden = "return getComputedStyle(document.getElementById('help')).visibility === 'hidden'"
     wait_until(lambda: widget.page(help_is_hidden), lambda: "the page behind the panel can be reached")
@@ -53,10 +58,7 @@ def test_empty_fields_are_right_to_left_in_arabic(engine_shop: EngineShop) -> No
 
 def test_an_image_is_shown_after_the_conversation_page_is_reloaded(engine_shop: EngineShop) -> None:
     driver = engine_shop.driver
-    carol = Invited(engine_shop)
-    driver.get(carol.link())
-    driver.find_element("css selector", "button.main").click()
-    wait_until(lambda: f"/c/{carol.thread}" in driver.current_url, lambda: driver.current_url)
+    Invited(engine_shop).comes_by(driver)
     EngineWidget(engine_shop).choose_file("bike.png", "image/png", PICTURE)
     shown = "return document.querySelector('#messages [data-message-id] .picture img')?.naturalWidth === 1"
     wait_until(lambda: driver.execute_script(shown), lambda: "the picture was not sent")

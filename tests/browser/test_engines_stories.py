@@ -76,9 +76,7 @@ def test_a_reset_by_the_page_forgets_the_conversation(engine_shop: EngineShop) -
 def test_the_conversation_page_is_live_and_reloads(engine_shop: EngineShop) -> None:
     driver = engine_shop.driver
     carol = Invited(engine_shop)
-    driver.get(carol.link())
-    driver.find_element("css selector", "button.main").click()
-    wait_until(lambda: f"/c/{carol.thread}" in driver.current_url, lambda: driver.current_url)
+    carol.comes_by(driver)
     driver.find_element("id", "text").send_keys("It is order 12.", Keys.ENTER)
     engine_shop.store.answer(carol.thread, "We look for it.")
     texts = "return [...document.querySelectorAll('#messages .text')].map((one) => one.textContent).sort()"
