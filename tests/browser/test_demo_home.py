@@ -19,9 +19,10 @@ def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 
 def sign_in(page: Page, name: str = "Alice Miller") -> None:
-    """Sign in as an employee of the demo."""
+    """Sign in as an employee of the demo, and wait until the pages in the frames have run their scripts."""
     page.get_by_role("button", name=name).click()
     expect(page.locator("form strong", has_text=name)).to_be_visible()
+    page.wait_for_load_state()
 
 
 def test_a_customer_writes_in_the_shop_and_an_employee_answers_beside_it(
