@@ -149,6 +149,9 @@ class EngineWidget:
         wait_until(lambda: self.element("iframe"), lambda: "no panel was opened")
         self.wait("return heard.some(({ name }) => name === 'ready')")
         self.wait_in_panel(_IS_READY + _LOADED)
+        # A panel takes messages in their order: it has been told that it is open, and moves the focus no more.
+        self.page("Shopbell('update', { theme: 'light' })")
+        self.wait_in_panel("return document.documentElement.dataset.theme === 'light'")
 
     def click(self, selector: str) -> None:
         """Click an element of the widget in the page, as a mouse does."""
