@@ -153,6 +153,8 @@ def faults(page: Page) -> list[str]:
     Returns:
         One line for each place, empty where all is well.
     """
+    page.wait_for_load_state()  # what is visible may have no style yet
+    page.evaluate(_DRAWN)
     found = []
     for frame in page.frames:
         if frame.url != "about:blank":
@@ -160,6 +162,8 @@ def faults(page: Page) -> list[str]:
     return found
 
 
+# The API reference mends what Swagger UI has drawn with the next frame.
+_DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Half way from one colour to another a text may be too pale. What moves for ever is looked at as it is.
 _AT_REST = """() => Promise.all(
     document.getAnimations().filter(each => each.effect.getComputedTiming().endTime !== Infinity)
@@ -182,6 +186,7 @@ def _faults_in(frame: Frame) -> list[str]:
 
 def overflow_px(page: Page) -> int:
     """By how many pixels a page is wider than its window."""
+    page.wait_for_load_state()  # without its style, a page is wider
     wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return wider
 
