@@ -122,6 +122,8 @@ def hostile_talk(browser: Browser, folder: Path, **settings: str) -> Iterator[Ho
         with page.expect_response("**/api/customer/messages") as answer:
             panel.locator("#text").press("Enter")
         thread = str(answer.value.json()["customerThreadId"])
+        # With it, the page stores that there is a conversation: only then does a page with this storage show it.
+        expect(panel.locator("#messages .mine")).to_have_attribute("data-state", "sent")
         demo.installation.database.change(  # as a reply by email would have verified it
             "INSERT INTO customer_identities (organization_id, kind, value, shown, customer_id, created_at_ms) "
             "SELECT organization_id, 'email', :email, :email, customer_id, 1 FROM threads WHERE id = :thread",
