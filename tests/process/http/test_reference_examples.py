@@ -111,10 +111,11 @@ class Provoke:
                 connection.exec_driver_sql("DELETE FROM events")  # takes the write lock, until the block ends
                 return post(server, self.acme.token, self.right)
         if path == "/readyz":
-            with spare.serving(drain_delay_s=3) as server:
+            with spare.serving(drain_delay_s=300) as server:
                 os.kill(server.pid, signal.SIGTERM)
                 while (answer := server.client.get(path)).status_code == 200:
                     pass
+                server.kill()
                 return answer
         with spare.serving(connection_limit=16) as server, ExitStack() as stack:
             for _ in range(16):

@@ -184,7 +184,7 @@ def test_slow_clients_do_not_delay_the_shutdown(installation: Installation, peop
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_draining_server_reports_it_and_keeps_answering(installation: Installation, people: World) -> None:
-    with installation.serving(drain_delay_s=12) as server:
+    with installation.serving(drain_delay_s=20) as server:
         shop = Shop(server, people)
         assert server.client.get("/readyz").status_code == 200
         os.kill(server.pid, signal.SIGTERM)

@@ -192,7 +192,7 @@ def test_deliveries_in_progress_are_finished_before_shutdown_and_sent_once(
     installation: Installation, people: World, receivers: Receivers
 ) -> None:
     receiver = receivers.add(delay_s=0.7)
-    with installation.serving(**SETTINGS) as server:
+    with installation.serving(**SETTINGS | {"delivery_timeout_s": 20, "delivery_lease_s": 40}) as server:
         shop = Shop(server, people)
         _hook(shop, receiver)
         for _ in range(3):
@@ -233,16 +233,18 @@ def test_a_dead_workers_delivery_is_taken_over_when_the_lease_ends(
     installation: Installation, people: World, receivers: Receivers
 ) -> None:
     receiver = receivers.add(delay_s=PATIENCE_S)  # none is answered before its worker is dead
-    with installation.serving(**SETTINGS | {"run_worker": False}) as server:
+    # The worker is dead before its attempt times out, however busy the machine is.
+    settings = SETTINGS | {"delivery_timeout_s": 9, "delivery_lease_s": 10}
+    with installation.serving(**settings | {"run_worker": False}) as server:
         shop = Shop(server, people)
         _hook(shop, receiver)
         shop.send()
-        first, second = WorkerProcess(installation, 1, **SETTINGS), None
+        first, second = WorkerProcess(installation, 1, **settings), None
         try:
             wait_for(lambda: len(receiver.requests) == 1, PATIENCE_S, "nothing is under way")
             first.kill()
             receiver.delay_s = 0
-            second = WorkerProcess(installation, 2, **SETTINGS)
+            second = WorkerProcess(installation, 2, **settings)
             _wait_for(shop, 1)
         finally:
             for worker in (first, second):
