@@ -92,7 +92,8 @@ class Log {
       return false // inserting it again would make a screen reader read it again
     }
     const item = this.draw(message)
-    const follows = this.isFollowing()
+    // History follows as a whole: a layout for each of its messages would take long.
+    const follows = this.isLive && this.isFollowing()
     if (earlier) earlier.replaceWith(item)
     else this.place(item)
     this.shown.set(message.messageId, item)
