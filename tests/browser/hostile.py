@@ -142,6 +142,12 @@ def opened(page: Page) -> FrameLocator:
     return panel
 
 
+def keep_up(page: Page, count: int) -> None:
+    """Wait until the panel shows so many messages: behind hundreds of them, a busy machine would be too late."""
+    panel = page.frame_locator("shopbell-widget iframe")
+    expect(panel.locator("#messages li[data-message-id]")).to_have_count(count)
+
+
 def page_opened(seen: Witness, hostile: Hostile) -> Page:
     """The conversation's page, opened by a new link."""
     page = seen.open(hostile.link(hostile.thread))

@@ -12,6 +12,7 @@ from hostile import (
     as_it_was_sent,
     hostile_talk,
     in_frames,
+    keep_up,
     opened,
     page_opened,
     shown_in_place,
@@ -40,7 +41,9 @@ def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def write(hostile: Hostile) -> None:
     """Send each payload from both sides, and use it as file name and employee name."""
-    for payload in PAYLOADS:
+    for count, payload in enumerate(PAYLOADS):
+        if count % 50 == 0:
+            keep_up(hostile.page, 1 + 2 * count)
         name = payload.line.replace("/", " ")  # only the last part of a path would be kept
         file = {"file": (name, f"fired({payload.number})".encode(), "text/html")}
         attachment = hostile.post("/api/customer/attachments", files=file)["attachmentId"]

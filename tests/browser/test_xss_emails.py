@@ -16,6 +16,7 @@ from hostile import (
     as_it_was_sent,
     hostile_talk,
     in_frames,
+    keep_up,
     opened,
     page_opened,
     shown_in_place,
@@ -58,6 +59,8 @@ def hostile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
             for count, payload in enumerate(PAYLOADS):
                 if count % (EMAILS_PER_HOUR // 2) == 0:
                     an_hour_goes_by(made)
+                if count % 50 == 0:
+                    keep_up(made.page, 1 + count)
                 client.sendmail(EMAIL, [to], mail_of(payload, to))
         yield made
 
