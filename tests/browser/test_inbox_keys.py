@@ -1,10 +1,10 @@
 """A key acts once, and on the conversation that the employee looks at."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from test_inbox_list import desk as desk
 
 from harness.inbox_desk import Desk, expect_focus, expect_order, leave_list, row
-from harness.late import settle
+from harness.late import first_of, settle
 
 
 def test_a_held_key_resolves_one_conversation(desk: Desk) -> None:
@@ -54,6 +54,36 @@ def test_from_a_conversation_that_is_not_in_the_list_j_leads_to_its_first_row(de
     title.click()
     page.keyboard.press("j")
     page.wait_for_url(f"**/{first}")
+
+
+def test_what_is_typed_before_a_dialog_is_loaded_does_not_act_on_the_list(desk: Desk) -> None:
+    thread = desk.write("One")
+    page = desk.open(desk.hire())
+    expect_order(page, thread)
+    page.keyboard.press("j")
+    expect_focus(page, thread)
+    code: list[Route] = []
+    page.route("**/Dialogs-*.js", lambda route: code.append(route))
+    page.keyboard.press("Control+k")
+    page.keyboard.type("exchange")  # E would resolve it
+    first_of(code, page).continue_()
+    expect(page.get_by_role("combobox", name="Search and commands")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect_order(page, thread)
+    assert desk.status(thread) == "waiting"
+
+
+def test_keys_act_again_after_a_dialog_could_not_be_loaded(desk: Desk) -> None:
+    first, second = desk.write("One"), desk.write("Two")
+    tab = desk.tab(desk.hire())
+    page = tab.open(f"{desk.url}/inbox")
+    expect_order(page, first, second)
+    page.route("**/Dialogs-*.js", lambda route: route.abort())
+    page.keyboard.press("Control+k")
+    expect(page.locator(".toast")).to_be_visible()
+    tab.forgive("ERR_FAILED")
+    page.keyboard.press("j")
+    expect_focus(page, first)
 
 
 def test_keys_act_on_the_row_whose_checkbox_was_clicked(desk: Desk) -> None:

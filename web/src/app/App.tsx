@@ -1,7 +1,7 @@
 import { useSignalEffect } from "@preact/signals"
 import { retryMs } from "../api/client"
 import { List } from "../list/List"
-import { confirmation, openDialog } from "../menu/dialogs"
+import { closeDialogs, confirmation, openDialog } from "../menu/dialogs"
 import { counts } from "../views/counts"
 import { viewName } from "../views/names"
 import { showsViews, Tabs } from "../views/Tabs"
@@ -24,7 +24,11 @@ const CustomerPane = lazy<{ threadId: string }>(
   () => <aside class="about" aria-label={t("Customer")} />,
 )
 
-const Dialogs = lazy(async () => (await import("../menu/Dialogs")).Dialogs)
+const Dialogs = lazy(
+  async () => (await import("../menu/Dialogs")).Dialogs,
+  () => null,
+  closeDialogs,
+)
 
 /** Start what can start a moment later than the list; its code is asked for until it is there. */
 export function startTalk(failures = 0): void {

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals"
 import { tinykeys } from "tinykeys"
+import { hasDialog } from "../menu/dialogs"
 import type { IconName } from "./icon-names"
 
 /** Something that an employee can do by a key, and from the command menu. */
@@ -60,7 +61,8 @@ function press(id: string, key: string, event: KeyboardEvent): void {
   if (event.defaultPrevented) return
   if (!command?.keys?.includes(key) || (command.isAvailable && !command.isAvailable())) return
   if (isSecond && !key.includes(" ")) return
-  if (!command.inFields && (isInField(event) || document.querySelector("dialog:modal, :popover-open"))) return
+  if (!command.inFields && (isInField(event) || hasDialog() || document.querySelector("dialog:modal, :popover-open")))
+    return
   const isSingle = !/\$mod|Control|F6|Arrow|Enter|Escape/.test(key)
   if (isSingle && !hasSingleKeys.peek()) return
   event.preventDefault()

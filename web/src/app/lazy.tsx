@@ -7,10 +7,12 @@ import { toast } from "./toast"
 /**
  * A component whose code is loaded when it is first shown.
  * @param instead what stands there until then
+ * @param giveUp called if it cannot be loaded
  */
 export function lazy<Props extends object>(
   load: () => Promise<ComponentType<Props>>,
   instead: () => VNode | null = () => null,
+  giveUp: () => void = () => {},
 ): ComponentType<Props> {
   let loaded: ComponentType<Props> | undefined
   return props => {
@@ -23,7 +25,10 @@ export function lazy<Props extends object>(
           shown.value = { component }
         },
         // No connection, or a new version of the server: the next time, it may be there.
-        error => toast({ text: reason(error), isError: true }),
+        error => {
+          toast({ text: reason(error), isError: true })
+          giveUp()
+        },
       )
     }, [])
     const Component = shown.value.component

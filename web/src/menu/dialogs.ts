@@ -20,3 +20,14 @@ export function confirm(asked: Confirmation): void {
 
 /** Which dialog is open: command menu, sheet of shortcuts, new conversation, or one of the first steps. */
 export const openDialog = signal<"menu" | "keys" | "start" | StepName | null>(null)
+
+/** Whether a dialog is open, or will be once its code is loaded. */
+export function hasDialog(): boolean {
+  return openDialog.peek() !== null || confirmation.peek() !== null
+}
+
+/** Close what is open. */
+export function closeDialogs(): void {
+  openDialog.value = null
+  confirmation.value = null
+}
