@@ -387,9 +387,9 @@ iframe{display:block;width:100%;height:100%;border:0}
   Shopbell.tag = (tag) => {
     const options = { ...tag.dataset }
     if (options.launcher === 'none') options.launcher = false
-    const isSame = ([, { dataset }]) => ['key', 'business', 'endpoint'].every((each) => dataset[each] === options[each])
-    const all = [...tags]
-    const [former] = all.find(isSame) || all.find(([, { isConnected }]) => !isConnected) || []
+    const id = ({ key, business, endpoint, name }) => JSON.stringify([key, business, endpoint, name])
+    const isSame = ([, { dataset }]) => id(dataset) === id(options)
+    const [former] = [...tags].find(isSame) || [...tags].find(([, { isConnected }]) => !isConnected) || []
     options.name = options.name || former || (widgets.has(MAIN) ? 'widget' + (widgets.size + 1) : MAIN)
     if (!options.key && !options.endpoint) return
     tags.set(options.name, tag)
