@@ -171,7 +171,6 @@ def test_a_part_of_the_page_that_could_not_be_loaded_can_be_opened_later(desk: D
     expect(page.locator(".toast")).to_contain_text("Please try again.")
     visit.context.unroute("**/Dialogs-*")
     page.keyboard.press("Control+k")
-    page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox", name="Search and commands")).to_be_focused()
     visit.forgive("ERR_FAILED")
 
