@@ -143,7 +143,7 @@ def opened(page: Page) -> FrameLocator:
 
 
 def keep_up(page: Page, count: int) -> None:
-    """Wait until the panel shows so many messages: behind hundreds of them, a busy machine would be too late."""
+    """Wait until the panel shows this many messages: on a busy machine, hundreds at once take too long."""
     panel = page.frame_locator("shopbell-widget iframe")
     expect(panel.locator("#messages li[data-message-id]")).to_have_count(count)
 

@@ -65,7 +65,7 @@ def is_stored(page: Page) -> None:
 
 
 def try_again(page: Page) -> None:
-    """Press the button; only then the next attempt succeeds, also if the page has begun it by itself."""
+    """Press the button, and let a request through only then: the page may have tried again by itself before."""
     held: list[Route] = []
     page.route(SCHEDULED, lambda route: held.append(route))
     page.get_by_role("button", name="Try again").click()

@@ -1,6 +1,6 @@
 """The messages of a conversation in the inbox: where they begin, older ones above, new ones below."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from test_inbox_conversations import call_as, is_sent, opened, says, write
 from test_inbox_conversations import desk as desk
 
@@ -17,27 +17,34 @@ COLLECT_SPOKEN = """
 """
 
 
+def write_many(desk: Desk, count: int) -> tuple[str, str]:
+    """Let a customer write "Message 1." and so on; returns the id of the conversation and their email address."""
+    email = desk.shop.somebody()
+    threads = [desk.write(f"Message {number}.", email=email) for number in range(1, count + 1)]
+    return threads[0], email
+
+
+def opened_when_read(desk: Desk, thread: str, sequence: int) -> Page:
+    """Open a conversation that the employee has read up to a message."""
+    alice = desk.hire()
+    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": sequence})
+    return opened(desk, alice, thread)
+
+
 def test_a_conversation_opens_at_its_first_unread_message(desk: Desk) -> None:
     email = desk.shop.somebody()
     thread = desk.write("Message 0", email=email)
     for number in range(1, 70):
         desk.write(f"Message {number}", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 40})
-    page = opened(desk, alice, thread)
+    page = opened_when_read(desk, thread, 40)
     expect(page.locator(".day.fresh")).to_be_in_viewport()
     expect(page.locator(".log .text", has_text="Message 40")).to_be_in_viewport()
     expect(page.locator(".log .text", has_text="Message 69")).not_to_be_in_viewport()
 
 
 def test_older_messages_load_above_and_what_is_read_stays_in_its_place(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    thread = desk.write("Message 1.", email=email)
-    for number in range(2, 121):
-        desk.write(f"Message {number}.", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 120})
-    page = opened(desk, alice, thread)
+    thread, _ = write_many(desk, 120)
+    page = opened_when_read(desk, thread, 120)
     says(page, "Message 120.")
     expect(page.locator(".log .text", has_text="Message 120.")).to_be_in_viewport()
     expect(page.locator(".msg")).to_have_count(50)
@@ -62,12 +69,8 @@ SCROLL_WITH_NEXT_RESPONSE = """() => {
 
 
 def test_a_message_that_arrives_while_the_employee_scrolls_up_does_not_take_them_back_to_the_end(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    for number in range(1, 51):
-        thread = desk.write(f"Message {number}.", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 50})
-    page = opened(desk, alice, thread)
+    thread, email = write_many(desk, 50)
+    page = opened_when_read(desk, thread, 50)
     expect(page.locator(".log .text", has_text="Message 50.")).to_be_in_viewport()
     page.evaluate(SCROLL_WITH_NEXT_RESPONSE)
     desk.write("Message 51.", email=email)
@@ -87,9 +90,7 @@ COLLECT_BELOW = """
 
 
 def test_a_reply_that_becomes_shorter_when_it_is_sent_is_no_new_message(desk: Desk) -> None:
-    email, alice = desk.shop.somebody(), desk.hire()
-    for number in range(1, 51):
-        thread = desk.write(f"Message {number}.", email=email)
+    (thread, _), alice = write_many(desk, 50), desk.hire()
     desk.reply(thread, "Yes.", employeeUserId=str(alice.id))
     page = opened(desk, alice, thread, "open")
     page.evaluate(COLLECT_BELOW)
@@ -101,13 +102,8 @@ def test_a_reply_that_becomes_shorter_when_it_is_sent_is_no_new_message(desk: De
 
 
 def test_screen_readers_read_out_new_messages_but_no_older_ones(desk: Desk) -> None:
-    email = desk.shop.somebody()
-    thread = desk.write("Message 1.", email=email)
-    for number in range(2, 56):
-        desk.write(f"Message {number}.", email=email)
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 55})
-    page = opened(desk, alice, thread)
+    thread, email = write_many(desk, 55)
+    page = opened_when_read(desk, thread, 55)
     says(page, "Message 55.")
     page.evaluate(COLLECT_SPOKEN)
     page.locator(".scroll").evaluate("box => { box.scrollTop = 0 }")
@@ -126,9 +122,7 @@ def test_what_happened_loads_with_the_older_messages_and_stays(desk: Desk) -> No
         desk.write(f"Message {number}.", email=email)
         if number in (20, 21, 40):
             desk.set_status(thread, "resolved")
-    alice = desk.hire()
-    call_as(alice, "/api/inbox/read", {"customerThreadId": thread, "sequence": 70})
-    page = opened(desk, alice, thread)
+    page = opened_when_read(desk, thread, 70)
     line, between = (
         page.locator(".did", has_text="Resolved"),
         "each => each.map(e => e.previousElementSibling.innerText)",

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from harness.widget import Shop
 
 MESSAGES = 300
-# Each look at this computes the layout anew, if something was added since the one before.
+# If something was added since it was last read, reading it computes the layout again.
 COUNT_LAYOUTS = """
 window.layouts = 0
 const { get } = Object.getOwnPropertyDescriptor(Element.prototype, 'scrollHeight')

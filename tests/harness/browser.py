@@ -21,7 +21,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 KEEP_IMAGES = "SHOPBELL_KEEP_IMAGES"
 """Where this variable is set, ``keep_image`` writes into ``docs/images``: to be looked at before it is committed."""
 SLOW = "SHOPBELL_SLOW_PAGES"
-"""Where this variable is a number, pages run so many times slower: a test that passes by luck fails more often then."""
+"""A number of times by which pages run slower: a test that passes only by luck then fails more often."""
 
 WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)  # machines that do something else besides are slow

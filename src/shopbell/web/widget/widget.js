@@ -349,7 +349,7 @@ iframe{display:block;width:100%;height:100%;border:0}
       else setTimeout(wake, WAKE_MS)
     }
 
-    /** Count the unread messages of a conversation. Not during a click: loading moves the bubble, which loses it. */
+    /** Count the unread messages of a conversation. Not during a click: loading moves the bubble away from it. */
     function wake() {
       if (bubble.matches(':active') || document.readyState !== 'complete') return setTimeout(wake, WAKE_MS)
       if (frame || widgets.get(name) !== calls || !used()) return
