@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from harness.browser import Visit
-from harness.inbox_desk import Desk
+from harness.inbox_desk import Desk, cut
 from harness.late import first_of
 from harness.shop import Shop
 from harness.waiting import wait_until
@@ -131,7 +131,7 @@ def test_a_message_survives_a_tab_that_is_closed_without_a_connection(desk: Desk
     visit = desk.tab(desk.hire())
     page = visit.open(f"{desk.url}/inbox/open/{thread}")
     expect(page.locator(".msg")).to_have_count(1)
-    visit.context.set_offline(True)
+    cut(page)
     write(page, "Good morning!")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".msg.us")).to_contain_text("Not sent: no connection")
@@ -199,8 +199,7 @@ def test_after_a_cut_nothing_is_missing_and_nothing_is_there_twice(desk: Desk) -
     visit = desk.tab(desk.hire())
     page = visit.open(f"{desk.url}/inbox/open/{thread}")
     expect(page.locator(".msg")).to_have_count(1)
-    visit.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('online'))")  # the stream notices at once that it is cut
+    cut(page)
     for text in ("Two", "Three"):
         desk.write(text, email=email)
     write(page, "Four")

@@ -4,7 +4,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from test_inbox_answering import desk as desk
 
 from harness.browser import faults
-from harness.inbox_desk import Desk, expect_order, leave_list, row
+from harness.inbox_desk import Desk, cut, expect_order, leave_list, row
 from harness.late import first_of, settle
 
 BUSY = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "The server is busy."}
@@ -54,8 +54,7 @@ def test_a_list_that_could_not_be_read_after_a_cut_is_read_again(desk: Desk) -> 
     page = tab.open(f"{desk.url}/inbox")
     expect_order(page, resolved, waiting)
     leave_list(page)
-    tab.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('online'))")  # the stream notices at once that it is cut
+    cut(page)
     desk.set_status(resolved, "resolved")
     desk.settle()
     url = "**/api/inbox/threads?view=*"

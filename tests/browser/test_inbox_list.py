@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from harness.browser import Visit, faults
-from harness.inbox_desk import STORES, Desk, expect_focus, expect_order, leave_list, row
+from harness.inbox_desk import STORES, Desk, cut, expect_focus, expect_order, leave_list, row
 from harness.late import LateResponse, first_of, settle
 from harness.shop import Shop
 
@@ -283,9 +283,7 @@ def test_a_lost_connection_is_reported_after_ten_seconds_and_nothing_is_missed(d
     leave_list(page)
     lost = page.get_by_text("No connection. What you write is saved")
     page.clock.pause_at(page.evaluate("Date.now() / 1000") + 20)  # from now on, only the test lets time pass
-    tab.context.route("**/api/stream*", lambda route: route.abort())
-    tab.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('online'))")  # what was open is opened again, in vain
+    cut(page)
     tab.forgive(r"ERR_.*/api/stream")
     page.clock.fast_forward(5_000)
     expect(lost).to_have_count(0)
@@ -294,7 +292,6 @@ def test_a_lost_connection_is_reported_after_ten_seconds_and_nothing_is_missed(d
     page.clock.resume()
     assert faults(page) == []
     second = desk.write("Two")
-    tab.context.unroute("**/api/stream*")
     tab.context.set_offline(False)
     page.clock.fast_forward(31_000)
     expect_order(page, first, second)

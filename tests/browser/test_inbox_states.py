@@ -8,7 +8,7 @@ from test_inbox_looks import is_fine, some_address, story
 from harness.browser import LOOKS, Look
 from harness.employees import hire
 from harness.inbox import call
-from harness.inbox_desk import Desk
+from harness.inbox_desk import Desk, cut
 from shopbell.accounts.roles import Roles
 
 HOUR_MS = 60 * 60 * 1000
@@ -99,8 +99,7 @@ def test_a_lost_connection_has_no_fault_in_any_look(desk: Desk, look: Look) -> N
     page.clock.install()
     page.goto(f"{desk.url}/inbox")
     expect(page.locator(".row[data-thread]")).to_have_count(1)
-    visit.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('online'))")  # the stream notices at once that it is cut
+    cut(page)
     page.clock.fast_forward(11_000)
     expect(page.locator(".offline")).to_be_visible()
     is_fine(page, f"offline-{look.name}")

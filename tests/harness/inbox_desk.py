@@ -17,6 +17,7 @@ _NOT_LISTED = """
     SELECT count(*) FROM events e LEFT JOIN inbox_cursors c ON c.organization_id = e.organization_id
     WHERE e.position > coalesce(c.position, 0)
 """
+_REACHABLE = 'fetch("/inbox/shopbell.svg", { cache: "no-store" }).then(() => true, () => false)'
 STORES = ("Lyon, Croix-Rousse", "Boston, Newbury St")
 
 
@@ -126,6 +127,13 @@ def expect_order(page: Page, *thread_ids: str) -> None:
 def expect_focus(page: Page, thread_id: str) -> None:
     """Wait until the row of a conversation has the focus."""
     expect(row(page, thread_id)).to_be_focused()
+
+
+def cut(page: Page) -> None:
+    """Take the connection away from a page, until ``set_offline(False)``; its stream notices this at once."""
+    page.context.set_offline(True)
+    wait_until(lambda: not page.evaluate(_REACHABLE), lambda: "requests still reach the server")
+    page.evaluate("dispatchEvent(new Event('online'))")  # what is open stays open: it is opened again, in vain
 
 
 def leave_list(page: Page) -> None:
