@@ -12,6 +12,7 @@ import httpx2
 from fastapi import FastAPI
 
 from harness.api_objects import KINDS, PRIVATE_KEY
+from harness.documented import responses_of
 from harness.shop import Shop
 from harness.world import World
 from shopbell.http import routes
@@ -109,6 +110,11 @@ class Route:
     def described(self) -> dict[str, Any]:
         """What the reference says of it."""
         return cast("dict[str, Any]", reference()["paths"][self.path][self.method.lower()])
+
+    @property
+    def responses(self) -> dict[str, dict[str, Any]]:
+        """The responses in the reference, by status."""
+        return responses_of(reference(), self.path, self.method.lower())
 
     @property
     def scope(self) -> str | None:
@@ -235,7 +241,7 @@ API_ROUTES = [
     for method, operation in operations.items()
     # A stream has no end for a client to wait for, and customers have no token: both have tests of their own.
     if path.startswith("/api/")
-    and "text/event-stream" not in operation["responses"]["200"].get("content", {})
+    and "text/event-stream" not in responses_of(reference(), path, method)["200"].get("content", {})
     and operation["security"] not in ([], [{"customerSession": []}])
 ]
 SCOPED_ROUTES = [route for route in API_ROUTES if route.scope is not None]

@@ -27,6 +27,16 @@ def post(server: Server, token: str | None, body: bytes, **more_headers: str) ->
     return server.client.post(WIDGET, content=body, headers=headers | ({"token": token} if token else {}))
 
 
+def responses_of(document: dict[str, Any], path: str, method: str) -> dict[str, dict[str, Any]]:
+    """The responses of an operation by status, those that it shares with others included."""
+    described = document["paths"][path][method]["responses"]
+    shared = document["components"]["responses"]
+    return {
+        status: shared[each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+        for status, each in described.items()
+    }
+
+
 def requests_in(document: dict[str, Any]) -> dict[str, Any]:
     """The examples of requests to the widget route."""
     examples = document["paths"][WIDGET]["post"]["requestBody"]["content"]["application/json"]["examples"]
@@ -42,8 +52,8 @@ def answers_in(document: dict[str, Any]) -> dict[tuple[str, int, str], Any]:
         (path, int(status), name): example["value"]
         for path, methods in document["paths"].items()
         if path in (WIDGET, *OPERATIONS)
-        for operation in methods.values()
-        for status, answer in operation["responses"].items()
+        for method in methods
+        for status, answer in responses_of(document, path, method).items()
         for content in answer["content"].values()
         for name, example in content.get("examples", {}).items()
     }
@@ -73,7 +83,7 @@ def conforms(document: dict[str, Any], path: str, method: str, answer: "Answer |
     """An answer is as the document describes it: its status, its headers, its body."""
     if not isinstance(answer, Answer):
         answer = Answer.of(answer)
-    described = document["paths"][path][method]["responses"][str(answer.status)]
+    described = responses_of(document, path, method)[str(answer.status)]
     media_type = answer.headers["content-type"].partition(";")[0]
     schema = described["content"][media_type]["schema"]
     check(document, schema, answer.json() if media_type.endswith("json") else answer.body.decode())

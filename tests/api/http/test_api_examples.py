@@ -64,14 +64,13 @@ def test_every_route_has_a_description(route: Route) -> None:
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @each_route
 def test_every_request_example_gets_the_documented_response(shop: Shop, real: dict[str, str], route: Route) -> None:
-    described = route.described
     for request in route.requests(real):
         if route.takes_json:
             check(reference(), route.body_schema, request.body)
         answer = request.send(shop, route.sender(shop.world))
         assert answer.status_code == 200, answer.text
         conforms(reference(), route.path, route.method.lower(), answer)
-        (content,) = described["responses"]["200"]["content"].values()
+        (content,) = route.responses["200"]["content"].values()
         for shown in content["examples"].values():
             check(reference(), content["schema"], shown["value"])
             _shape(answer.json(), shown["value"])
@@ -112,7 +111,7 @@ def test_every_problem_example_matches_the_servers_response(
     }
     shown = {
         (status, name): example["value"]
-        for status, described in route.described["responses"].items()
+        for status, described in route.responses.items()
         for content in described["content"].values()
         for name, example in content.get("examples", {}).items()
         if not status.startswith("2")

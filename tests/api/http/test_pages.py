@@ -22,6 +22,7 @@ import pytest
 from fastapi import FastAPI
 
 import shopbell
+from harness.documented import responses_of
 from harness.installation import Database, Installation, Server
 from harness.ports import free_port
 from harness.waiting import wait_until
@@ -283,7 +284,7 @@ def test_two_servers_of_one_process_link_to_their_own_problem_pages(tmp_path: Pa
         assert other.client.get("/api/threads").json()["type"] == "/chat/problems/unauthorized"
         assert server.client.get("/api/threads").json()["type"] == "/problems/unauthorized"
         for one, prefix in ((server, ""), (other, "/chat")):
-            responses = one.client.get("/openapi.json").json()["paths"]["/api/threads"]["get"]["responses"]
+            responses = responses_of(one.client.get("/openapi.json").json(), "/api/threads", "get")
             (example,) = responses["401"]["content"]["application/problem+json"]["examples"].values()
             assert example["value"]["type"] == f"{prefix}/problems/unauthorized"
     assert server.client.post("/api/widget/send-message-to-business").json()["type"] == "/problems/unauthorized"

@@ -30,6 +30,19 @@ def test_the_document_describes_every_api_route(document: dict[str, Any]) -> Non
     assert WIDGET in document["paths"]
 
 
+def test_an_error_of_several_operations_is_in_the_document_once(document: dict[str, Any]) -> None:
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    described = [
+        json.dumps(response)
+        for operation in operations
+        for status, response in operation["responses"].items()
+        if status >= "400" and "$ref" not in response
+    ]
+    shared = [json.dumps(each) for each in document["components"]["responses"].values()]
+    assert len(described + shared) == len({*described, *shared})
+    assert {"QuotaExceeded", "Unauthorized"} <= set(document["components"]["responses"])
+
+
 def test_the_document_describes_no_errors_that_are_never_sent(document: dict[str, Any]) -> None:
     text = json.dumps(document)
     assert "HTTPValidationError" not in text

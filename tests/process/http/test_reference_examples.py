@@ -13,7 +13,17 @@ import pytest
 
 from harness import raw
 from harness.databases import Acme
-from harness.documented import OPERATIONS, Answer, answers_in, as_json, check, conforms, post, requests_in
+from harness.documented import (
+    OPERATIONS,
+    Answer,
+    answers_in,
+    as_json,
+    check,
+    conforms,
+    post,
+    requests_in,
+    responses_of,
+)
 from harness.installation import Server
 from harness.load import send_all
 from harness.shop import WIDGET
@@ -174,7 +184,7 @@ def test_every_response_example_matches_the_server(
     if status == 200:
         assert said.keys() == shown.keys()
         assert said["result"] == shown["result"]
-        content = document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+        content = responses_of(document, path, "post")["200"]["content"]["application/json"]
         assert said.keys() == content["schema"]["properties"].keys()
     else:
         assert said.pop("instance") == f"urn:uuid:{answer.headers['x-request-id']}"
