@@ -1,7 +1,6 @@
 """The parts list: settings → storage → routes, wired by hand, once."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -57,6 +56,7 @@ from shopbell.notifications import limits
 from shopbell.operations.demo import Demo
 from shopbell.organizations import identity_secrets
 from shopbell.realtime.hub import PubSub, create_relay
+from shopbell.runtime import clock
 from shopbell.runtime.allocator import share_one_arena
 from shopbell.runtime.supervision import supervise
 from shopbell.runtime.tracing import SERVER, open_tracing
@@ -282,7 +282,7 @@ def _mail_listener(
 async def _forget_expired_keys(database: Database) -> None:
     more = True
     while more:  # in pieces, so that no message waits long behind it
-        more = await database.write(idempotency.forget_expired, time.time_ns() // 1_000_000)
+        more = await database.write(idempotency.forget_expired, clock.now_ms())
 
 
 _FORGETS = (
@@ -300,7 +300,7 @@ _FORGETS = (
 
 async def _forget_expired(database: Database) -> None:
     for forget in _FORGETS:
-        while await database.write(forget, time.time_ns() // 1_000_000):
+        while await database.write(forget, clock.now_ms()):
             pass
 
 

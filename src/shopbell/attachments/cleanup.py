@@ -1,6 +1,5 @@
 """Delete unused uploads, and files of deleted messages, drafts and saved replies."""
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from enum import Enum
@@ -9,6 +8,7 @@ from shopbell.attachments import attachments
 from shopbell.attachments.attachments import UNUSED_MS, Use
 from shopbell.attachments.store import Store
 from shopbell.db.database import Database
+from shopbell.runtime import clock
 
 ABSENT_MS = 2 * 60 * 60 * 1_000
 """How long a file is absent before its bytes are deleted. Until then a concurrent message can restore it, and a running
@@ -59,7 +59,7 @@ class Sweep:
         """
         page = await self._database.read(attachments.uses, self._after, limit=self._page)
         self._after = (page[-1].organization_id, page[-1].id) if len(page) == self._page else (0, 0)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         verdicts = _by_verdict(page, now_ms)
         if hidden := verdicts[Verdict.HIDE]:
             await self._database.write(attachments.set_absent, hidden, since_ms=now_ms)

@@ -18,6 +18,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from shopbell.cli.output import JSON, print_json, say
 from shopbell.errors import CommandError
+from shopbell.runtime import clock
 
 app = typer.Typer()
 
@@ -86,7 +87,7 @@ class Inspector:
         with self._lock:
             event_id = headers.get("webhook-id", "")
             facts: dict[str, Any] = {
-                "at": time.time_ns() // 1_000_000,
+                "at": clock.now_ms(),
                 "path": path,
                 "id": event_id or None,
                 "signature": self._signature(headers, body),

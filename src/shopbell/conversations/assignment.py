@@ -1,7 +1,6 @@
 """Transfer conversations to another business, and assign them to employees."""
 
 import dataclasses
-import time
 
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +15,7 @@ from shopbell.errors import Conflict, NotFound
 from shopbell.events import record
 from shopbell.events.actors import Actor
 from shopbell.organizations import employees, organizations
+from shopbell.runtime import clock
 
 RELEASED_AT_ONCE = 100
 """Threads per transaction when an employee leaves: the transaction locks the organization's feed."""
@@ -59,7 +59,7 @@ def transfer(tx: Connection, organization_id: int, thread_id: int, business_id: 
     if not business.active:
         raise Conflict("That business is closed: no conversation can be transferred to it.")
     customer_id, merge_id = _make_way(tx, thread, business_id)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     columns = {"business_id": business_id, "customer_id": customer_id, "merge_id": merge_id}
     try:
         threads.change(tx, thread, **columns, updated_at_ms=now_ms)
@@ -162,7 +162,7 @@ def _assign(tx: Connection, thread: Thread, employee_id: int | None, actor: Acto
     before = tx.scalars(select(c.employee_id).where(is_this)).first()
     if before == employee_id:
         return
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     tx.execute(delete(assignments).where(is_this))
     if employee_id is not None:
         tx.execute(

@@ -1,7 +1,5 @@
 """Idempotency keys: how long they are valid, and how expired ones are deleted."""
 
-import time
-
 from sqlalchemy import Connection, Row, delete, select, tuple_
 
 from shopbell.conversations import side_effects_postgresql, side_effects_sqlite
@@ -10,6 +8,7 @@ from shopbell.db.program import Statement
 from shopbell.db.schema.core import idempotency_keys
 from shopbell.errors import IdempotencyKeyReused
 from shopbell.events.record import upsert
+from shopbell.runtime import clock
 
 IDEMPOTENCY_MS = 24 * 60 * 60 * 1000
 """How long a key is valid."""
@@ -48,7 +47,7 @@ def find_result(tx: Connection, key: IdempotencyKey, body_hash: str) -> int | No
     Raises:
         IdempotencyKeyReused: 422; the earlier request had another body.
     """
-    c, oldest_ms = idempotency_keys.c, time.time_ns() // 1_000_000 - IDEMPOTENCY_MS
+    c, oldest_ms = idempotency_keys.c, clock.now_ms() - IDEMPOTENCY_MS
     is_this = tuple_(*idempotency_keys.primary_key.columns) == key
     earlier = tx.execute(select(c.body_hash, c.result_id).where(is_this, c.created_at_ms > oldest_ms)).first()
     return None if earlier is None else _result(earlier, body_hash)

@@ -11,7 +11,6 @@ It takes one more if an expired idempotency key is used again, and on PostgreSQL
 go first (``db/lock_order.py``) and COMMIT. Events and deliveries to webhooks are written in the same transaction.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from shopbell.db.ids import TAKE_IDS
 from shopbell.db.program import Program, Statement
 from shopbell.db.rowset import Row
 from shopbell.errors import IdempotencyKeyReused
+from shopbell.runtime import clock
 
 FIND_KNOWN = Statement(messages_sqlite.find_known, messages_postgresql.FIND_KNOWN)
 """Returns four lists of rows: known identities, used idempotency keys, webhooks that subscribe to messages, and the
@@ -100,7 +100,7 @@ def create_customer_messages(sends: Sequence[Send]) -> Program[list[Outcome]]:
     Returns:
         The outcome of each, in the same order. ``IdempotencyKeyReused`` concerns one message, not the batch.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     wanted = {identity for send in sends for identity, _ in send.identities}
     keys = {send.key for send in sends if send.key}
     organizations = {(send.organization_id,) for send in sends}

@@ -8,7 +8,6 @@
 It takes one more if an expired idempotency key is used again, and on PostgreSQL if the reserved ids have run out.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from shopbell.db.rowset import Row
 from shopbell.db.schema.core import messages
 from shopbell.errors import Conflict, FieldError, IdempotencyKeyReused, Invalid, NotFound, RequestError
 from shopbell.events.actors import Actor
+from shopbell.runtime import clock
 
 FIND_THREADS = Statement(replies_sqlite.find_threads, replies_postgresql.FIND_THREADS)
 """Returns five lists of rows: threads, messages that were seen last, used idempotency keys, webhooks that subscribe to
@@ -216,7 +216,7 @@ def check_reply(reply: Reply) -> Program[None]:
 
 def _read(replies: Sequence[Reply]) -> Program[tuple["_Plan", list[Any]]]:
     """Read what a batch refers to; returns its plan and the used idempotency keys."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     wanted = dict.fromkeys(((reply.organization_id, reply.thread_id) for reply in replies), 0)
     wanted |= {(reply.organization_id, reply.thread_id): 1 for reply in replies if reply.channel == WHATSAPP}
     seen = {(reply.organization_id, reply.last_seen_message_id) for reply in replies if reply.last_seen_message_id}

@@ -1,6 +1,5 @@
 """List threads, read the messages of one, and set the status of threads."""
 
-import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from shopbell.db.schema.core import assignments, messages, threads
 from shopbell.errors import CommandError, NotFound
 from shopbell.events import record
 from shopbell.events.actors import Actor
+from shopbell.runtime import clock
 
 Status = Literal["waiting", "replied", "resolved"]
 
@@ -163,7 +163,7 @@ def update_status(tx: Connection, organization_id: int, thread_id: int, status: 
     thread = lock(tx, organization_id, thread_id)
     if thread.status == status:
         return
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     change(tx, thread, status=status, updated_at_ms=now_ms)
     details = {"status": status, "before": thread.status}
     record.record(tx, organization_id, "status", actor=actor, now_ms=now_ms, thread=in_thread(thread), details=details)

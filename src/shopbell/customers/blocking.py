@@ -1,13 +1,12 @@
 """Blocks and unblocks customers. The hot path sets their messages aside (``conversations/messages.py``)."""
 
-import time
-
 from sqlalchemy import Connection
 
 from shopbell.customers import customers
 from shopbell.db.lock_order import lock_customers_shared
 from shopbell.events import audit, record
 from shopbell.events.actors import Actor
+from shopbell.runtime import clock
 
 
 def set_blocked(tx: Connection, organization_id: int, customer_id: int, *, blocked: bool, actor: Actor) -> None:
@@ -22,7 +21,7 @@ def set_blocked(tx: Connection, organization_id: int, customer_id: int, *, block
     customers.refuse_erased(customer)
     if (customer.blocked_at_ms is not None) == blocked:
         return
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     customers.set_columns(tx, customer, blocked_at_ms=now_ms if blocked else None)
     action = "customer.block" if blocked else "customer.unblock"
     audit.record(tx, organization_id, actor.name, action, f"customer {customer.id}", now_ms=now_ms)

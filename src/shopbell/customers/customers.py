@@ -5,7 +5,6 @@ into another one has no identities left, and their id stands for the other one: 
 customer who was not merged.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +29,7 @@ from shopbell.events.actors import Actor
 from shopbell.formats import names
 from shopbell.formats.identities import phone_as_shown
 from shopbell.i18n.translations import Texts
+from shopbell.runtime import clock
 
 PROFILE_FIELDS: Final = {"first_name": "firstName", "last_name": "lastName", "company": "company"}
 """The fields of a profile that can be changed, with their names in the API."""
@@ -277,7 +277,7 @@ def update_profile(
     changed = {name: value for name, value in given.items() if getattr(customer, name) != value}
     if not changed:
         return
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     set_columns(tx, customer, **changed)
     details = {"fields": sorted(PROFILE_FIELDS[name] for name in changed)}
     record.record(

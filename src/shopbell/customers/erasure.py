@@ -3,7 +3,6 @@
 ``operations/erasure.py`` erases the rest: what they wrote, what was written to them and what webhooks received of it.
 """
 
-import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, select, update
@@ -15,6 +14,7 @@ from shopbell.db.schema.core import customers as customers_table
 from shopbell.db.schema.customers import customer_links, external_identities
 from shopbell.events import audit, record
 from shopbell.events.actors import Actor
+from shopbell.runtime import clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def forget(tx: Connection, organization_id: int, customer_id: int, *, actor: Act
     person = Person(tuple(ids), tuple(customers.lock_threads(tx, organization_id, ids)))
     if customer.erased_at_ms is not None:
         return person
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     c, d = customers_table.c, possible_duplicates.c
     tx.execute(delete(customer_identities).where(customers.of_customers(customer_identities, organization_id, ids)))
     tx.execute(delete(possible_duplicates).where(d.organization_id == organization_id, d.customer_id.in_(ids)))

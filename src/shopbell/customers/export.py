@@ -1,6 +1,5 @@
 """Exports all stored data of a customer as one JSON document, in pieces."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -11,6 +10,7 @@ from shopbell.customers import canonical, customers
 from shopbell.db.schema.core import attachments, blocked_messages, customer_identities, messages
 from shopbell.db.schema.customers import external_identities, mail_details, surveys
 from shopbell.db.schema.inbox_tools import drafts, tags, thread_tags
+from shopbell.runtime import clock
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def begin(tx: Connection, organization_id: int, customer_id: int) -> dict[str, A
         customers.of_customers(customer_identities, organization_id, [customer.id])
     )
     return {
-        "exportedAt": time.time_ns() // 1_000_000,
+        "exportedAt": clock.now_ms(),
         "customer": {
             "id": str(customer.id),
             "firstName": customer.first_name,

@@ -4,7 +4,6 @@ Identities and threads that move keep the id of the merge that first moved them.
 Nothing is copied, and the content of threads does not change.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from shopbell.errors import Conflict, FieldError, Invalid, NotFound
 from shopbell.events import audit, record
 from shopbell.events.actors import Actor
 from shopbell.formats.identities import phone_spellings
+from shopbell.runtime import clock
 
 UNDO_MS = 30 * 24 * 60 * 60 * 1000
 """How long after a merge it can be undone."""
@@ -113,7 +113,7 @@ def merge(
         )
     customers.lock_threads(tx, organization_id, [kept.id, other.id])
     plan = _plan(tx, kept, other)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     merge_id = take_id(tx)
     tx.execute(
         insert(customer_merges).values(
@@ -218,7 +218,7 @@ def undo(tx: Connection, organization_id: int, merge_id: int, *, actor: Actor) -
     if row is None:
         raise NotFound("mergeId")
     done = Merge(**row)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     rows = customers.lock_rows(tx, organization_id, [done.kept_customer_id, done.merged_customer_id])
     by_id = {row.id: row for row in rows}
     kept, merged = by_id[done.kept_customer_id], by_id[done.merged_customer_id]

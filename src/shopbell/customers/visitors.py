@@ -4,7 +4,6 @@ An address that a visitor types is stored as unverified and identifies no one: a
 by typing their address. Only what the site's backend has signed identifies a customer.
 """
 
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, select
@@ -21,6 +20,7 @@ from shopbell.events import record
 from shopbell.events.actors import Actor
 from shopbell.events.record import upsert
 from shopbell.formats import identities as formats
+from shopbell.runtime import clock
 
 _API_NAMES = {
     "unverified_email": "unverifiedEmail",
@@ -138,7 +138,7 @@ def update_traits(
     said: dict[str, str | None] = {"first_name": first_name, "last_name": last_name}
     said["unverified_email"] = email if email and formats.normal_email(email) not in known else None
     said["unverified_phone"] = phone if phone and formats.phone_key(phone) not in known else None
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     names = ("first_name", "last_name")
     # Names from the site or an employee stay.
     fixed = [name for name in names if session.verified and getattr(customer, name)]

@@ -7,7 +7,7 @@ from shopbell.db.database import Database
 from shopbell.inbox import snoozes
 from shopbell.realtime.hub import PubSub
 from shopbell.realtime.news_worker import NewsWorker
-from shopbell.runtime.clock import now_ms as _now_ms
+from shopbell.runtime import clock
 from shopbell.settings.settings import Settings
 
 LOOK_EVERY_S = 0.5
@@ -34,13 +34,13 @@ class SnoozeWorker(NewsWorker):
 
     async def _look(self) -> float:
         """End due snoozes; returns the seconds to wait unless there is news."""
-        outlook = await self._database.read(snoozes.look, self._positions, now_ms=_now_ms())
+        outlook = await self._database.read(snoozes.look, self._positions, now_ms=clock.now_ms())
         for organization_id, thread_ids in outlook.over.items():
-            if await self._database.write(snoozes.end_over, organization_id, thread_ids, now_ms=_now_ms()):
+            if await self._database.write(snoozes.end_over, organization_id, thread_ids, now_ms=clock.now_ms()):
                 self._pubsub.publish([organization_id])
         self._positions = outlook.positions
         if outlook.over:
             return 0
         if outlook.next_due_ms is None:
             return self._settings.poll_interval_s
-        return min(max(outlook.next_due_ms - _now_ms(), 1) / 1_000, self._settings.poll_interval_s)
+        return min(max(outlook.next_due_ms - clock.now_ms(), 1) / 1_000, self._settings.poll_interval_s)

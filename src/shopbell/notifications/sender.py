@@ -27,7 +27,7 @@ from shopbell.notifications.schedule import DecisionOutdated
 from shopbell.realtime.hub import Listener, PubSub
 from shopbell.realtime.news_worker import NewsWorker
 from shopbell.realtime.signals import Signal
-from shopbell.runtime.clock import now_ms as _now_ms
+from shopbell.runtime import clock
 from shopbell.security.keys import Keys
 from shopbell.settings.settings import Settings
 
@@ -108,7 +108,7 @@ class NotificationSender(NewsWorker):
         return 0 if organization_ids else self._settings.poll_interval_s
 
     async def _decide_for(self, organization_id: int) -> None:
-        now_ms = _now_ms()
+        now_ms = clock.now_ms()
         read = (organization_id, self._rules, self._preparer.opt_outs)
         decided = await self._database.read(feed_consumer.read_and_decide, *read, now_ms=now_ms)
         if decided is None:
@@ -135,8 +135,8 @@ class NotificationSender(NewsWorker):
             due_at_ms = await self._database.read(outbox.next_due_ms, channel.names)
             if due_at_ms is None:
                 break
-            if due_at_ms > _now_ms():
-                return min((due_at_ms - _now_ms()) / 1_000 + _AGAIN_S, self._settings.poll_interval_s)
+            if due_at_ms > clock.now_ms():
+                return min((due_at_ms - clock.now_ms()) / 1_000 + _AGAIN_S, self._settings.poll_interval_s)
             begun_s = time.monotonic()
             prepared = await self._prepare(channel)
             if prepared is None:  # another worker has locked it
@@ -151,12 +151,12 @@ class NotificationSender(NewsWorker):
     async def _prepare(self, channel: Channel) -> Prepared | Done | None:
         busy = self._busy(channel)
         try:
-            return await self._database.write(self._preparer.prepare, channel.names, busy, now_ms=_now_ms())
+            return await self._database.write(self._preparer.prepare, channel.names, busy, now_ms=clock.now_ms())
         except StorageError:
             raise
         except Exception as error:  # one that cannot be rendered must not block all others
             log.error("bug", job="prepare a message", exc_info=error)
-            await self._database.write(outbox.put_off_first, channel.names, busy, now_ms=_now_ms())
+            await self._database.write(outbox.put_off_first, channel.names, busy, now_ms=clock.now_ms())
             return Done()
 
     def _free(self, channel: Channel) -> int:
@@ -196,7 +196,7 @@ class NotificationSender(NewsWorker):
             prepared, outcome = self._unsettled.pop(0)
             try:
                 await self._database.write(
-                    outbox.settle, prepared.started, outcome, self._preparer.opt_outs, now_ms=_now_ms()
+                    outbox.settle, prepared.started, outcome, self._preparer.opt_outs, now_ms=clock.now_ms()
                 )
             except StorageError:
                 self._unsettled.insert(0, (prepared, outcome))

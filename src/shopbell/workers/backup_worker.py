@@ -20,8 +20,8 @@ from shopbell.operations.backups.job import Stored, Superseded, store_backup
 from shopbell.operations.backups.record import LEASE, RETRY_MS, Last
 from shopbell.operations.backups.retention import Keep
 from shopbell.operations.backups.targets import Target, open_target
+from shopbell.runtime import clock
 from shopbell.runtime.background_worker import BackgroundWorker
-from shopbell.runtime.clock import now_ms as _now_ms
 from shopbell.settings.backups import parse_place
 from shopbell.settings.settings import Settings
 
@@ -71,9 +71,9 @@ class BackupWorker(BackgroundWorker):
         made = await self._database.read(record.last)
         _measure(self._target, made)
         at = self._settings.backup_time
-        if not record.is_due(made, at, now_ms=_now_ms()):
+        if not record.is_due(made, at, now_ms=clock.now_ms()):
             return LOOK_EVERY_S
-        if not await self._database.write(record.claim, self._owner, at, now_ms=_now_ms()):
+        if not await self._database.write(record.claim, self._owner, at, now_ms=clock.now_ms()):
             return LOOK_EVERY_S
         await self._back_up()
         return 0
@@ -100,9 +100,9 @@ class BackupWorker(BackgroundWorker):
             await self._release()
         except (ShopbellError, OSError) as error:
             log.error("backup failed", reason=str(error), retry_after_s=RETRY_MS // 1000)
-            await self._release(until_ms=_now_ms() + RETRY_MS)
+            await self._release(until_ms=clock.now_ms() + RETRY_MS)
         except Exception:
-            await self._release(until_ms=_now_ms() + RETRY_MS)
+            await self._release(until_ms=clock.now_ms() + RETRY_MS)
             raise
         else:
             size_bytes = stored.made.size_bytes
@@ -113,12 +113,12 @@ class BackupWorker(BackgroundWorker):
 
     def _is_ours(self, tx: Connection) -> bool:
         """Extend the lease, if no other process has taken it during an outage of the database."""
-        return record.claim(tx, self._owner, self._settings.backup_time, now_ms=_now_ms())
+        return record.claim(tx, self._owner, self._settings.backup_time, now_ms=clock.now_ms())
 
     async def _extend_lease(self) -> None:
         """Extend the lease. A failure must not end the wait for the thread: nothing can end the thread."""
         try:
-            await self._database.write(LEASE.take, self._owner, now_ms=_now_ms())
+            await self._database.write(LEASE.take, self._owner, now_ms=clock.now_ms())
         except StorageError:
             pass  # it is tried again; the thread notices if another process has taken the lease by then
         except Exception as error:
@@ -139,7 +139,7 @@ def _store(
     result: Stored | Exception
     try:
         keep = Keep.parse(settings.backup_keep)
-        result = store_backup(settings, target, keep, with_secret_key=False, now_ms=_now_ms(), is_ours=is_ours)
+        result = store_backup(settings, target, keep, with_secret_key=False, now_ms=clock.now_ms(), is_ours=is_ours)
     except Exception as error:  # noqa: BLE001 - raised in the event loop
         result = error
     with suppress(RuntimeError):

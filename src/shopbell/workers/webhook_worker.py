@@ -26,7 +26,7 @@ from shopbell.errors import StorageError
 from shopbell.operations import retention
 from shopbell.realtime.hub import PubSub
 from shopbell.realtime.news_worker import NewsWorker
-from shopbell.runtime.clock import now_ms as _now_ms
+from shopbell.runtime import clock
 from shopbell.runtime.supervision import supervise
 from shopbell.safe_http.addresses import AllowList
 from shopbell.safe_http.client import OutboundClient
@@ -173,7 +173,7 @@ class WebhookWorker(NewsWorker):
         await self._settle()
         free = 0 if self._ending.is_set() else self._free
         if free <= 0:
-            return Taken([], await self._database.read(look, self._rules, now_ms=_now_ms()))
+            return Taken([], await self._database.read(look, self._rules, now_ms=clock.now_ms()))
         busy = Counter(run.webhook[0] for run in self._sending.values())
         return await self._database.write(
             claim,
@@ -181,7 +181,7 @@ class WebhookWorker(NewsWorker):
             free=free,
             busy=busy,
             last_served=self._last_served,
-            now_ms=_now_ms(),
+            now_ms=clock.now_ms(),
             quick=frozenset(self._quick),
             seen=seen,
         )
@@ -191,7 +191,7 @@ class WebhookWorker(NewsWorker):
         if not finished:
             return
         try:
-            await self._database.write(settle, self._rules, finished, now_ms=_now_ms())
+            await self._database.write(settle, self._rules, finished, now_ms=clock.now_ms())
         except BaseException as error:
             self._finished = finished + self._finished
             if isinstance(error, Exception) and not isinstance(error, StorageError):
@@ -207,7 +207,7 @@ class WebhookWorker(NewsWorker):
         while self._finished:
             one = self._finished[0]
             try:
-                await self._database.write(settle, self._rules, [one], now_ms=_now_ms())
+                await self._database.write(settle, self._rules, [one], now_ms=clock.now_ms())
             except StorageError:
                 raise
             except Exception as error:
@@ -220,7 +220,7 @@ class WebhookWorker(NewsWorker):
         """Look for work, but spend only a part of the time on looking."""
         await self._pause(self._looks_at_s - time.monotonic())
         begun_s = time.monotonic()
-        outlook = await self._database.read(_look_unless_held_back, self._rules, now_ms=_now_ms())
+        outlook = await self._database.read(_look_unless_held_back, self._rules, now_ms=clock.now_ms())
         if outlook is None:
             if not self._is_held_back:
                 log.warning("held back: no webhook is delivered until `shopbell webhooks resume`", job="deliver")
@@ -236,7 +236,7 @@ class WebhookWorker(NewsWorker):
     def _until(self, outlook: Outlook, claimed: int) -> float:
         if outlook.next_due_ms is None or claimed:
             return self._settings.poll_interval_s
-        return min(max(outlook.next_due_ms - _now_ms(), 1) / 1_000, self._settings.poll_interval_s)
+        return min(max(outlook.next_due_ms - clock.now_ms(), 1) / 1_000, self._settings.poll_interval_s)
 
     @property
     def _free(self) -> int:
@@ -269,7 +269,7 @@ class WebhookWorker(NewsWorker):
 
     async def _deliver(self, claimed: Claimed) -> bool:
         """Send one delivery; returns whether the slot continues with the next one."""
-        left_ms = claimed.leased_until_ms - _now_ms()
+        left_ms = claimed.leased_until_ms - clock.now_ms()
         if self._ending.is_set() or left_ms < self._settings.delivery_timeout_s * 1_000:
             # The claim took so long that its lease could end during the attempt.
             self._finished.append(Finished(claimed, None, NotSent()))
@@ -278,7 +278,7 @@ class WebhookWorker(NewsWorker):
         outcome = decide(
             attempt,
             claimed.step,
-            now_ms=_now_ms(),
+            now_ms=clock.now_ms(),
             pauses_s=self._settings.delivery_schedule_s,
             jitter=self._settings.delivery_jitter,
             chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
@@ -295,9 +295,9 @@ class WebhookWorker(NewsWorker):
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             await _safely(
-                "delete old deliveries", sweep(self._database, self._settings.delivery_log_days, now_ms=_now_ms())
+                "delete old deliveries", sweep(self._database, self._settings.delivery_log_days, now_ms=clock.now_ms())
             )
-            await _safely("delete old messages", retention.sweep(self._database, now_ms=_now_ms()))
+            await _safely("delete old messages", retention.sweep(self._database, now_ms=clock.now_ms()))
 
 
 def _look_unless_held_back(tx: Connection, rules: Rules, *, now_ms: int) -> Outlook | None:
@@ -364,4 +364,4 @@ def _note(claimed: Claimed, attempt: Attempt, outcome: Outcome) -> None:
 
 def _measure(outlook: Outlook) -> None:
     oldest_ms = outlook.oldest_due_ms
-    WAITING_SECONDS.set(0 if oldest_ms is None else max(0, _now_ms() - oldest_ms) / 1_000)
+    WAITING_SECONDS.set(0 if oldest_ms is None else max(0, clock.now_ms() - oldest_ms) / 1_000)

@@ -2,11 +2,11 @@
 
 import asyncio
 import itertools
-import time
 from pathlib import Path
 
 from shopbell.email.outgoing import OutgoingEmail
 from shopbell.notifications.outcomes import Outcome, Refused, Sent, TryLater
+from shopbell.runtime import clock
 from shopbell.security.files import write_private
 
 FILES_MAX = 500
@@ -39,7 +39,7 @@ class EmailFolder:
             return Refused("mail_is_not_valid")
         envelope = f"Return-Path: <{item.sender}>\r\nX-Envelope-To: <{item.recipient}>\r\n".encode()
         # Names sort by time; the number distinguishes two files of the same millisecond.
-        name = f"{time.time_ns() // 1_000_000}-{next(_numbers) % 1_000_000:06d}{SUFFIX}"
+        name = f"{clock.now_ms()}-{next(_numbers) % 1_000_000:06d}{SUFFIX}"
         try:
             await asyncio.to_thread(self._write, name, envelope + content)
         except OSError:

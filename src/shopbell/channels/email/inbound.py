@@ -6,7 +6,6 @@ automatic replies to emails for the business, are ignored.
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Sequence
 from pathlib import PurePath
 from uuid import uuid4
@@ -34,6 +33,7 @@ from shopbell.email.reply_addresses import Audience, BounceAddress, EmailAddress
 from shopbell.errors import Conflict, NotFound, StorageError
 from shopbell.notifications import outbox
 from shopbell.realtime.hub import PubSub
+from shopbell.runtime import clock
 from shopbell.security.keys import Keys
 from shopbell.settings.settings import Settings
 
@@ -96,7 +96,7 @@ class EmailReceiver:
         external_id = _external_id(email, envelope.raw)
         if not await self._database.read(is_new, to, external_id):
             return Accepted()
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         # Before the files are stored: an email that must wait is delivered again every minute.
         if not await self._database.read(has_room, to, email, now_ms=now_ms):
             return _refuse(to, email)
@@ -131,7 +131,7 @@ class EmailReceiver:
 
     async def _give_up(self, to: ReplyAddress, files: Sequence[Attachment]) -> None:
         """Remove the files of an email that is not stored. It may be delivered again, with the same files."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         try:
             await self._database.write(remove_uploads, to.organization_id, self._limits(to), files, now_ms=now_ms)
         except StorageError:  # the files are deleted after a day; their bytes stay counted until its end
@@ -156,7 +156,7 @@ class EmailReceiver:
         if which is None or state is None or (state == "failed" and not bounce.is_permanent):
             return
         reason = f"bounced_{bounce.status.replace('.', '_')}" if bounce.status else "bounced"
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         place = (which.organization_id, which.outbound_message_id)
         reason_or_none = reason if state == "failed" else None
         await self._database.write(outbox.report, *place, state, reason_or_none, now_ms=now_ms)

@@ -1,13 +1,13 @@
 """SMS for development: write each SMS to a folder."""
 
 import asyncio
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
 
 from shopbell.notifications.outcomes import Outcome, Sent
+from shopbell.runtime import clock
 from shopbell.security.files import write_private
 from shopbell.sms.outgoing import OutgoingText, Senders, as_json
 
@@ -33,7 +33,7 @@ class TextFolder:
         Raises:
             OSError: the disk is full, or the folder has another owner.
         """
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = clock.now_ms()
         content = {**as_json(item, self._senders), "at": at_ms}
         name = f"{at_ms}-{item.reference}{SUFFIX}"
         await asyncio.to_thread(self._write, name, orjson.dumps(content, option=orjson.OPT_INDENT_2))

@@ -30,6 +30,7 @@ import structlog
 
 from shopbell.channels.sms.provider_client import OPERATOR_PAUSE_S, Provider
 from shopbell.notifications.outcomes import Outcome, Refused, Sent, TryLater, Unknown
+from shopbell.runtime import clock
 from shopbell.safe_http.client import HttpResponse
 from shopbell.sms.error_codes import KNOWN, OTHERWISE, TEMPORARY
 from shopbell.sms.outgoing import OutgoingText, Senders, as_json
@@ -91,7 +92,7 @@ def _outcome(response: HttpResponse) -> Outcome:
         known = isinstance(provider_id, str) and 0 < len(provider_id) <= _ID_MAX_CHARACTERS and "\0" not in provider_id
         return Sent(str(provider_id) if known else None)
     if response.status in _NOT_TAKEN:
-        asked_s = ceil(retry_after_s(response.headers.get("retry-after"), time.time_ns() // 1_000_000))
+        asked_s = ceil(retry_after_s(response.headers.get("retry-after"), clock.now_ms()))
         return TryLater("busy", asked_s or None)
     if response.status >= 500:
         return Unknown(f"http_{response.status}")

@@ -8,7 +8,6 @@ A reply to a text belongs to the customer of that conversation, even if they onl
 """
 
 import re
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +33,7 @@ from shopbell.notifications.schedule import write_sends
 from shopbell.organizations import organizations
 from shopbell.organizations.organizations import Business
 from shopbell.realtime.hub import PubSub
+from shopbell.runtime import clock
 from shopbell.security.keys import Keys
 from shopbell.sms import stop_words
 from shopbell.sms.inbound import InboundText, StatusReport
@@ -83,7 +83,7 @@ class TextReceiver:
         Raises:
             StorageError: it is not stored.
         """
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         try:
             organization_id = await self._database.write(
                 store_text, text, self._opt_outs, self._operators, now_ms=now_ms
@@ -101,7 +101,7 @@ class TextReceiver:
         Raises:
             StorageError: it is not stored.
         """
-        organization_id = await self._database.write(store_report, report, now_ms=time.time_ns() // 1_000_000)
+        organization_id = await self._database.write(store_report, report, now_ms=clock.now_ms())
         if organization_id is not None:
             self._pubsub.publish([organization_id])
 

@@ -1,7 +1,6 @@
 """Send SMS and WhatsApp messages by Twilio or a compatible service."""
 
 import base64
-import time
 from collections.abc import Mapping
 from math import ceil
 from urllib.parse import urlencode
@@ -10,6 +9,7 @@ import structlog
 
 from shopbell.channels.sms.provider_client import OPERATOR_PAUSE_S, Provider
 from shopbell.notifications.outcomes import Outcome, Refused, Sent, TryLater, Unknown
+from shopbell.runtime import clock
 from shopbell.safe_http.client import HttpResponse
 from shopbell.sms.error_codes import OTHERWISE, TEMPORARY, reason_of
 from shopbell.sms.outgoing import OutgoingText, Senders
@@ -90,7 +90,7 @@ def _outcome(response: HttpResponse) -> Outcome:
         return TryLater("unexpected_answer", OPERATOR_PAUSE_S)
     reason = reason_of(said.error_code)
     if response.status == _TOO_MANY or reason == "busy":
-        asked_s = ceil(retry_after_s(response.headers.get("retry-after"), time.time_ns() // 1_000_000))
+        asked_s = ceil(retry_after_s(response.headers.get("retry-after"), clock.now_ms()))
         return TryLater("busy", asked_s or None)
     if reason == OTHERWISE:
         reason = _OPERATORS_MISTAKES.get(response.status, OTHERWISE)

@@ -1,6 +1,5 @@
 """``POST /api/attachments``, ``GET /api/attachments/{attachmentId}``: files for messages."""
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -15,6 +14,7 @@ from shopbell.http.request.caller import ReadsSomeThreads, WritesSomeThreads
 from shopbell.http.request.fields import PathId
 from shopbell.http.request.multipart import OneFile
 from shopbell.http.request.uploads import UPLOAD_BODY, UploadedFile, keep_file
+from shopbell.runtime import clock
 
 router = APIRouter(tags=["attachments"])
 
@@ -65,7 +65,7 @@ def linked(attachment: Attachment, base: str, links: AttachmentLinks) -> LinkedA
         base: the base URL of this server.
         links: signs the link.
     """
-    link = links.link(base, attachment.uuid, attachment.name, now_ms=time.time_ns() // 1_000_000)
+    link = links.link(base, attachment.uuid, attachment.name, now_ms=clock.now_ms())
     return LinkedAttachment(
         **_described(attachment), created_at=attachment.created_at_ms, link=link.url, link_expires_at=link.expires_at_ms
     )

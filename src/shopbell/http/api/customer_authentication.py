@@ -1,6 +1,5 @@
 """``POST /api/authenticate-customer``: an app proves the identity of a customer."""
 
-import time
 from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter
@@ -18,6 +17,7 @@ from shopbell.http.request.ids import read_id
 from shopbell.http.request.json_body import Body, body_schema, json_body
 from shopbell.organizations import identity_secrets
 from shopbell.organizations.identity_secrets import SEALING_PURPOSE
+from shopbell.runtime import clock
 from shopbell.security.encryption import Cipher
 
 router = APIRouter(tags=["customers"])
@@ -121,9 +121,7 @@ async def authenticate_customer(
     if caller.services.settings.customer_digests not in ("any", body.fields.algorithm or _OLD_ALGORITHM):
         raise AlgorithmRefused
     cipher = Cipher(caller.services.keys, SEALING_PURPOSE)
-    begun = await caller.write(
-        _begin, body.fields, cipher, caller.services.sessions.keys, now_ms=time.time_ns() // 1_000_000
-    )
+    begun = await caller.write(_begin, body.fields, cipher, caller.services.sessions.keys, now_ms=clock.now_ms())
     if begun is None:
         raise DigestRefused
     token, expires_at_ms = begun

@@ -1,6 +1,5 @@
 """Show the customer that the business is typing, and what it has read."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -16,6 +15,7 @@ from shopbell.http.request.json_body import Body, body_schema, json_body
 from shopbell.http.request.results import Ok
 from shopbell.organizations import employees
 from shopbell.realtime.signals import Signal
+from shopbell.runtime import clock
 
 router = APIRouter(tags=["threads"])
 
@@ -63,7 +63,7 @@ async def update_thread_read(
     fields = body.fields
     await caller.check_thread(fields.customer_thread_id)
     thread, _ = await caller.read(_look_up, fields.customer_thread_id, None)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     marked = await caller.write(read_receipts.mark, thread.id, "store", fields.sequence, now_ms=now_ms)
     if marked is not None:
         data = {"from": "store", "sequence": marked}

@@ -1,6 +1,5 @@
 """List and read conversations, and set their status."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -15,6 +14,7 @@ from shopbell.http.request.fields import Fields, Id
 from shopbell.http.request.json_body import Body, body_schema, json_body
 from shopbell.http.request.paging import LIMIT_DEFAULT, Cursor, Limit, cursor_of, place_of
 from shopbell.http.request.results import Ok
+from shopbell.runtime import clock
 
 router = APIRouter(tags=["threads"])
 
@@ -135,7 +135,7 @@ async def list_threads(
 
 
 def _shown(seen: Seen) -> CustomerThread:
-    thread, now_ms = seen.thread, time.time_ns() // 1_000_000
+    thread, now_ms = seen.thread, clock.now_ms()
     return CustomerThread(
         customer_thread_id=str(thread.id),
         business_id=str(thread.business_id),

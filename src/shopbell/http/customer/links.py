@@ -3,7 +3,6 @@
 Opening a link changes nothing, because mail scanners open links. A button on the page consumes it, once.
 """
 
-import time
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +26,7 @@ from shopbell.i18n import translations
 from shopbell.notifications import new_links
 from shopbell.organizations import organizations
 from shopbell.organizations.organizations import Business
+from shopbell.runtime import clock
 
 _GONE = 410
 _SEE_OTHER = 303
@@ -56,7 +56,7 @@ async def send_new_link(request: Request) -> Response:
     check_own_form(request, services)
     services.limits.new_links_of_address.take(address_of(request))
     token = (await read_form(request)).get("token", "")
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     links = CustomerLinks(services.keys)
     organization_id = await services.database.write(new_links.request, links, token, now_ms=now_ms)
     if organization_id is not None:
@@ -77,7 +77,7 @@ async def show_link(request: Request, token: str) -> Response:
     found = await services.database.read(_find, CustomerLinks(services.keys), token)
     if found is not None and await _is_known_here(request, services, found.link.thread_id):
         return RedirectResponse(f"../c/{found.link.thread_id}", _SEE_OTHER, {"Cache-Control": "no-store"})
-    if found is None or not found.link.is_good(time.time_ns() // 1_000_000):
+    if found is None or not found.link.is_good(clock.now_ms()):
         return expired(request, root="../", token=token)
     business = found.business
     speaks = translations.for_locale(found.link.customer.locale, business.locale)
@@ -103,7 +103,7 @@ async def spend_link(request: Request, token: str) -> Response:
     services = cast("Services", request.app.state.services)
     check_own_form(request, services)
     services.limits.links_of_address.take(address_of(request))
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     opened = await services.database.write(
         _open, CustomerLinks(services.keys), token, services.sessions.keys, now_ms=now_ms
     )

@@ -1,13 +1,12 @@
 """Messages as browsers and apps of customers see them."""
 
-import time
-
 from pydantic import Field
 
 from shopbell.attachments.attachments import Attachment
 from shopbell.attachments.signed_urls import AttachmentLinks
 from shopbell.conversations.customer_view import Line, State
 from shopbell.http.request.fields import Fields
+from shopbell.runtime import clock
 
 
 class AttachmentOut(Fields):
@@ -66,5 +65,5 @@ def message_out(line: Line, state: State, base: str, links: AttachmentLinks) -> 
 
 
 def _attachment_out(file: Attachment, base: str, links: AttachmentLinks) -> AttachmentOut:
-    link = links.link(base, file.uuid, file.name, now_ms=time.time_ns() // 1_000_000)
+    link = links.link(base, file.uuid, file.name, now_ms=clock.now_ms())
     return AttachmentOut(name=file.name, content_type=file.content_type, length_bytes=file.length_bytes, url=link.url)

@@ -1,6 +1,5 @@
 """``/c/{threadId}``: a conversation as a page, which also works without JavaScript."""
 
-import time
 from dataclasses import dataclass
 from typing import cast
 from uuid import uuid4
@@ -37,6 +36,7 @@ from shopbell.i18n import translations
 from shopbell.i18n.translations import Texts
 from shopbell.organizations import organizations
 from shopbell.organizations.organizations import Business
+from shopbell.runtime import clock
 
 _SEE_OTHER = 303
 _SENT, _ANSWERED = "sent", "answered"
@@ -115,7 +115,7 @@ async def set_notifications(request: Request, thread_id: str) -> Response:
         return expired(request, root="../../")
     wish = (await read_form(request)).get("notifications")
     if wish in ("on", "off"):
-        opt_outs, now_ms = OptOuts(visitor.services.keys), time.time_ns() // 1_000_000
+        opt_outs, now_ms = OptOuts(visitor.services.keys), clock.now_ms()
         await visitor.write(_set_notifications, opt_outs, now_ms, on=wish == "on")
     return RedirectResponse(f"../{thread_id}", _SEE_OTHER, {"Cache-Control": "no-store"})
 
@@ -133,7 +133,7 @@ async def answer_survey(request: Request, thread_id: str) -> Response:
         return expired(request, root="../../")
     try:
         fields = await read_form(request, _SURVEY_MAX_BYTES)
-        await visitor.write(_answer_survey, fields, time.time_ns() // 1_000_000)
+        await visitor.write(_answer_survey, fields, clock.now_ms())
     except RequestError as error:
         fault = "answeredBefore" if isinstance(error, Conflict) else "tryLater"
         return await _conversation(visitor, request, fault=fault, status=problem_type(error).status)
@@ -200,7 +200,7 @@ async def _conversation(
     services = visitor.services
     page = await visitor.read(_look, OptOuts(services.keys))
     speaks = _speaks(visitor, page.business)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     can_attach, limit_bytes = services.attachment_store is not None, services.settings.attachment_limit_bytes
     config = branded_page.conversation_config(
         speaks,

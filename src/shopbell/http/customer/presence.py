@@ -1,6 +1,5 @@
 """``POST /api/customer/read`` and ``…/typing``: show the business what a customer reads and that they are typing."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -18,6 +17,7 @@ from shopbell.http.request.results import Ok
 from shopbell.http.request.visitor import CurrentVisitor
 from shopbell.notifications import delivery_status
 from shopbell.realtime.signals import Signal
+from shopbell.runtime import clock
 
 router = APIRouter(tags=[TAG])
 
@@ -54,7 +54,7 @@ async def note_read(visitor: CurrentVisitor, body: Annotated[Body[HasRead], json
         delivery_status.note_read(tx, session.organization_id, state.thread_id, moved, now_ms=now_ms)
         return state, moved
 
-    moved = await visitor.write(work, time.time_ns() // 1_000_000)
+    moved = await visitor.write(work, clock.now_ms())
     if moved is not None:
         state, place = moved
         data = {"from": "customer", "by": "customer", "sequence": place}

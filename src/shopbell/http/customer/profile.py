@@ -1,6 +1,5 @@
 """``POST /api/customer/identify`` and ``…/survey``: contact data and survey answers of customers."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -18,6 +17,7 @@ from shopbell.http.request.json_body import Body, body_schema, json_body
 from shopbell.http.request.results import Ok
 from shopbell.http.request.visitor import CurrentVisitor
 from shopbell.organizations import organizations
+from shopbell.runtime import clock
 
 _SCORE_MAX = 10
 
@@ -89,7 +89,7 @@ async def identify(visitor: CurrentVisitor, body: Annotated[Body[Identify], json
 @router.post("/api/customer/survey", summary="Answer a survey", openapi_extra=body_schema(AnswerSurvey))
 async def answer_survey(visitor: CurrentVisitor, body: Annotated[Body[AnswerSurvey], json_body(AnswerSurvey)]) -> Ok:
     """Answer the survey of a resolved conversation, once."""
-    await visitor.write(_answer, body.fields, time.time_ns() // 1_000_000)
+    await visitor.write(_answer, body.fields, clock.now_ms())
     return Ok()
 
 

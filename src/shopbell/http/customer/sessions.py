@@ -27,6 +27,7 @@ from shopbell.organizations.identity_secrets import SEALING_PURPOSE
 from shopbell.organizations.identity_secrets import find as find_private_key
 from shopbell.organizations.publishable_keys import PublishableKey
 from shopbell.realtime.signals import Signal
+from shopbell.runtime import clock
 from shopbell.security.encryption import Cipher
 
 TAG = "customers' browsers and apps"
@@ -174,7 +175,7 @@ async def sign_out(visitor: CurrentVisitor, response: Response) -> Ok:
     def work(tx: Connection, session: CustomerSession, now_ms: int) -> None:
         sessions.revoke(tx, session.organization_id, session.id, now_ms=now_ms)
 
-    await visitor.write(work, time.time_ns() // 1_000_000)
+    await visitor.write(work, clock.now_ms())
     _end_streams(visitor.services, visitor.session)
     if visitor.session.kind == "page":
         response.delete_cookie(f"{COOKIE_PREFIX}{visitor.session.thread_id}", path="/", httponly=True, samesite="lax")
@@ -246,7 +247,7 @@ async def _continue(services: Services, request: Request, asked: _SessionRequest
     former, claims, secret = asked.former, asked.claims, secret_of(request.scope)
     if former is None or claims is None or secret is None or former.business_id != asked.business_id:
         return None
-    begun = await services.database.write(_renew, former, claims, now_ms=time.time_ns() // 1_000_000)
+    begun = await services.database.write(_renew, former, claims, now_ms=clock.now_ms())
     return None if begun is None else (begun, secret)
 
 
@@ -265,7 +266,7 @@ async def _start(services: Services, request: Request, asked: _SessionRequest) -
         services.limits.sessions_of_address.take(address_of(request))
     services.limits.sessions_of_key.take(asked.key.id)
     services.limits.sessions_of_organization.take(asked.key.organization_id)
-    begun = await services.database.write(_begin, asked, services.sessions.keys, now_ms=time.time_ns() // 1_000_000)
+    begun = await services.database.write(_begin, asked, services.sessions.keys, now_ms=clock.now_ms())
     if asked.former is not None and asked.claims is not None:
         _end_streams(services, asked.former)
     return begun

@@ -1,7 +1,6 @@
 """The files of the widget: ``/widget.js``, the panel with its script and style, and the shop page of the demo."""
 
 import gzip
-import time
 from typing import cast
 
 from fastapi import APIRouter, Request, Response
@@ -19,6 +18,7 @@ from shopbell.operations.demo import BUSINESSES, Demo
 from shopbell.organizations import organizations, publishable_keys
 from shopbell.organizations.organizations import Business
 from shopbell.organizations.publishable_keys import PublishableKey
+from shopbell.runtime import clock
 
 PANEL_FILES = (
     "looks.js",
@@ -70,7 +70,7 @@ async def panel(
         its_business,
         attachments=can_attach,
         attachment_limit_bytes=services.settings.attachment_limit_bytes,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=clock.now_ms(),
     )
     html = branded_page.render(
         "panel.html",

@@ -34,6 +34,7 @@ from shopbell.http.request.json_object import parse_object
 from shopbell.http.server.responses import RESPONSE_HEADERS
 from shopbell.i18n.translations import for_locale, msgid
 from shopbell.organizations.api_tokens import Token
+from shopbell.runtime import clock
 
 SCOPE = "widget:send"
 LANGUAGES = ("en", "fr")
@@ -126,7 +127,7 @@ async def _answer(request: Request, token: Token, given: Mapping[str, Any], wher
         rules_of(services.settings),
         OptOuts(services.keys),
         context=context,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=clock.now_ms(),
     )
     services.pubsub.publish([token.organization_id])
     return Response(_xml(call), media_type="text/xml; charset=utf-8", headers={"Cache-Control": "no-store"})

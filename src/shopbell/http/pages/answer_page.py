@@ -27,6 +27,7 @@ from shopbell.http.request.visitor_limits import address_of
 from shopbell.i18n.translations import Texts, for_locale, msgid
 from shopbell.organizations import organizations
 from shopbell.organizations.organizations import Business
+from shopbell.runtime import clock
 
 LINES_MAX = 100
 _FORM_MAX_BYTES = 65_536
@@ -185,7 +186,7 @@ def _page(
 
 def _line(line: Line, shown: _Shown, texts: Texts, request: Request, services: Services) -> dict[str, object]:
     file = line.attachment
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     link = file and services.links.link(base_url(request, services.settings), file.uuid, file.name, now_ms=now_ms)
     return {
         "author": shown.customer_name if line.from_customer else line.author or shown.business.name,

@@ -1,6 +1,5 @@
 """``GET /attachments/{uuid}/{name}``: serve a file to the holder of a signed link."""
 
-import time
 from typing import cast
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ from shopbell.attachments import attachments, media_types
 from shopbell.attachments.attachments import Attachment
 from shopbell.errors import NotFound
 from shopbell.http.request.app_services import Services
+from shopbell.runtime import clock
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -36,7 +36,7 @@ async def download(request: Request, uuid: str, name: str, expires: str = "", si
     """
     services = cast("Services", request.app.state.services)
     # Guesses never reach the database.
-    if not services.links.is_good(uuid, expires, signature, now_ms=time.time_ns() // 1_000_000):
+    if not services.links.is_good(uuid, expires, signature, now_ms=clock.now_ms()):
         raise NotFound
     found = await services.database.read(attachments.find_by_uuid, uuid)
     if found is None or found.name != name or services.attachment_store is None:

@@ -1,6 +1,5 @@
 """``/unsubscribe/{token}``: the link that stops emails, for people and for mail programs (RFC 8058)."""
 
-import time
 from typing import cast
 
 from fastapi import APIRouter, Request, Response
@@ -16,6 +15,7 @@ from shopbell.http.request.language import preferred_language
 from shopbell.i18n.translations import Texts, for_locale
 from shopbell.notifications import unsubscribe
 from shopbell.notifications.unsubscribe import Subscribed
+from shopbell.runtime import clock
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,7 +48,7 @@ async def end(request: Request, token: str, again: bool = False) -> Response:
     """
     services, subscription = _check_link(request, token)
     opt_outs = OptOuts(services.keys)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     await services.database.write(unsubscribe.change, subscription, opt_outs, gets_emails=again, now_ms=now_ms)
     return _shown(request, subscription, await services.database.read(unsubscribe.find, subscription, opt_outs))
 

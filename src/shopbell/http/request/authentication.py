@@ -2,7 +2,6 @@
 
 import hmac
 import secrets
-import time
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -12,6 +11,7 @@ from shopbell.http.request.errors import Forbidden, Unauthorized
 from shopbell.http.request.ttl_cache import TTLCache
 from shopbell.organizations import api_tokens
 from shopbell.organizations.api_tokens import Token
+from shopbell.runtime import clock
 from shopbell.security.keys import Keys
 from shopbell.security.tokens import is_well_formed, token_hash
 
@@ -70,7 +70,7 @@ class Authentication:
         return keyed.digest()
 
     def _check(self, token: Token | None) -> Token:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         if token is None or not token.is_valid(now_ms):
             raise Unauthorized
         self._last_used_ms[token.organization_id, token.id] = now_ms

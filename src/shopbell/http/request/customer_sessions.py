@@ -6,7 +6,6 @@ that header, and no script of another site may, because this server answers no p
 """
 
 import hmac
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +21,7 @@ from shopbell.errors import StorageError
 from shopbell.http.request import cookies
 from shopbell.http.request.errors import Unauthorized
 from shopbell.http.request.ttl_cache import TTLCache
+from shopbell.runtime import clock
 from shopbell.security.keys import Keys
 from shopbell.security.tokens import is_well_formed, token_hash
 
@@ -89,14 +89,14 @@ class CustomerSessions:
         """
         # Only keyed hashes are compared, so the time that it takes tells nothing about a session.
         found = await self._known.get(token_hash(self._keys[0], secret), lambda: self._look_up(secret))
-        if found is None or not found.is_valid(time.time_ns() // 1_000_000):
+        if found is None or not found.is_valid(clock.now_ms()):
             raise NoSession
         return found
 
     async def extend(self, session: CustomerSession) -> None:
         """Extend a session that is used. If that fails, its next use tries again."""
         with suppress(StorageError):
-            await self._database.write(sessions.extend, session, now_ms=time.time_ns() // 1_000_000)
+            await self._database.write(sessions.extend, session, now_ms=clock.now_ms())
 
     async def _look_up(self, secret: str) -> CustomerSession | None:
         if not is_well_formed(secret, PREFIX):
@@ -105,7 +105,7 @@ class CustomerSessions:
         found = await self._look_ups.read(hashes)
         if found is None or not any(hmac.compare_digest(found.token_hash, candidate) for candidate in hashes):
             return None
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         if found.token_hash != hashes[0]:
             await self._database.write(sessions.rekey, found, hashes[0])
             found = replace(found, token_hash=hashes[0])

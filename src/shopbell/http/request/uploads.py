@@ -1,6 +1,5 @@
 """Uploads: files are checked while they arrive, and stored if they are allowed."""
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -20,6 +19,7 @@ from shopbell.http.request.fields import Fields
 from shopbell.http.request.multipart import PART, OneFile
 from shopbell.http.server.errors import ClientDisconnect
 from shopbell.http.server.upload_rate import MinUploadRate
+from shopbell.runtime import clock
 
 LEAST_BYTES_PER_S = 16_384
 """The minimum rate of an upload that takes longer than the body timeout."""
@@ -79,7 +79,7 @@ async def keep_file(
         UploadQuotaExceeded: 429.
         StorageError: 503.
     """
-    store, settings, now_ms = _store(services), services.settings, time.time_ns() // 1_000_000
+    store, settings, now_ms = _store(services), services.settings, clock.now_ms()
     body_bytes = _body_bytes(request.scope)
     least_bytes = None if body_bytes is None else body_bytes - form.beside_max_bytes
     async with UploadMeter(services.database, organization_id, limits, now_ms=now_ms) as meter:
@@ -100,7 +100,7 @@ async def keep_file(
                 length_bytes=incoming.length_bytes,
                 sha256=incoming.sha256,
                 uploader_id=uploader_id,
-                now_ms=time.time_ns() // 1_000_000,
+                now_ms=clock.now_ms(),
             )
             await store.keep(incoming, registered.blob)
         await services.database.write(attachments.mark_stored, organization_id, registered.id)

@@ -1,6 +1,5 @@
 """What streams of customers read: any number of them in a few statements."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from shopbell.customers import sessions
 from shopbell.customers.sessions import CustomerSession
 from shopbell.http.customer.current_thread import find_threads, no_thread
 from shopbell.http.request.customer_sessions import NoSession
+from shopbell.runtime import clock
 
 PAGE_LINES = 50
 
@@ -76,7 +76,7 @@ def look(tx: Connection, looks: Sequence[Look]) -> list[Found | Exception]:
     Returns:
         What each look has found, or its error: ``NoSession`` 401, ``NotFound`` 404.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     sessions_now = sessions.find_all(tx, {one.token_hash for one in looks})
     result: list[Found | Exception] = [NoSession() for _ in looks]
     encoded: dict[tuple[int, str], bytes] = {}

@@ -5,7 +5,6 @@ The ids of events are positions in the thread: first load, live events and recon
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
@@ -26,6 +25,7 @@ from shopbell.http.streams.customer_look import PAGE_LINES, Found, Look, Wanted
 from shopbell.http.streams.heartbeats import HEARTBEAT_S
 from shopbell.http.streams.stream import Counts, Encoded, Stream, Turn
 from shopbell.realtime.signals import Signal
+from shopbell.runtime import clock
 
 ROUTE = "/api/customer/stream"
 STREAMS_PER_SESSION = 8
@@ -83,7 +83,7 @@ class CustomerStream:
 
     def extend(self, session: CustomerSession) -> None:
         """Extend a session that is used, if it is time."""
-        if session.wants_extension(time.time_ns() // 1_000_000):
+        if session.wants_extension(clock.now_ms()):
             task = asyncio.create_task(self.services.sessions.extend(session))
             self._extensions.add(task)
             task.add_done_callback(self._extensions.discard)
@@ -270,7 +270,7 @@ class _Stream(Stream):
             self.tell()
 
     def _end_if_expired(self) -> bool:
-        is_expired = self._expires_at_ms <= time.time_ns() // 1_000_000
+        is_expired = self._expires_at_ms <= clock.now_ms()
         if is_expired:
             self.end()
         return is_expired
