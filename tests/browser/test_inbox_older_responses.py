@@ -5,6 +5,7 @@ from playwright.sync_api import Page, Route, expect
 from test_inbox_answering import WITH_LASTING_TOASTS, WITHOUT_REPETITION, composer, opened
 from test_inbox_answering import desk as desk
 
+from harness.browser import DRAWN
 from harness.inbox_desk import Desk, expect_order, row
 from harness.late import LateResponse, first_of
 
@@ -53,7 +54,7 @@ def test_a_response_that_is_older_than_a_signal_does_not_change_who_writes(desk:
     expect(marta.get_by_text("Jonas Keller is reading this too")).to_be_visible()
     with marta.expect_event("requestfinished", lambda request: request == late[0].request):
         late[0].fulfill(response=older)
-    marta.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    marta.evaluate(DRAWN)
     assert writes.count() == 0
 
 

@@ -3,6 +3,7 @@
 from playwright.sync_api import Route, expect
 from test_widget_features import begun
 
+from harness.browser import DRAWN
 from harness.late import first_of
 from harness.waiting import wait_until
 from harness.widget import Shop
@@ -12,7 +13,6 @@ PATIENT = """
     window.setTimeout = (callback, ms, ...more) => ms === 1_000 ? 0 : after(callback, ms, ...more)
 """
 """A page that waits for a signal as long as it takes."""
-DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def test_a_message_follows_the_typing_signal_before_it(shop: Shop) -> None:

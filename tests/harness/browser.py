@@ -72,6 +72,8 @@ NO_SCRIPTS = Look("no-scripts", scripts=False)
 
 LOOKS = (DESKTOP, DARK, NARROW, RIGHT_TO_LEFT)
 """Those in which every state must have no fault that axe finds."""
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""A promise that the page has drawn what it was given."""
 
 
 @contextmanager
@@ -154,7 +156,7 @@ def faults(page: Page) -> list[str]:
         One line for each place, empty where all is well.
     """
     page.wait_for_load_state()  # what is visible may have no style yet
-    page.evaluate(_DRAWN)
+    page.evaluate(DRAWN)  # the API reference mends Swagger UI in the next frame
     found = []
     for frame in page.frames:
         if frame.url != "about:blank":
@@ -162,8 +164,6 @@ def faults(page: Page) -> list[str]:
     return found
 
 
-# The API reference mends what Swagger UI has drawn with the next frame.
-_DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Half way from one colour to another a text may be too pale. What moves for ever is looked at as it is.
 _AT_REST = """() => Promise.all(
     document.getAnimations().filter(each => each.effect.getComputedTiming().endTime !== Infinity)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from playwright.sync_api import APIResponse, Page, Route
 
+from harness.browser import DRAWN
 from harness.waiting import TIMEOUT_S
 
 _Held = TypeVar("_Held")
@@ -53,12 +54,12 @@ def first_of(held: list[_Held], page: Page) -> _Held:
     return held[0]
 
 
-_SETTLED = """async () => {
-    for (let times = 0; times < 2; times++) {
-        await (await fetch("/inbox/shopbell.svg", { cache: "no-store" })).text()
-        await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
-    }
-}"""
+_SETTLED = f"""async () => {{
+    for (let times = 0; times < 2; times++) {{
+        await (await fetch("/inbox/shopbell.svg", {{ cache: "no-store" }})).text()
+        await {DRAWN}
+    }}
+}}"""
 
 
 def settle(page: Page) -> None:
