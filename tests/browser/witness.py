@@ -1,6 +1,7 @@
 """Detects payloads that run anywhere in a browser."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +12,27 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from harness.browser import WAIT_MS
 from harness.widget import OPEN_DOORS
 
+# All elements of a document, those in shadow roots too.
+ALL = """
+const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
+  [each, ...(each.shadowRoot ? all(each.shadowRoot) : [])])
+"""
+
+# Run a script on a document and on those of its frames that it can reach: one message to the browser for all of them.
+EVERYWHERE = """
+() => {
+  %ALL%
+  const inside = (document) => [document, ...all(document).flatMap((each) =>
+    each.contentDocument ? inside(each.contentDocument) : [])]
+  const reached = inside(document).filter(({ location }) => location && location.protocol !== 'about:')
+  const addresses = reached.map(({ location }) => location.href)
+  return { addresses, results: reached.map(%SCRIPT%) }
+}
+"""
+
 # Trigger what waits for a user: handlers, links with scripts, and forms that lead to scripts.
 TOUCH = """
-() => {
-  const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
-    [each, ...(each.shadowRoot ? all(each.shadowRoot) : [])])
+(document) => {
   const isScript = (address) => /^(javascript|vbscript|data):/i.test((address || '').replace(/[\\s\\0-\\x1f]/g, ''))
   for (const each of all(document)) {
     const names = each.getAttributeNames()
@@ -31,9 +48,7 @@ TOUCH = """
 
 # Elements that our pages never have, but many attacks do.
 FOREIGN = """
-() => {
-  const all = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
-    [each, ...(each.shadowRoot ? all(each.shadowRoot) : [])])
+(document) => {
   const never = 'object embed applet base math marquee video audio frameset frame portal template xss x animate set ' +
     'foreignObject image plaintext xmp isindex canvas map area'
   const isOurs = (address) => /^https?:$/.test(new URL(address, document.baseURI).protocol)
@@ -91,8 +106,7 @@ class Witness:
     def touch(self, page: Page) -> None:
         """Trigger all handlers in a page and its frames."""
         self.settle(page)
-        for frame in page.frames:
-            self._in(frame, TOUCH)
+        self._everywhere(page, TOUCH)
         self.settle(page)
 
     def settle(self, page: Page) -> None:
@@ -102,14 +116,29 @@ class Witness:
 
     def foreign(self, page: Page) -> list[str]:
         """The elements of a page and its frames that do not come from our templates."""
-        return [found for frame in page.frames for found in self._in(frame, FOREIGN) or []]
+        return [found for result in self._everywhere(page, FOREIGN) for found in result]
 
     def expect_nothing(self) -> None:
         """Check that no script ran, no request was sent, and no policy had to block one."""
         assert (self.fired, self.dialogs, self.refused) == (set(), [], [])
 
-    def _in(self, frame: Frame, script: str) -> Any:
-        return None if frame.is_detached() or frame.url.startswith("about:") else frame.evaluate(script)
+    def _everywhere(self, page: Page, script: str) -> list[Any]:
+        """What a script returns for the document of each frame.
+
+        Playwright asks a frame itself only if the page cannot reach it, because it has another origin or a sandbox.
+        """
+        frames = [frame for frame in page.frames if not frame.url.startswith("about:")]
+        answer = page.evaluate(EVERYWHERE.replace("%ALL%", ALL).replace("%SCRIPT%", script))
+        reached, results = Counter(answer["addresses"]), list(answer["results"])
+        known = Counter(frame.url for frame in frames)
+        for frame in frames:
+            if known[frame.url] != reached[frame.url]:
+                results += self.inside(frame, script)
+        return results
+
+    def inside(self, frame: Frame, script: str) -> list[Any]:
+        """What a script returns for the document of a frame; nothing if the frame is gone."""
+        return [] if frame.is_detached() else [frame.evaluate(f"() => {{ {ALL}; return ({script})(document) }}")]
 
     def _fire(self, _: object, *given: object) -> None:
         self.fired.update(int(number) for number in re.findall(r"\d+", str(given[:1]))[:1])
