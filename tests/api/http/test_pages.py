@@ -281,9 +281,8 @@ def test_behind_a_path_prefix_a_problem_type_links_to_its_page(tmp_path: Path) -
 
 def test_two_servers_of_one_process_link_to_their_own_problem_pages(tmp_path: Path, server: Server) -> None:
     with on_sqlite(tmp_path).serving(public_url="https://shop.example.org/chat") as other:
-        assert other.client.get("/api/threads").json()["type"] == "/chat/problems/unauthorized"
-        assert server.client.get("/api/threads").json()["type"] == "/problems/unauthorized"
-        for one, prefix in ((server, ""), (other, "/chat")):
+        for one, prefix in ((other, "/chat"), (server, "")):
+            assert one.client.get("/api/threads").json()["type"] == f"{prefix}/problems/unauthorized"
             responses = responses_of(one.client.get("/openapi.json").json(), "/api/threads", "get")
             (example,) = responses["401"]["content"]["application/problem+json"]["examples"].values()
             assert example["value"]["type"] == f"{prefix}/problems/unauthorized"
