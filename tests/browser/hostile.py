@@ -147,7 +147,7 @@ def opened(page: Page) -> FrameLocator:
 def keep_up(page: Page, count: int) -> None:
     """Wait until the panel shows this many messages: on a busy machine, hundreds at once take too long.
 
-    It looks again at each of the browser's frames: ``expect`` would look once per second only.
+    The page checks whenever it draws: ``expect`` would ask only about once per second.
     """
     (panel,) = page.main_frame.child_frames
     panel.wait_for_function(SHOWS, arg=count, timeout=WAIT_MS)

@@ -65,7 +65,7 @@ def is_stored(page: Page) -> None:
 
 
 def try_again(page: Page) -> None:
-    """Press the button, and let a request through only then: the page may have tried again by itself before."""
+    """Press the button, and only then let a request through: the page may have retried already."""
     held: list[Route] = []
     page.route(SCHEDULED, lambda route: held.append(route))
     page.get_by_role("button", name="Try again").click()

@@ -262,7 +262,7 @@ def test_an_unescaped_email_is_blocked_where_it_is_shown(
             host_site.pages[f"/{name}"] = as_it_was_sent(hostile.client.get(f"/dev/mail/{name}?part=html"))
             page.goto(f"{hostile.demo.url}/dev/mail/{name}")
             (frame,) = page.main_frame.child_frames
-            held.inside(frame, TOUCH)
+            assert held.inside(frame, TOUCH), "the email is gone"
             held.settle(page)
             assert (held.fired, held.dialogs) == (set(), []), payload
     with witness(browser, bypass_csp=True) as let:

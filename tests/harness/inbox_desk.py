@@ -132,8 +132,9 @@ def expect_focus(page: Page, thread_id: str) -> None:
 def cut(page: Page) -> None:
     """Take the connection away from a page, until ``set_offline(False)``; its stream notices this at once."""
     page.context.set_offline(True)
+    # Chromium may still let a request through after it has answered, and it keeps open connections.
     wait_until(lambda: not page.evaluate(_REACHABLE), lambda: "requests still reach the server")
-    page.evaluate("dispatchEvent(new Event('online'))")  # what is open stays open: it is opened again, in vain
+    page.evaluate("dispatchEvent(new Event('online'))")  # the page opens its stream again, in vain
 
 
 def leave_list(page: Page) -> None:
